@@ -1,0 +1,3 @@
+//! Neural-network pruning.
+pub mod error;
+pub use error::{Error, Result};
