@@ -25,7 +25,9 @@ pub enum Error {
         value: i128,
     },
     /// Text that is no amount.
-    #[error("`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or `until 90%`")]
+    #[error(
+        "`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or `until 90%`"
+    )]
     AmountSyntax {
         /// The text that was given.
         text: String,
@@ -50,7 +52,9 @@ pub enum Error {
         text: String,
     },
     /// The nuclear norm of channels that are no matrices.
-    #[error("the nuclear norm needs channels that are matrices, so a tensor of 3 dimensions; this one has shape {shape:?}")]
+    #[error(
+        "the nuclear norm needs channels that are matrices, so a tensor of 3 dimensions; this one has shape {shape:?}"
+    )]
     NuclearNorm {
         /// Shape of the tensor.
         shape: Vec<usize>,
@@ -231,7 +235,11 @@ impl Error {
     /// Names the parameter that an error is about, where it does not say so yet.
     pub(crate) fn at(self, path: &str) -> Self {
         match self {
-            Error::NanScore { parameter: None, index } => Error::NanScore {
+            unnamed if path.is_empty() => unnamed,
+            Error::NanScore {
+                parameter: None,
+                index,
+            } => Error::NanScore {
                 parameter: Some(path.to_owned()),
                 index,
             },

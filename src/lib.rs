@@ -1,3 +1,7 @@
 //! Neural-network pruning.
-pub mod error;
+
+pub mod mask;
+
+mod error;
+
 pub use error::{Error, Result};

@@ -1,0 +1,194 @@
+//! [`Amount`]: how much to prune.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How much to prune: a fraction of the units that are left, a count of them, or a share of all to reach (S1).
+///
+/// A unit is an entry for unstructured methods and a channel for structured ones. Every pruning function takes
+/// `impl TryInto<Amount>`: an `f64` in [0, 1] is a fraction, an integer is a count, so that `1` is one unit and
+/// `1.0` is everything.
+///
+/// PyTorch's `amount`, with [`Amount::until`] added.
+///
+/// ```
+/// use secateurs::mask::Amount;
+///
+/// assert_eq!(Amount::try_from(0.4)?.units(17, 17)?, 7); // halves go to the even neighbour
+/// assert_eq!(Amount::try_from(3)?.units(17, 17)?, 3);
+/// // 60 of 100 units are left: 30 more bring the share of pruned ones to 70 %.
+/// assert_eq!(Amount::until(0.7)?.units(60, 100)?, 30);
+/// assert_eq!("50%".parse::<Amount>()?, Amount::fraction(0.5)?);
+///
+/// assert!(Amount::try_from(1.5).is_err());
+/// assert!(Amount::try_from(-1).is_err());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+///
+/// An `f32` is refused by the compiler, because `0.1_f32` is another number than `0.1`:
+///
+/// ```compile_fail,E0277
+/// secateurs::mask::Amount::try_from(0.1_f32);
+/// ```
+///
+/// and so is text, which commands parse with [`FromStr`]:
+///
+/// ```compile_fail,E0277
+/// secateurs::mask::Amount::try_from("0.1");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Kind", into = "Kind")]
+pub struct Amount(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Fraction(f64),
+    Count(usize),
+    Until(f64),
+}
+
+impl Amount {
+    /// A fraction of the units that are left.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FractionOutOfRange`] for NaN and for anything outside [0, 1].
+    pub fn fraction(fraction: f64) -> Result<Self> {
+        share(fraction).map(|fraction| Amount(Kind::Fraction(fraction)))
+    }
+
+    /// A count of units.
+    pub fn count(count: usize) -> Self {
+        Amount(Kind::Count(count))
+    }
+
+    /// As much as brings the pruned units to this share of *all* units, or nothing if they are there already:
+    /// what "90 % sparse" means, and what a schedule asks for step by step.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FractionOutOfRange`] for NaN and for anything outside [0, 1].
+    pub fn until(sparsity: f64) -> Result<Self> {
+        share(sparsity).map(|sparsity| Amount(Kind::Until(sparsity)))
+    }
+
+    /// The number of units to prune where `left` of `all` units are still unpruned (S2).
+    ///
+    /// Fractions become counts by rounding to the nearest integer in f64, halves to the even one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AmountTooLarge`] if a count is above `left`.
+    pub fn units(&self, left: usize, all: usize) -> Result<usize> {
+        let asked = match self.0 {
+            Kind::Fraction(fraction) => round(fraction, left).min(left),
+            Kind::Count(count) => count,
+            Kind::Until(sparsity) => round(sparsity, all)
+                .min(all)
+                .saturating_sub(all.saturating_sub(left)),
+        };
+        if asked > left {
+            return Err(Error::AmountTooLarge { asked, left });
+        }
+        Ok(asked)
+    }
+}
+
+fn share(value: f64) -> Result<f64> {
+    if !(0.0..=1.0).contains(&value) {
+        return Err(Error::FractionOutOfRange { value });
+    }
+    Ok(value.abs()) // −0.0 is in the range
+}
+
+fn round(fraction: f64, units: usize) -> usize {
+    (fraction * units as f64).round_ties_even() as usize
+}
+
+impl TryFrom<Kind> for Amount {
+    type Error = Error;
+
+    fn try_from(kind: Kind) -> Result<Self> {
+        match kind {
+            Kind::Fraction(fraction) => Amount::fraction(fraction),
+            Kind::Count(count) => Ok(Amount::count(count)),
+            Kind::Until(sparsity) => Amount::until(sparsity),
+        }
+    }
+}
+
+impl From<Amount> for Kind {
+    fn from(amount: Amount) -> Self {
+        amount.0
+    }
+}
+
+impl TryFrom<f64> for Amount {
+    type Error = Error;
+
+    fn try_from(fraction: f64) -> Result<Self> {
+        Amount::fraction(fraction)
+    }
+}
+
+macro_rules! amount_from_integer {
+    ($($integer:ty)*) => {$(
+        impl TryFrom<$integer> for Amount {
+            type Error = Error;
+
+            fn try_from(count: $integer) -> Result<Self> {
+                match usize::try_from(count) {
+                    Ok(count) => Ok(Amount::count(count)),
+                    #[allow(unused_comparisons)]
+                    Err(_) if count < 0 => Err(Error::NegativeCount { value: count as i128 }),
+                    // No array has so many units: the largest count is refused as soon as it meets one.
+                    Err(_) => Ok(Amount::count(usize::MAX)),
+                }
+            }
+        }
+    )*};
+}
+
+amount_from_integer!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
+
+impl FromStr for Amount {
+    type Err = Error;
+
+    /// Parses a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a share to reach (`until 90%`).
+    fn from_str(text: &str) -> Result<Self> {
+        let syntax = || Error::AmountSyntax {
+            text: text.to_owned(),
+        };
+        let trimmed = text.trim();
+        if let Some(sparsity) = trimmed.strip_prefix("until ") {
+            return Amount::until(parse_share(sparsity.trim()).ok_or_else(syntax)?);
+        }
+        if let Ok(count) = trimmed.parse::<i128>() {
+            return Amount::try_from(count);
+        }
+        Amount::fraction(parse_share(trimmed).ok_or_else(syntax)?)
+    }
+}
+
+fn parse_share(text: &str) -> Option<f64> {
+    match text.strip_suffix('%') {
+        Some(percent) => Some(percent.trim_end().parse::<f64>().ok()? / 100.0),
+        None => text.parse().ok(),
+    }
+}
+
+impl fmt::Display for Amount {
+    /// Writes what [`FromStr`] reads back.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Kind::Fraction(fraction) => write!(f, "{fraction:?}"),
+            Kind::Count(count) => write!(f, "{count}"),
+            Kind::Until(sparsity) => write!(f, "until {sparsity:?}"),
+        }
+    }
+}

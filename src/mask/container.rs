@@ -1,0 +1,141 @@
+//! [`PruningContainer`]: the methods that pruned one tensor, in order.
+
+use std::sync::Arc;
+
+use ndarray::ArrayViewD;
+use serde::{Deserialize, Serialize};
+
+use super::engine;
+use super::method::{IntoMethod, PruningMethod, PruningType};
+use super::packed::Mask;
+use crate::error::{Error, Result};
+
+/// The successive methods that pruned one tensor, in the order in which they did (S16).
+///
+/// A second pruning of a parameter turns its hook into one of these. As a method, it runs the *last* method of
+/// the list on top of the prior mask, which stands for all that came before: what PyTorch's `PruningContainer`
+/// does. An empty one prunes nothing.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::mask::{Identity, L1Unstructured, Mask, PruningContainer, PruningMethod};
+///
+/// let mut container = PruningContainer::new("weight");
+/// container.add("weight", Identity)?;
+/// container.add("weight", L1Unstructured::new(1)?)?;
+/// assert_eq!(container.len(), 2);
+/// assert!(container[1].is::<L1Unstructured>());
+///
+/// let prior = Mask::from_array(array![0, 1, 1].view())?;
+/// let mask = container.compute_mask(array![1.0, 2.0, 3.0].into_dyn().view(), &prior)?;
+/// assert_eq!(mask, Mask::from_array(array![0, 0, 1].view())?);
+///
+/// assert!(container.add("bias", Identity).is_err());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PruningContainer {
+    tensor_name: String,
+    methods: Vec<Arc<dyn PruningMethod>>,
+}
+
+impl PruningContainer {
+    /// An empty container for the tensor of this name.
+    pub fn new(tensor_name: impl Into<String>) -> Self {
+        PruningContainer {
+            tensor_name: tensor_name.into(),
+            methods: Vec::new(),
+        }
+    }
+
+    /// The name of the tensor that the methods are bound to.
+    pub fn tensor_name(&self) -> &str {
+        &self.tensor_name
+    }
+
+    /// Appends a method that is bound to the tensor `tensor_name`. The methods of a container are appended one
+    /// by one, so that no container holds another.
+    ///
+    /// PyTorch's `add_pruning_method`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherTensor`] if that is not this container's tensor.
+    pub fn add(&mut self, tensor_name: &str, method: impl IntoMethod) -> Result<()> {
+        let method = method.into_method();
+        let inner = method.downcast_ref::<PruningContainer>();
+        let bound_to = inner.map_or(tensor_name, |inner| &inner.tensor_name);
+        if tensor_name != self.tensor_name || bound_to != self.tensor_name {
+            let got = if tensor_name == self.tensor_name {
+                bound_to
+            } else {
+                tensor_name
+            };
+            return Err(Error::OtherTensor {
+                expected: self.tensor_name.clone(),
+                got: got.to_owned(),
+            });
+        }
+        match inner {
+            Some(inner) => self.methods.extend(inner.methods.iter().cloned()),
+            None => self.methods.push(method),
+        }
+        Ok(())
+    }
+
+    /// Number of methods.
+    pub fn len(&self) -> usize {
+        self.methods.len()
+    }
+
+    /// Whether there is no method.
+    pub fn is_empty(&self) -> bool {
+        self.methods.is_empty()
+    }
+
+    /// The method at `index`, in the order of pruning.
+    pub fn get(&self, index: usize) -> Option<&Arc<dyn PruningMethod>> {
+        self.methods.get(index)
+    }
+
+    /// The methods, in the order of pruning.
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<dyn PruningMethod>> {
+        self.methods.iter()
+    }
+}
+
+impl std::ops::Index<usize> for PruningContainer {
+    type Output = dyn PruningMethod;
+
+    /// The method at `index`.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many methods; [`PruningContainer::get`] does not.
+    fn index(&self, index: usize) -> &Self::Output {
+        &*self.methods[index]
+    }
+}
+
+impl<'a> IntoIterator for &'a PruningContainer {
+    type Item = &'a Arc<dyn PruningMethod>;
+    type IntoIter = std::slice::Iter<'a, Arc<dyn PruningMethod>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[typetag::serde(name = "secateurs::PruningContainer")]
+impl PruningMethod for PruningContainer {
+    fn pruning_type(&self) -> PruningType {
+        PruningType::Whole
+    }
+
+    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
+        match self.methods.last() {
+            Some(method) => Ok(engine::compute(&**method, scores, Some(prior))?.mask),
+            None => Ok(prior.clone()),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Carries out what built-in methods describe, on views of any float type, without gathering survivors.
+
+use ndarray::{ArrayViewD, CowArray, IxDyn};
+
+use super::{GlobalOutcome, Outcome, Ranked, check_prior};
+use crate::error::{Error, Result};
+use crate::mask::channels::Channels;
+use crate::mask::select::{self, Element, Order, RandomSegment, Segment, SelectError};
+use crate::mask::{ChannelRank, EntryRank, Mask, Norm, Plan, random};
+
+impl Plan<'_> {
+    /// Carries the plan out on one tensor of scores of any float type.
+    ///
+    /// # Errors
+    ///
+    /// As [`compute`].
+    pub fn compute<T: Element>(&self, scores: ArrayViewD<'_, T>, prior: Option<&Mask>) -> Result<Outcome> {
+        check_prior(&scores, prior)?;
+        match *self {
+            Plan::Channels { amount, dim, by } => {
+                let channels = Channels::along(dim, scores.shape())?;
+                let mut kept =
+                    prior.map_or_else(|| vec![true; channels.count()], |prior| channels.left(prior));
+                let left: Vec<usize> = (0..kept.len()).filter(|&c| kept[c]).collect();
+                let asked = amount.units(left.len(), kept.len())?;
+                for channel in lowest_channels(&channels, by, &scores, prior, left, asked)? {
+                    kept[channel] = false;
+                }
+                Ok(Outcome {
+                    mask: channels.mask(prior, &kept),
+                    asked: Some(asked),
+                    pruned: asked,
+                })
+            }
+            _ => {
+                let outcome = self.compute_global(&[Ranked {
+                    name: "",
+                    scores,
+                    prior,
+                }])?;
+                let mask = outcome
+                    .masks
+                    .into_iter()
+                    .next()
+                    .expect("one tensor gives one mask");
+                Ok(Outcome {
+                    mask,
+                    asked: outcome.asked,
+                    pruned: outcome.pruned,
+                })
+            }
+        }
+    }
+
+    /// Carries the plan out on several tensors, all ranked together.
+    ///
+    /// # Errors
+    ///
+    /// As [`compute_global`].
+    pub fn compute_global<T: Element>(&self, tensors: &[Ranked<'_, T>]) -> Result<GlobalOutcome> {
+        let before: usize = tensors.iter().map(Ranked::left).sum();
+        let (masks, asked) = match *self {
+            Plan::Nothing => (tensors.iter().map(Ranked::mask).collect(), Some(0)),
+            Plan::Mask(mask) => {
+                let masks = tensors.iter().map(|tensor| {
+                    let shape = tensor.scores.shape();
+                    let fits = if mask.shape() == shape {
+                        tensor.mask().and(mask)
+                    } else {
+                        Err(Error::ShapeMismatch {
+                            what: "the custom mask",
+                            expected: shape.to_vec(),
+                            got: mask.shape().to_vec(),
+                        })
+                    };
+                    fits.map_err(|error| error.at(tensor.name))
+                });
+                (masks.collect::<Result<_>>()?, None)
+            }
+            Plan::Entries { amount, by } => {
+                let asked = amount.units(before, tensors.iter().map(|t| t.scores.len()).sum())?;
+                (lowest_entries(by, tensors, asked)?, Some(asked))
+            }
+            Plan::Channels { .. } => {
+                return Err(Error::Unsupported {
+                    method: format!("{self:?}"),
+                    reason: "global pruning ranks single entries, so only unstructured methods can",
+                });
+            }
+        };
+        let after: usize = masks.iter().map(Mask::count_kept).sum();
+        Ok(GlobalOutcome {
+            masks,
+            asked,
+            pruned: before - after,
+        })
+    }
+}
+
+fn lowest_entries<T: Element>(by: EntryRank, tensors: &[Ranked<'_, T>], asked: usize) -> Result<Vec<Mask>> {
+    let priors = tensors.iter().map(|t| t.prior.map(Mask::as_words));
+    let words = match by {
+        EntryRank::Random { seed } => {
+            let segments = tensors
+                .iter()
+                .zip(priors)
+                .enumerate()
+                .map(|(position, (tensor, prior))| RandomSegment {
+                    len: tensor.scores.len(),
+                    prior,
+                    key: random::stream_key(seed, position as u64, 0),
+                });
+            select::lowest_random(&segments.collect::<Vec<_>>(), asked)
+        }
+        EntryRank::Magnitude | EntryRank::Value => {
+            let order = if by == EntryRank::Value {
+                Order::Value
+            } else {
+                Order::Magnitude
+            };
+            let standard: Vec<_> = tensors.iter().map(|t| standard(&t.scores)).collect();
+            let segments = standard.iter().zip(priors).map(|(s, prior)| Segment {
+                values: slice(s),
+                prior,
+            });
+            select::lowest(&segments.collect::<Vec<_>>(), asked, order)
+        }
+    };
+    let words = words.map_err(|error| match error {
+        SelectError::Nan { segment, index } => Error::NanScore {
+            parameter: None,
+            index,
+        }
+        .at(tensors[segment].name),
+        SelectError::TooMany { asked, left } => Error::AmountTooLarge { asked, left },
+    })?;
+    words
+        .into_iter()
+        .zip(tensors)
+        .map(|(words, t)| Mask::from_words(t.scores.shape(), words))
+        .collect()
+}
+
+/// The `asked` lowest-ranked of the channels that are `left`.
+fn lowest_channels<T: Element>(
+    channels: &Channels<'_>,
+    by: ChannelRank,
+    scores: &ArrayViewD<'_, T>,
+    prior: Option<&Mask>,
+    mut left: Vec<usize>,
+    asked: usize,
+) -> Result<Vec<usize>> {
+    match by {
+        ChannelRank::Norm(norm) => {
+            let standard = standard(scores);
+            let norms = ranked_norms(channels, slice(&standard), prior, &left, norm)?;
+            left.sort_by(|&a, &b| norms[a].total_cmp(&norms[b])); // stable: ties by index
+        }
+        ChannelRank::Random { seed } => {
+            let keys = random::keys(random::stream_key(seed, 0, 0), channels.count());
+            left.sort_by_key(|&channel| keys[channel]);
+        }
+    }
+    left.truncate(asked);
+    Ok(left)
+}
+
+/// The norms of all channels; of those that are `left` none is NaN.
+fn ranked_norms<T: Element>(
+    channels: &Channels<'_>,
+    values: &[T],
+    prior: Option<&Mask>,
+    left: &[usize],
+    norm: Norm,
+) -> Result<Vec<f64>> {
+    let norms = channels.norms(values, norm)?;
+    if !left.iter().any(|&channel| norms[channel].is_nan()) {
+        return Ok(norms);
+    }
+    // A NaN that is masked already does not count (S8); any other does.
+    let Some(prior) = prior else {
+        return Err(first_nan(values, None));
+    };
+    let mut unmasked = values.to_vec();
+    for (value, kept) in unmasked.iter_mut().zip(prior) {
+        if !kept && value.is_nan() {
+            *value = T::zero();
+        }
+    }
+    let norms = channels.norms(&unmasked, norm)?;
+    if left.iter().any(|&channel| norms[channel].is_nan()) {
+        return Err(first_nan(values, Some(prior)));
+    }
+    Ok(norms)
+}
+
+fn first_nan<T: Element>(values: &[T], prior: Option<&Mask>) -> Error {
+    let ranked = |index: usize| prior.is_none_or(|prior| prior.bit(index));
+    let index = values
+        .iter()
+        .enumerate()
+        .position(|(index, value)| ranked(index) && value.is_nan());
+    Error::NanScore {
+        parameter: None,
+        index: index.expect("a norm is NaN only where an entry is"),
+    }
+}
+
+/// The entries in standard layout, copied only where they are not.
+fn standard<'a, T: Copy>(scores: &'a ArrayViewD<'_, T>) -> CowArray<'a, T, IxDyn> {
+    scores.as_standard_layout()
+}
+
+fn slice<'a, T>(standard: &'a CowArray<'_, T, IxDyn>) -> &'a [T] {
+    standard
+        .as_slice()
+        .expect("an array in standard layout is a slice")
+}

@@ -1,0 +1,136 @@
+//! [`PruningMethod`]: which entries of a tensor fall.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use super::engine;
+use super::packed::Mask;
+use super::plan::Plan;
+use crate::error::Result;
+
+/// Which part of a tensor a method is handed, and so what it can prune.
+///
+/// PyTorch's `PRUNING_TYPE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PruningType {
+    /// The entries that are left, in row-major order, as an array of one dimension.
+    Unstructured,
+    /// The channels along `dim` that are not yet wholly pruned, as an array of the tensor's rank.
+    Structured {
+        /// The dimension that numbers the channels; from the end where negative.
+        dim: isize,
+    },
+    /// The whole tensor, as it is (PyTorch's `"global"`).
+    Whole,
+}
+
+/// A way to choose what to prune.
+///
+/// PyTorch's `BasePruningMethod`. A method of your own needs [`pruning_type`](Self::pruning_type) and
+/// [`compute_mask`](Self::compute_mask), about ten lines: the engine slices out what is left to prune, checks the
+/// shape of the answer, and combines it with the prior mask so that a method can only prune (S12).
+///
+/// Methods are values: serialisable through [`typetag`], shared between threads, and never changed by use.
+///
+/// ```
+/// use ndarray::{ArrayViewD, array};
+/// use secateurs::mask::{Mask, PruningMethod, PruningType};
+/// use serde::{Deserialize, Serialize};
+///
+/// /// Prunes every entry whose absolute value is below a threshold.
+/// #[derive(Debug, Serialize, Deserialize)]
+/// struct Threshold(f32);
+///
+/// #[typetag::serde]
+/// impl PruningMethod for Threshold {
+///     fn pruning_type(&self) -> PruningType {
+///         PruningType::Unstructured
+///     }
+///
+///     fn compute_mask(&self, scores: ArrayViewD<'_, f32>, _prior: &Mask) -> secateurs::Result<Mask> {
+///         Ok(Mask::from_fn(scores, |score| score.abs() >= self.0))
+///     }
+/// }
+///
+/// let weight = array![[0.1, -2.0], [0.3, 0.2]].into_dyn();
+/// let pruned = Threshold(0.25).prune(weight.view(), None, None)?;
+/// assert_eq!(pruned, array![[0.0, -2.0], [0.3, 0.0]].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[typetag::serde]
+pub trait PruningMethod: Any + Debug + Send + Sync {
+    /// Which part of a tensor [`compute_mask`](Self::compute_mask) is handed.
+    fn pruning_type(&self) -> PruningType;
+
+    /// The mask of what to keep, of the shape of `scores`, where `prior` tells what is still kept.
+    ///
+    /// `scores` and `prior` are the part of the tensor that [`pruning_type`](Self::pruning_type) asks for. The
+    /// answer is combined with the prior mask by AND.
+    ///
+    /// # Errors
+    ///
+    /// Whatever makes it impossible to prune; a method's own errors go into
+    /// [`Error::Method`](crate::Error::Method). The tensor is then left as it was.
+    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask>;
+
+    /// What the method wants, in terms that the engine carries out itself instead of calling
+    /// [`compute_mask`](Self::compute_mask): faster, and over many parameters where they lie.
+    ///
+    /// `None`, unless the method is one of those that a [`Plan`] can describe.
+    fn plan(&self) -> Option<Plan<'_>> {
+        None
+    }
+
+    /// The tensor `t` with the entries that this method prunes set to +0.0, without any module.
+    ///
+    /// `prior` is the mask so far (everything is kept where there is none); `scores` rank the entries, `t`
+    /// itself where there are none. Amounts speak of what the prior mask keeps (S3; PyTorch's method of this
+    /// name counts masked entries too).
+    ///
+    /// # Errors
+    ///
+    /// Whatever makes it impossible to prune, as [`compute`](super::compute) says it; also
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if the shapes differ.
+    fn prune(
+        &self,
+        t: ArrayViewD<'_, f32>,
+        prior: Option<&Mask>,
+        scores: Option<ArrayViewD<'_, f32>>,
+    ) -> Result<ArrayD<f32>> {
+        let scores = scores.unwrap_or_else(|| t.clone());
+        engine::compute(self, scores, prior)?.mask.apply(t)
+    }
+}
+
+/// What can be used as a method: a method, or one that is shared already.
+pub trait IntoMethod {
+    /// The method, shared.
+    fn into_method(self) -> Arc<dyn PruningMethod>;
+}
+
+impl<M: PruningMethod> IntoMethod for M {
+    fn into_method(self) -> Arc<dyn PruningMethod> {
+        Arc::new(self)
+    }
+}
+
+impl IntoMethod for Arc<dyn PruningMethod> {
+    fn into_method(self) -> Arc<dyn PruningMethod> {
+        self
+    }
+}
+
+impl dyn PruningMethod {
+    /// The method as the concrete type `M`, if that is what it is.
+    pub fn downcast_ref<M: PruningMethod>(&self) -> Option<&M> {
+        (self as &dyn Any).downcast_ref()
+    }
+
+    /// Whether the method is of the concrete type `M`.
+    pub fn is<M: PruningMethod>(&self) -> bool {
+        (self as &dyn Any).is::<M>()
+    }
+}

@@ -1,0 +1,52 @@
+//! [`CustomFromMask`].
+
+use ndarray::ArrayViewD;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::mask::{Mask, Plan, PruningMethod, PruningType, engine};
+
+/// Prunes what a given mask prunes.
+///
+/// PyTorch's `CustomFromMask`; the mask has to be binary and of the tensor's shape (S9).
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::mask::{CustomFromMask, Mask, PruningMethod};
+///
+/// let mask = Mask::from_array(array![0, 1, 1].view())?;
+/// let pruned = CustomFromMask::new(mask).prune(array![1.0, 2.0, 3.0].into_dyn().view(), None, None)?;
+/// assert_eq!(pruned, array![0.0, 2.0, 3.0].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CustomFromMask {
+    mask: Mask,
+}
+
+impl CustomFromMask {
+    /// A method that prunes what `mask` prunes.
+    pub fn new(mask: Mask) -> Self {
+        CustomFromMask { mask }
+    }
+
+    /// The mask that was given.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+}
+
+#[typetag::serde(name = "secateurs::CustomFromMask")]
+impl PruningMethod for CustomFromMask {
+    fn pruning_type(&self) -> PruningType {
+        PruningType::Whole
+    }
+
+    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
+        engine::built_in(self, scores, prior)
+    }
+
+    fn plan(&self) -> Option<Plan<'_>> {
+        Some(Plan::Mask(&self.mask))
+    }
+}

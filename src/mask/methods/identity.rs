@@ -1,0 +1,37 @@
+//! [`Identity`].
+
+use ndarray::ArrayViewD;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::mask::{Mask, Plan, PruningMethod, PruningType, engine};
+
+/// Prunes nothing, but makes the parameter a pruned one, so that a mask can be set later.
+///
+/// PyTorch's `Identity`.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::mask::{Identity, PruningMethod};
+///
+/// let t = array![1.0, 2.0].into_dyn();
+/// assert_eq!(Identity.prune(t.view(), None, None)?, t);
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Identity;
+
+#[typetag::serde(name = "secateurs::Identity")]
+impl PruningMethod for Identity {
+    fn pruning_type(&self) -> PruningType {
+        PruningType::Unstructured
+    }
+
+    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
+        engine::built_in(self, scores, prior)
+    }
+
+    fn plan(&self) -> Option<Plan<'_>> {
+        Some(Plan::Nothing)
+    }
+}

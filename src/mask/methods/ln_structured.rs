@@ -1,0 +1,86 @@
+//! [`LnStructured`].
+
+use ndarray::ArrayViewD;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::mask::{Amount, ChannelRank, Mask, Norm, Plan, PruningMethod, PruningType, engine};
+
+/// Prunes the channels along a dimension whose norm is lowest.
+///
+/// The norm is taken over all entries of a channel: in a parameter that is pruned already, pruned entries count
+/// as 0; scores that are given count as given (S7). Channels that are wholly pruned are left out.
+///
+/// PyTorch's `LnStructured`; filter pruning after Li et al. 2016, <https://arxiv.org/abs/1608.08710>.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::mask::{LnStructured, PruningMethod};
+///
+/// let t = array![[1.0, -1.0], [3.0, 0.5], [0.0, 2.0]].into_dyn();
+/// let pruned = LnStructured::new(1, 2.0, 0)?.prune(t.view(), None, None)?;
+/// assert_eq!(pruned, array![[0.0, 0.0], [3.0, 0.5], [0.0, 2.0]].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LnStructured {
+    amount: Amount,
+    n: Norm,
+    dim: isize,
+}
+
+impl LnStructured {
+    /// A method that prunes this amount of the channels along `dim` that are left, by their norm of order `n`: a
+    /// number or a [`Norm`]. A negative `dim` counts from the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FractionOutOfRange`] or [`Error::NegativeCount`] for an amount that makes no sense,
+    /// [`Error::NormIsNan`] if `n` is NaN.
+    pub fn new(
+        amount: impl TryInto<Amount, Error: Into<Error>>,
+        n: impl TryInto<Norm, Error: Into<Error>>,
+        dim: isize,
+    ) -> Result<Self> {
+        let amount = amount.try_into().map_err(Into::into)?;
+        Ok(LnStructured {
+            amount,
+            n: n.try_into().map_err(Into::into)?,
+            dim,
+        })
+    }
+
+    /// How much is pruned.
+    pub fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    /// The norm that ranks the channels.
+    pub fn norm(&self) -> Norm {
+        self.n
+    }
+
+    /// The dimension that numbers the channels.
+    pub fn dim(&self) -> isize {
+        self.dim
+    }
+}
+
+#[typetag::serde(name = "secateurs::LnStructured")]
+impl PruningMethod for LnStructured {
+    fn pruning_type(&self) -> PruningType {
+        PruningType::Structured { dim: self.dim }
+    }
+
+    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
+        engine::built_in(self, scores, prior)
+    }
+
+    fn plan(&self) -> Option<Plan<'_>> {
+        Some(Plan::Channels {
+            amount: self.amount,
+            dim: self.dim,
+            by: ChannelRank::Norm(self.n),
+        })
+    }
+}

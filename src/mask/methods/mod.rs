@@ -1,0 +1,17 @@
+//! The built-in methods, one a file.
+
+mod custom_from_mask;
+mod identity;
+mod l1_unstructured;
+mod ln_structured;
+mod random_structured;
+mod random_unstructured;
+mod score_unstructured;
+
+pub use custom_from_mask::CustomFromMask;
+pub use identity::Identity;
+pub use l1_unstructured::L1Unstructured;
+pub use ln_structured::LnStructured;
+pub use random_structured::RandomStructured;
+pub use random_unstructured::RandomUnstructured;
+pub use score_unstructured::ScoreUnstructured;

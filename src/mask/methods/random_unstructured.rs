@@ -1,0 +1,78 @@
+//! [`RandomUnstructured`].
+
+use ndarray::ArrayViewD;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::mask::{Amount, EntryRank, Mask, Plan, PruningMethod, PruningType, engine};
+
+/// Prunes entries at random, every set of the asked size as likely as any other.
+///
+/// The method draws one `u64` seed from the caller's generator and keeps it: the same method gives the same mask
+/// for ever, on every machine and in every version (S18).
+///
+/// PyTorch's `RandomUnstructured`, with an explicit generator.
+///
+/// ```
+/// use ndarray::ArrayD;
+/// use rand::SeedableRng;
+/// use secateurs::mask::{PruningMethod, RandomUnstructured};
+///
+/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+/// let method = RandomUnstructured::new(0.25, &mut rng)?;
+/// let pruned = method.prune(ArrayD::ones(vec![4, 5]).view(), None, None)?;
+/// assert_eq!(pruned.iter().filter(|&&x| x == 0.0).count(), 5);
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RandomUnstructured {
+    amount: Amount,
+    seed: u64,
+}
+
+impl RandomUnstructured {
+    /// A method that prunes this amount of the entries that are left, seeded by one draw from `rng`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FractionOutOfRange`] or [`Error::NegativeCount`] for an amount that makes no sense.
+    pub fn new(
+        amount: impl TryInto<Amount, Error: Into<Error>>,
+        rng: &mut (impl Rng + ?Sized),
+    ) -> Result<Self> {
+        let amount = amount.try_into().map_err(Into::into)?;
+        Ok(RandomUnstructured {
+            amount,
+            seed: rng.next_u64(),
+        })
+    }
+
+    /// How much is pruned.
+    pub fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    /// The seed that was drawn.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+#[typetag::serde(name = "secateurs::RandomUnstructured")]
+impl PruningMethod for RandomUnstructured {
+    fn pruning_type(&self) -> PruningType {
+        PruningType::Unstructured
+    }
+
+    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
+        engine::built_in(self, scores, prior)
+    }
+
+    fn plan(&self) -> Option<Plan<'_>> {
+        Some(Plan::Entries {
+            amount: self.amount,
+            by: EntryRank::Random { seed: self.seed },
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! [`ScoreUnstructured`].
+
+use ndarray::ArrayViewD;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::mask::{Amount, EntryRank, Mask, Plan, PruningMethod, PruningType, engine};
+
+/// Prunes the entries of lowest score, sign and all: −9 falls before 0, which falls before 2.
+///
+/// For importance scores where a negative one means "better off without it", as movement pruning's do (Sanh et
+/// al. 2020, <https://arxiv.org/abs/2005.07683>). PyTorch has no equivalent: its `L1Unstructured` ranks scores by
+/// absolute value.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::mask::{PruningMethod, ScoreUnstructured};
+///
+/// let t = array![1.0, 2.0, 3.0].into_dyn();
+/// let scores = array![0.0, -9.0, 2.0].into_dyn();
+/// let pruned = ScoreUnstructured::new(1)?.prune(t.view(), None, Some(scores.view()))?;
+/// assert_eq!(pruned, array![1.0, 0.0, 3.0].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoreUnstructured {
+    amount: Amount,
+}
+
+impl ScoreUnstructured {
+    /// A method that prunes this amount of the entries that are left.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FractionOutOfRange`] or [`Error::NegativeCount`] for an amount that makes no sense.
+    pub fn new(amount: impl TryInto<Amount, Error: Into<Error>>) -> Result<Self> {
+        Ok(ScoreUnstructured {
+            amount: amount.try_into().map_err(Into::into)?,
+        })
+    }
+
+    /// How much is pruned.
+    pub fn amount(&self) -> Amount {
+        self.amount
+    }
+}
+
+#[typetag::serde(name = "secateurs::ScoreUnstructured")]
+impl PruningMethod for ScoreUnstructured {
+    fn pruning_type(&self) -> PruningType {
+        PruningType::Unstructured
+    }
+
+    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
+        engine::built_in(self, scores, prior)
+    }
+
+    fn plan(&self) -> Option<Plan<'_>> {
+        Some(Plan::Entries {
+            amount: self.amount,
+            by: EntryRank::Value,
+        })
+    }
+}

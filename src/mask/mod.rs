@@ -1,0 +1,41 @@
+//! The mask layer: scores and a prior mask in, a mask out. No modules, no gradients, no files.
+//!
+//! Four things are kept apart, and any one combines with any other:
+//!
+//! - the *score*, what is important: an array, the tensor itself unless you give another;
+//! - the *pattern*, which shapes may fall: a [`PruningMethod`];
+//! - the *scope*, one tensor or many: [`compute`] or [`compute_global`];
+//! - the *amount*, how much: an [`Amount`].
+//!
+//! | method | falls | ranked by | PyTorch |
+//! |---|---|---|---|
+//! | [`Identity`] | nothing | | `Identity` |
+//! | [`RandomUnstructured`] | entries | chance | `RandomUnstructured` |
+//! | [`L1Unstructured`] | entries | absolute value | `L1Unstructured` |
+//! | [`ScoreUnstructured`] | entries | value | |
+//! | [`RandomStructured`] | channels | chance | `RandomStructured` |
+//! | [`LnStructured`] | channels | [`Norm`] | `LnStructured` |
+//! | [`CustomFromMask`] | what a mask says | | `CustomFromMask` |
+//! | [`PruningContainer`] | what its last method says | | `PruningContainer` |
+
+mod amount;
+mod channels;
+mod container;
+mod engine;
+mod method;
+mod methods;
+mod norm;
+mod nuclear;
+mod packed;
+mod plan;
+mod random;
+pub mod select;
+
+pub use amount::Amount;
+pub use container::PruningContainer;
+pub use engine::{GlobalOutcome, Outcome, Ranked, compute, compute_global};
+pub use method::{IntoMethod, PruningMethod, PruningType};
+pub use methods::*;
+pub use norm::Norm;
+pub use packed::{Iter, Mask};
+pub use plan::{ChannelRank, EntryRank, Plan};

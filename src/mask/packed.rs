@@ -1,0 +1,437 @@
+//! [`Mask`]: which entries of a tensor are kept, one bit each.
+
+use std::fmt;
+
+use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, Dimension, IxDyn};
+use num_traits::{One, Zero};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+const BITS: usize = u64::BITS as usize;
+
+/// A binary mask of any shape, stored packed: a set bit is an entry that is kept, a clear one is pruned (S9).
+///
+/// Entries are numbered in row-major order whatever the memory layout of the array a mask came from; entry `i`
+/// is bit `i % 64` of word `i / 64`. Masks are equal when their shapes and entries are.
+///
+/// The equivalent of PyTorch's `weight_mask` buffer, in 1/32 of its memory.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::mask::Mask;
+///
+/// let mask = Mask::from_array(array![[1, 0, 1], [0, 1, 1]].view())?;
+/// assert_eq!((mask.count_kept(), mask.count_pruned()), (4, 2));
+/// assert_eq!(mask.get(&[0, 1]), Some(false));
+///
+/// let weight = array![[1.0_f32, f32::NAN, 3.0], [4.0, 5.0, 6.0]];
+/// let pruned = mask.apply(weight.view().into_dyn())?;
+/// assert_eq!(pruned, array![[1.0, 0.0, 3.0], [0.0, 5.0, 6.0]].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct Mask {
+    shape: Vec<usize>,
+    /// Bits past the last entry are 0, so that counts and comparisons are those of words.
+    words: Vec<u64>,
+}
+
+/// What a serialised mask looks like before it is known to be one.
+#[derive(Deserialize)]
+struct Unchecked {
+    shape: Vec<usize>,
+    words: Vec<u64>,
+}
+
+impl TryFrom<Unchecked> for Mask {
+    type Error = Error;
+
+    fn try_from(raw: Unchecked) -> Result<Self> {
+        Mask::from_words(&raw.shape, raw.words)
+    }
+}
+
+impl Mask {
+    /// A mask that keeps every entry.
+    ///
+    /// # Panics
+    ///
+    /// If the number of entries overflows `usize`, as an array of that shape would.
+    pub fn ones(shape: &[usize]) -> Self {
+        let len = entries(shape).expect("the number of entries overflows usize");
+        let mut words = vec![u64::MAX; len.div_ceil(BITS)];
+        clear_tail(&mut words, len);
+        Mask {
+            shape: shape.to_vec(),
+            words,
+        }
+    }
+
+    /// A mask that prunes every entry.
+    ///
+    /// # Panics
+    ///
+    /// If the number of entries overflows `usize`, as an array of that shape would.
+    pub fn zeros(shape: &[usize]) -> Self {
+        let len = entries(shape).expect("the number of entries overflows usize");
+        Mask {
+            shape: shape.to_vec(),
+            words: vec![0; len.div_ceil(BITS)],
+        }
+    }
+
+    /// The mask whose packed words these are: entry `i` (row-major) is bit `i % 64` of word `i / 64`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShapeMismatch`] if `words` is not as long as the shape asks for;
+    /// [`Error::MaskNotBinary`] if a bit past the last entry is set.
+    pub fn from_words(shape: &[usize], words: Vec<u64>) -> Result<Self> {
+        let len = entries(shape).filter(|len| len.div_ceil(BITS) == words.len());
+        let Some(len) = len else {
+            return Err(Error::ShapeMismatch {
+                what: "a mask's list of words",
+                expected: entries(shape).map(|len| len.div_ceil(BITS)).into_iter().collect(),
+                got: vec![words.len()],
+            });
+        };
+        let mut clean = words;
+        if clear_tail(&mut clean, len) {
+            return Err(Error::MaskNotBinary {
+                index: len,
+                value: "set, but past the last entry".into(),
+            });
+        }
+        Ok(Mask {
+            shape: shape.to_vec(),
+            words: clean,
+        })
+    }
+
+    /// The mask of an array of 0s and 1s, of any number type, rank and memory layout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MaskNotBinary`] names the first entry (row-major) that is neither 0 nor 1.
+    pub fn from_array<T, D>(array: ArrayView<'_, T, D>) -> Result<Self>
+    where
+        T: Zero + One + PartialEq + fmt::Debug,
+        D: Dimension,
+    {
+        let (zero, one) = (T::zero(), T::one());
+        let mut wrong = None;
+        let bits = array.iter().enumerate().map(|(index, value)| {
+            if *value != zero && *value != one && wrong.is_none() {
+                wrong = Some(Error::MaskNotBinary {
+                    index,
+                    value: format!("{value:?}"),
+                });
+            }
+            *value == one
+        });
+        let mask = Mask::collect(array.shape(), bits);
+        match wrong {
+            Some(error) => Err(error),
+            None => Ok(mask),
+        }
+    }
+
+    /// The mask of an array of booleans, of any rank and memory layout; `true` is kept.
+    pub fn from_bool<D: Dimension>(array: ArrayView<'_, bool, D>) -> Self {
+        Mask::collect(array.shape(), array.iter().copied())
+    }
+
+    /// The mask that keeps the entries of `array` for which `keep` holds.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use secateurs::mask::Mask;
+    ///
+    /// let mask = Mask::from_fn(array![3.0_f32, -1.0, 0.5].view(), |x| x.abs() >= 1.0);
+    /// assert_eq!(mask.to_bool(), array![true, true, false].into_dyn());
+    /// ```
+    pub fn from_fn<T, D: Dimension>(array: ArrayView<'_, T, D>, keep: impl FnMut(&T) -> bool) -> Self {
+        Mask::collect(array.shape(), array.iter().map(keep))
+    }
+
+    /// The mask of these bits in row-major order; entries without one are pruned.
+    pub(crate) fn collect(shape: &[usize], bits: impl Iterator<Item = bool>) -> Self {
+        let mut mask = Mask::zeros(shape);
+        for (index, kept) in bits.enumerate() {
+            mask.words[index / BITS] |= u64::from(kept) << (index % BITS);
+        }
+        mask
+    }
+
+    /// Shape of the tensor that the mask is for.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of dimensions.
+    pub fn ndim(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// Number of entries, kept and pruned.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no entries at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of entries that are kept.
+    pub fn count_kept(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Number of entries that are pruned.
+    pub fn count_pruned(&self) -> usize {
+        self.len() - self.count_kept()
+    }
+
+    /// The share of entries that are pruned, in [0, 1]; 0 for a mask without entries.
+    pub fn sparsity(&self) -> f64 {
+        match self.len() {
+            0 => 0.0,
+            len => self.count_pruned() as f64 / len as f64,
+        }
+    }
+
+    /// Whether the entry at `index` is kept; `None` outside the shape.
+    pub fn get(&self, index: &[usize]) -> Option<bool> {
+        if index.len() != self.shape.len() {
+            return None;
+        }
+        let mut flat = 0;
+        for (&i, &n) in index.iter().zip(&self.shape) {
+            if i >= n {
+                return None;
+            }
+            flat = flat * n + i;
+        }
+        Some(self.bit(flat))
+    }
+
+    /// Whether the entry of row-major index `flat` is kept.
+    pub(crate) fn bit(&self, flat: usize) -> bool {
+        self.words[flat / BITS] >> (flat % BITS) & 1 == 1
+    }
+
+    /// The entries in row-major order, `true` where kept.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            mask: self,
+            range: 0..self.len(),
+        }
+    }
+
+    /// The packed words: entry `i` (row-major) is bit `i % 64` of word `i / 64`, bits past the last entry are 0.
+    pub fn as_words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// The mask as an array of booleans, `true` where kept.
+    pub fn to_bool(&self) -> ArrayD<bool> {
+        self.expand(|kept| kept)
+    }
+
+    /// The mask as an array of ones (kept) and zeros (pruned), as PyTorch stores it.
+    pub fn to_array<T: Zero + One + Clone>(&self) -> ArrayD<T> {
+        self.expand(|kept| if kept { T::one() } else { T::zero() })
+    }
+
+    fn expand<T>(&self, value: impl FnMut(bool) -> T) -> ArrayD<T> {
+        let values = self.iter().map(value).collect();
+        Array::from_shape_vec(IxDyn(&self.shape), values).expect("a mask has as many entries as its shape")
+    }
+
+    /// The mask that keeps what both keep.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShapeMismatch`] if the shapes differ.
+    pub fn and(&self, other: &Mask) -> Result<Mask> {
+        self.zip(other, |a, b| a & b)
+    }
+
+    /// The mask that keeps what either keeps.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShapeMismatch`] if the shapes differ.
+    pub fn or(&self, other: &Mask) -> Result<Mask> {
+        self.zip(other, |a, b| a | b)
+    }
+
+    /// The mask that keeps what this one prunes and prunes what it keeps.
+    #[allow(clippy::should_implement_trait)] // beside `and` and `or`, which can fail and so cannot be operators
+    pub fn not(&self) -> Mask {
+        let mut words: Vec<u64> = self.words.iter().map(|word| !word).collect();
+        clear_tail(&mut words, self.len());
+        Mask {
+            shape: self.shape.clone(),
+            words,
+        }
+    }
+
+    fn zip(&self, other: &Mask, op: impl Fn(u64, u64) -> u64) -> Result<Mask> {
+        self.check_shape("the other mask", other.shape())?;
+        let words = self
+            .words
+            .iter()
+            .zip(&other.words)
+            .map(|(&a, &b)| op(a, b))
+            .collect();
+        Ok(Mask {
+            shape: self.shape.clone(),
+            words,
+        })
+    }
+
+    /// The array with a positive zero wherever the mask prunes, whatever stood there: NaN, ∞ and −2.0 too (S10).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShapeMismatch`] if the shapes differ.
+    pub fn apply<T: Zero + Copy>(&self, array: ArrayViewD<'_, T>) -> Result<ArrayD<T>> {
+        self.check_shape("the array", array.shape())?;
+        // Standard layout first: the mask then lies beside the entries, word by word.
+        let mut out = match array.as_slice() {
+            Some(values) => Array::from_shape_vec(IxDyn(&self.shape), values.to_vec())
+                .expect("a slice has its array's shape"),
+            None => array.as_standard_layout().into_owned(),
+        };
+        self.zero_pruned(out.as_slice_mut().expect("the copy is in standard layout"));
+        Ok(out)
+    }
+
+    /// Puts a positive zero wherever the mask prunes, in place, in any memory layout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShapeMismatch`] if the shapes differ.
+    pub fn apply_inplace<T: Zero + Copy>(&self, mut array: ndarray::ArrayViewMutD<'_, T>) -> Result<()> {
+        self.check_shape("the array", array.shape())?;
+        match array.as_slice_mut() {
+            Some(values) => self.zero_pruned(values),
+            None => array
+                .iter_mut()
+                .zip(self.iter())
+                .filter(|(_, kept)| !kept)
+                .for_each(|(x, _)| *x = T::zero()),
+        }
+        Ok(())
+    }
+
+    fn zero_pruned<T: Zero + Copy>(&self, values: &mut [T]) {
+        for (chunk, &word) in values.chunks_mut(BITS).zip(&self.words) {
+            if word == 0 {
+                chunk.fill(T::zero());
+            } else if word != u64::MAX {
+                for (bit, value) in chunk.iter_mut().enumerate() {
+                    *value = if word >> bit & 1 == 1 { *value } else { T::zero() };
+                }
+            }
+        }
+    }
+
+    /// An error where `got` is not the shape of this mask.
+    pub(crate) fn check_shape(&self, what: &'static str, got: &[usize]) -> Result<()> {
+        if got == self.shape {
+            return Ok(());
+        }
+        Err(Error::ShapeMismatch {
+            what,
+            expected: self.shape.clone(),
+            got: got.to_vec(),
+        })
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Mask({:?}, {} of {} kept)",
+            self.shape,
+            self.count_kept(),
+            self.len()
+        )
+    }
+}
+
+impl<D: Dimension> From<Array<bool, D>> for Mask {
+    fn from(array: Array<bool, D>) -> Self {
+        Mask::from_bool(array.view())
+    }
+}
+
+/// Iterator over the entries of a [`Mask`] in row-major order, made by [`Mask::iter`].
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    mask: &'a Mask,
+    range: std::ops::Range<usize>,
+}
+
+impl Iterator for Iter<'_> {
+    type Item = bool;
+
+    fn next(&mut self) -> Option<bool> {
+        self.range.next().map(|flat| self.mask.bit(flat))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.range.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for Iter<'_> {
+    fn next_back(&mut self) -> Option<bool> {
+        self.range.next_back().map(|flat| self.mask.bit(flat))
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+impl<'a> IntoIterator for &'a Mask {
+    type Item = bool;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// The number of entries of a shape, unless it overflows.
+///
+/// The product of the non-zero dimensions has to fit as well, as ndarray asks of a shape, so that whatever is
+/// accepted here can be expanded.
+fn entries(shape: &[usize]) -> Option<usize> {
+    let nonzero = shape
+        .iter()
+        .filter(|&&n| n != 0)
+        .try_fold(1_usize, |len, &n| len.checked_mul(n))?;
+    if nonzero > isize::MAX as usize {
+        return None;
+    }
+    Some(if shape.contains(&0) { 0 } else { nonzero })
+}
+
+/// Clears the bits past the last entry; says whether any was set.
+fn clear_tail(words: &mut [u64], len: usize) -> bool {
+    let used = len % BITS;
+    match words.last_mut() {
+        Some(last) if used != 0 => {
+            let before = *last;
+            *last &= (1 << used) - 1;
+            *last != before
+        }
+        _ => false,
+    }
+}
