@@ -1,0 +1,33 @@
+//! A limit to how deeply what is deserialised may nest.
+//!
+//! A few bytes of a hostile file can open one more level, and a stack that overflows is not an error but the end
+//! of the process.
+
+use std::cell::Cell;
+
+use serde::de::Error;
+
+/// As deep as text formats go by their own account.
+const LIMIT: usize = 128;
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `read` one level deeper, or refuses to.
+pub(crate) fn nested<T, E: Error>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    struct Level;
+
+    impl Drop for Level {
+        fn drop(&mut self) {
+            DEPTH.with(|depth| depth.set(depth.get() - 1));
+        }
+    }
+
+    if DEPTH.with(|depth| depth.replace(depth.get() + 1)) >= LIMIT {
+        let _level = Level;
+        return Err(E::custom("nested too deeply"));
+    }
+    let _level = Level;
+    read()
+}

@@ -1,0 +1,214 @@
+//! [`Conv1d`], [`Conv2d`] and [`Conv3d`]: one layer over the number of spatial dimensions.
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::expect_shapes;
+use crate::error::{Error, Result};
+use crate::nn::init;
+use crate::nn::{Module, ParamStore};
+use crate::tensor::{ConvOptions, Tensor};
+
+/// A convolution over `D` spatial dimensions.
+///
+/// PyTorch's `nn.Conv1d`, `nn.Conv2d`, `nn.Conv3d`. Input `[N, in_channels, …]`, output `[N, out_channels, …]`;
+/// parameters `weight` `[out_channels, in_channels / groups, kernel…]` and `bias` `[out_channels]`.
+///
+/// ```
+/// use ndarray::Array4;
+/// use rand::SeedableRng;
+/// use secateurs::nn::{Conv2d, ConvConfig, Module};
+/// use secateurs::tensor::Tensor;
+///
+/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+/// let layer = Conv2d::new(ConvConfig::new(3, 8, 3).stride(2).padding([1, 0]), &mut rng)?;
+/// let output = layer.forward(&Tensor::new(Array4::zeros((1, 3, 9, 9))))?;
+/// assert_eq!(output.shape(), [1, 8, 5, 4]);
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(try_from = "Raw")]
+pub struct Conv<const D: usize> {
+    store: ParamStore,
+    options: ConvOptions,
+}
+
+/// A convolution over one dimension: input `[N, C, L]`.
+pub type Conv1d = Conv<1>;
+/// A convolution over two dimensions: input `[N, C, H, W]`.
+pub type Conv2d = Conv<2>;
+/// A convolution over three dimensions: input `[N, C, D, H, W]`.
+pub type Conv3d = Conv<3>;
+
+/// The settings of a convolution. Stride and dilation are 1, padding is 0, there is one group and a bias, unless
+/// said otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConvConfig<const D: usize> {
+    in_channels: usize,
+    out_channels: usize,
+    kernel: [usize; D],
+    options: ConvOptions,
+    bias: bool,
+}
+
+/// A number for each of `D` dimensions, or one for all.
+pub trait PerDim<const D: usize> {
+    /// The number for each dimension.
+    fn per_dim(self) -> [usize; D];
+}
+
+impl<const D: usize> PerDim<D> for usize {
+    fn per_dim(self) -> [usize; D] {
+        [self; D]
+    }
+}
+
+impl<const D: usize> PerDim<D> for [usize; D] {
+    fn per_dim(self) -> [usize; D] {
+        self
+    }
+}
+
+impl<const D: usize> ConvConfig<D> {
+    /// So many channels in and out, and the extent of the kernel.
+    pub fn new(in_channels: usize, out_channels: usize, kernel: impl PerDim<D>) -> Self {
+        let (kernel, options) = (kernel.per_dim(), ConvOptions::new(D));
+        ConvConfig {
+            in_channels,
+            out_channels,
+            kernel,
+            options,
+            bias: true,
+        }
+    }
+
+    /// Distance between neighbouring positions of the kernel.
+    pub fn stride(mut self, stride: impl PerDim<D>) -> Self {
+        self.options = self.options.stride(&stride.per_dim());
+        self
+    }
+
+    /// Zeros added on both sides.
+    pub fn padding(mut self, padding: impl PerDim<D>) -> Self {
+        self.options = self.options.padding(&padding.per_dim());
+        self
+    }
+
+    /// Distance between neighbouring entries of the kernel.
+    pub fn dilation(mut self, dilation: impl PerDim<D>) -> Self {
+        self.options = self.options.dilation(&dilation.per_dim());
+        self
+    }
+
+    /// Number of groups, each of which sees its own share of the channels.
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.options = self.options.groups(groups);
+        self
+    }
+
+    /// Without a bias.
+    pub fn without_bias(mut self) -> Self {
+        self.bias = false;
+        self
+    }
+}
+
+impl<const D: usize> Conv<D> {
+    /// A layer with PyTorch's default initialisation: weight and bias uniform within `1 / √fan_in`, where `fan_in`
+    /// is `in_channels / groups × kernel entries`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if a stride, a dilation or the number of groups is 0, or the groups do not divide the
+    /// channels.
+    pub fn new(config: ConvConfig<D>, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
+        let groups = config.options.groups;
+        if groups == 0 || config.in_channels % groups != 0 || config.out_channels % groups != 0 {
+            return Err(Error::Setting {
+                what: "Conv",
+                setting: "groups",
+                value: groups.to_string(),
+                reason: "it has to divide the channels, in and out",
+            });
+        }
+        let mut shape = vec![config.out_channels, config.in_channels / groups];
+        shape.extend(config.kernel);
+        let bound = init::fan_in_bound(shape[1..].iter().product());
+        let mut store = ParamStore::new();
+        store.insert_parameter("weight", init::uniform(&shape, bound, rng))?;
+        if config.bias {
+            store.insert_parameter("bias", init::uniform(&shape[..1], bound, rng))?;
+        }
+        Conv::try_from(Raw {
+            store,
+            options: config.options,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    store: ParamStore,
+    options: ConvOptions,
+}
+
+impl<const D: usize> TryFrom<Raw> for Conv<D> {
+    type Error = Error;
+
+    fn try_from(Raw { store, options }: Raw) -> Result<Self> {
+        check(&options, D)?;
+        let shape = store
+            .parameter("weight")
+            .map(|weight| weight.shape())
+            .unwrap_or_default();
+        if shape.len() != D + 2 {
+            let (expected, got) = (vec![0; D + 2], shape.to_vec());
+            return Err(Error::ShapeMismatch {
+                what: "`weight` of a convolution",
+                expected,
+                got,
+            });
+        }
+        expect_shapes(&store, [("bias", &shape[..1])], true)?;
+        Ok(Conv { store, options })
+    }
+}
+
+/// Options that were loaded may be anything; those that were built have a number for each dimension.
+fn check(options: &ConvOptions, dims: usize) -> Result<()> {
+    let wrong = [
+        ("stride", &options.stride, 1),
+        ("padding", &options.padding, 0),
+        ("dilation", &options.dilation, 1),
+    ];
+    match wrong
+        .into_iter()
+        .find(|(_, values, least)| values.len() != dims || values.iter().any(|v| v < least))
+    {
+        Some((setting, values, _)) => Err(Error::Setting {
+            what: "Conv",
+            setting,
+            value: format!("{values:?}"),
+            reason: "it needs a number for each dimension, and only padding may be 0",
+        }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! conv {
+    ($name:literal, $dims:literal) => {
+        crate::param_tree!(Conv<$dims> { store: store });
+
+        #[typetag::serde(name = $name)]
+        impl Module for Conv<$dims> {
+            fn compute(&self, input: &Tensor) -> Result<Tensor> {
+                let bias = self.store.optional_tensor("bias");
+                input.conv(&self.store.tensor("weight")?, bias.as_ref(), &self.options)
+            }
+        }
+    };
+}
+
+conv!("secateurs::Conv1d", 1);
+conv!("secateurs::Conv2d", 2);
+conv!("secateurs::Conv3d", 3);

@@ -1,0 +1,46 @@
+//! The layers, one a file.
+
+mod activation;
+mod conv;
+mod flatten;
+mod linear;
+mod lstm;
+mod sequential;
+
+pub use activation::{Relu, Sigmoid, Tanh};
+pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvConfig, PerDim};
+pub use flatten::Flatten;
+pub use linear::Linear;
+pub use lstm::{Lstm, LstmConfig, LstmState};
+pub use sequential::Sequential;
+
+use super::ParamStore;
+use crate::error::{Error, Result};
+
+/// Checks a store that was given or loaded: each of these parameters has this shape, or may be `absent`.
+fn expect_shapes<'a>(
+    store: &ParamStore,
+    expected: impl IntoIterator<Item = (&'static str, &'a [usize])>,
+    absent: bool,
+) -> Result<()> {
+    for (what, expected) in expected {
+        match store.parameter(what).map(|parameter| parameter.shape()) {
+            Some(got) if got != expected => {
+                return Err(Error::ShapeMismatch {
+                    what,
+                    expected: expected.to_vec(),
+                    got: got.to_vec(),
+                });
+            }
+            None if !absent => {
+                let known = store.parameters().map(|(name, _)| name.to_owned()).collect();
+                return Err(Error::UnknownParameter {
+                    path: what.to_owned(),
+                    known,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

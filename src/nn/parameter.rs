@@ -1,0 +1,163 @@
+//! [`Parameter`]: a trainable array, pruned or not.
+
+use std::sync::{Arc, OnceLock};
+
+use ndarray::{ArcArray, ArrayD, ArrayViewD, ArrayViewMutD, IxDyn};
+
+use crate::error::{Error, Result};
+use crate::mask::{Mask, PruningContainer, PruningMethod};
+use crate::tensor::{ParamId, Tensor};
+
+/// A trainable array of a module, pruned or not.
+///
+/// Pruning adds a mask and a hook and changes neither the identity of the parameter nor its place (S13). What
+/// forward sees is the *effective* tensor, mask ∘ original, derived from what both are at that moment (S15).
+///
+/// PyTorch's `weight`, or its `weight_orig`, `weight_mask` and derived `weight` in one.
+#[derive(Debug)]
+pub struct Parameter {
+    id: ParamId,
+    /// In standard layout, so that a mask lies beside it word by word.
+    original: ArcArray<f32, IxDyn>,
+    pruning: Option<Pruning>,
+}
+
+#[derive(Debug)]
+struct Pruning {
+    hook: Arc<dyn PruningMethod>,
+    mask: Arc<Mask>,
+    /// Cleared by whatever changes the original or the mask.
+    effective: OnceLock<ArcArray<f32, IxDyn>>,
+}
+
+impl Parameter {
+    pub(crate) fn new(value: ArrayD<f32>) -> Self {
+        Parameter {
+            id: ParamId::fresh(),
+            original: standard(value),
+            pruning: None,
+        }
+    }
+
+    /// The identity of the parameter, the same before, during and after pruning.
+    pub fn id(&self) -> ParamId {
+        self.id
+    }
+
+    /// Shape of the parameter.
+    pub fn shape(&self) -> &[usize] {
+        self.original.shape()
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.original.len()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.original.is_empty()
+    }
+
+    /// The original: what an optimiser updates, whether pruned or not. PyTorch's `weight_orig`.
+    pub fn original(&self) -> ArrayViewD<'_, f32> {
+        self.original.view()
+    }
+
+    /// The original, to be changed; the effective tensor follows.
+    pub fn original_mut(&mut self) -> ArrayViewMutD<'_, f32> {
+        if let Some(pruning) = &mut self.pruning {
+            pruning.effective.take();
+        }
+        self.original.view_mut()
+    }
+
+    /// What forward sees: the original with +0.0 wherever the mask prunes. PyTorch's derived `weight`.
+    pub fn effective(&self) -> ArrayViewD<'_, f32> {
+        self.effective_shared().view()
+    }
+
+    fn effective_shared(&self) -> &ArcArray<f32, IxDyn> {
+        let Some(pruning) = &self.pruning else {
+            return &self.original;
+        };
+        pruning.effective.get_or_init(|| {
+            let masked = pruning.mask.apply(self.original.view());
+            masked.expect("a parameter's mask has its shape").into_shared()
+        })
+    }
+
+    /// The effective tensor as a leaf of the graph, through which gradients reach this parameter.
+    pub fn tensor(&self) -> Tensor {
+        let effective = self.effective_shared().clone();
+        match &self.pruning {
+            None => Tensor::parameter(self.id, effective),
+            Some(pruning) => Tensor::pruned_parameter(self.id, effective, pruning.mask.clone()),
+        }
+    }
+
+    /// Whether the parameter carries a mask, be it of ones only.
+    pub fn is_pruned(&self) -> bool {
+        self.pruning.is_some()
+    }
+
+    /// The mask, where pruned. PyTorch's `weight_mask`.
+    pub fn mask(&self) -> Option<&Mask> {
+        self.pruning.as_ref().map(|pruning| &*pruning.mask)
+    }
+
+    /// The method that pruned it, or the container of all that did (S16).
+    pub fn hook(&self) -> Option<&Arc<dyn PruningMethod>> {
+        self.pruning.as_ref().map(|pruning| &pruning.hook)
+    }
+
+    /// The container of the methods that pruned it, where more than one did.
+    pub fn container(&self) -> Option<&PruningContainer> {
+        self.hook().and_then(|hook| hook.downcast_ref())
+    }
+
+    /// Replaces the original; mask and hook stay.
+    pub(crate) fn set_original(&mut self, value: ArrayD<f32>) {
+        debug_assert_eq!(self.shape(), value.shape());
+        self.original = standard(value);
+        if let Some(pruning) = &mut self.pruning {
+            pruning.effective.take();
+        }
+    }
+
+    /// Replaces mask and hook; the original stays.
+    pub(crate) fn set_pruning(&mut self, mask: Mask, hook: Arc<dyn PruningMethod>) -> Result<()> {
+        if mask.shape() != self.shape() {
+            return Err(Error::ShapeMismatch {
+                what: "the mask",
+                expected: self.shape().to_vec(),
+                got: mask.shape().to_vec(),
+            });
+        }
+        self.pruning = Some(Pruning {
+            hook,
+            mask: Arc::new(mask),
+            effective: OnceLock::new(),
+        });
+        Ok(())
+    }
+
+    /// Makes the effective tensor the parameter's value, and drops mask and hook.
+    pub(crate) fn bake(&mut self) {
+        self.original = self.effective_shared().clone();
+        self.pruning = None;
+    }
+
+    /// Drops mask and hook; the original is the value again.
+    pub(crate) fn discard(&mut self) {
+        self.pruning = None;
+    }
+}
+
+fn standard(value: ArrayD<f32>) -> ArcArray<f32, IxDyn> {
+    if value.is_standard_layout() {
+        value.into_shared()
+    } else {
+        value.as_standard_layout().into_owned().into_shared()
+    }
+}

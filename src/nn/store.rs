@@ -1,0 +1,310 @@
+//! [`ParamStore`]: the parameters and buffers of one module, by name and in order.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use indexmap::IndexMap;
+use ndarray::{ArcArray, Array, ArrayD, Dimension, IxDyn};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::array_serde::Portable;
+use super::observers::{HookHandle, Observers};
+use super::parameter::Parameter;
+use crate::error::{Error, Result};
+use crate::mask::{Mask, PruningMethod};
+use crate::tensor::Tensor;
+
+/// The suffix by which the original of a pruned parameter is seen.
+pub(crate) const ORIG: &str = "_orig";
+/// The suffix by which the mask of a pruned parameter is seen.
+pub(crate) const MASK: &str = "_mask";
+
+/// The parameters and buffers of one module, by name and in the order in which they were added.
+///
+/// A leaf module holds one and reads its parameters through [`tensor`](Self::tensor) in its forward: that is
+/// where pruning takes effect, so no caller can get past it.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::nn::ParamStore;
+///
+/// let mut store = ParamStore::new();
+/// store.insert_parameter("weight", array![[1.0, 2.0]])?;
+/// store.insert_buffer("running_mean", array![0.0])?;
+/// assert_eq!(store.tensor("weight")?.shape(), [1, 2]);
+/// assert!(store.insert_parameter("weight_mask", array![0.0]).is_err()); // would collide once `weight` is pruned
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Default)]
+pub struct ParamStore {
+    slots: IndexMap<String, Slot>,
+    observers: Observers,
+}
+
+enum Slot {
+    Parameter(Parameter),
+    /// Behind a lock, so that forward, which takes `&self`, can update running statistics (S22).
+    Buffer(RwLock<ArcArray<f32, IxDyn>>),
+}
+
+impl ParamStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        ParamStore::default()
+    }
+
+    /// Adds a parameter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`] if the name is empty, holds a dot, is taken, or collides with the names under which a
+    /// pruned parameter is seen (S14).
+    pub fn insert_parameter<D: Dimension>(&mut self, name: &str, value: Array<f32, D>) -> Result<()> {
+        self.insert(
+            "parameter",
+            name,
+            Slot::Parameter(Parameter::new(value.into_dyn())),
+        )
+    }
+
+    /// Adds a buffer: an array that belongs to the state of a module but is not trained.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert_parameter`](Self::insert_parameter).
+    pub fn insert_buffer<D: Dimension>(&mut self, name: &str, value: Array<f32, D>) -> Result<()> {
+        self.insert(
+            "buffer",
+            name,
+            Slot::Buffer(RwLock::new(value.into_dyn().into_shared())),
+        )
+    }
+
+    fn insert(&mut self, what: &'static str, name: &str, slot: Slot) -> Result<()> {
+        check_name(what, name)?;
+        let derived_from = |suffix| {
+            name.strip_suffix(suffix)
+                .is_some_and(|base| self.slots.contains_key(base))
+        };
+        let derives = |suffix| self.slots.contains_key(&format!("{name}{suffix}"));
+        let reason = if self.slots.contains_key(name) {
+            "it is taken"
+        } else if derived_from(ORIG) || derived_from(MASK) || derives(ORIG) || derives(MASK) {
+            "it collides with a name by which a pruned parameter is seen"
+        } else {
+            self.slots.insert(name.to_owned(), slot);
+            return Ok(());
+        };
+        Err(Error::BadName {
+            what,
+            name: name.to_owned(),
+            reason,
+        })
+    }
+
+    /// The effective tensor of a parameter, as a leaf of the graph: what forward computes with.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownParameter`] if there is none of this name.
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        match self.parameter(name) {
+            Some(parameter) => Ok(parameter.tensor()),
+            None => Err(self.unknown(name)),
+        }
+    }
+
+    /// The effective tensor of a parameter that a module may do without, such as a bias.
+    pub fn optional_tensor(&self, name: &str) -> Option<Tensor> {
+        self.parameter(name).map(Parameter::tensor)
+    }
+
+    /// The parameter of this name.
+    pub fn parameter(&self, name: &str) -> Option<&Parameter> {
+        match self.slots.get(name) {
+            Some(Slot::Parameter(parameter)) => Some(parameter),
+            _ => None,
+        }
+    }
+
+    /// The parameter of this name, to be changed.
+    pub fn parameter_mut(&mut self, name: &str) -> Option<&mut Parameter> {
+        match self.slots.get_mut(name) {
+            Some(Slot::Parameter(parameter)) => Some(parameter),
+            _ => None,
+        }
+    }
+
+    /// The parameters, in order, each by its own name (`weight`, pruned or not).
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &Parameter)> {
+        self.slots.iter().filter_map(|(name, slot)| match slot {
+            Slot::Parameter(parameter) => Some((name.as_str(), parameter)),
+            Slot::Buffer(_) => None,
+        })
+    }
+
+    /// The parameters, in order, to be changed.
+    pub fn parameters_mut(&mut self) -> impl Iterator<Item = (&str, &mut Parameter)> {
+        self.slots.iter_mut().filter_map(|(name, slot)| match slot {
+            Slot::Parameter(parameter) => Some((name.as_str(), parameter)),
+            Slot::Buffer(_) => None,
+        })
+    }
+
+    /// The present value of a buffer.
+    pub fn buffer(&self, name: &str) -> Option<ArcArray<f32, IxDyn>> {
+        match self.slots.get(name) {
+            Some(Slot::Buffer(buffer)) => Some(read(buffer)),
+            _ => None,
+        }
+    }
+
+    /// The buffers, in order, masks not among them.
+    pub fn buffers(&self) -> impl Iterator<Item = (&str, ArcArray<f32, IxDyn>)> {
+        self.slots.iter().filter_map(|(name, slot)| match slot {
+            Slot::Buffer(buffer) => Some((name.as_str(), read(buffer))),
+            Slot::Parameter(_) => None,
+        })
+    }
+
+    /// Replaces the value of a buffer. It takes `&self`, because forward may do so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownParameter`] if there is no buffer of this name, [`Error::ShapeMismatch`] if the shape is
+    /// another.
+    pub fn set_buffer(&self, name: &str, value: ArrayD<f32>) -> Result<()> {
+        let Some(Slot::Buffer(buffer)) = self.slots.get(name) else {
+            return Err(self.unknown(name));
+        };
+        let mut buffer = buffer.write().unwrap_or_else(PoisonError::into_inner);
+        if buffer.shape() != value.shape() {
+            let (expected, got) = (buffer.shape().to_vec(), value.shape().to_vec());
+            return Err(Error::ShapeMismatch {
+                what: "the buffer",
+                expected,
+                got,
+            });
+        }
+        *buffer = value.into_shared();
+        Ok(())
+    }
+
+    /// The pruning hooks, in the order of the parameters: the name of each pruned one and its method or container.
+    ///
+    /// PyTorch's `_forward_pre_hooks`.
+    pub fn forward_pre_hooks(&self) -> impl Iterator<Item = (&str, &Arc<dyn PruningMethod>)> {
+        self.parameters()
+            .filter_map(|(name, parameter)| Some((name, parameter.hook()?)))
+    }
+
+    /// Has `hook` called with input and output whenever the module's `forward` is called by anyone.
+    ///
+    /// Hooks observe; they are not part of the serialised model. PyTorch's `register_forward_hook`.
+    pub fn register_forward_hook(
+        &mut self,
+        hook: impl Fn(&Tensor, &Tensor) + Send + Sync + 'static,
+    ) -> HookHandle {
+        self.observers.add(hook)
+    }
+
+    /// Stops calling a hook; says whether it was there.
+    pub fn remove_forward_hook(&mut self, handle: HookHandle) -> bool {
+        self.observers.remove(handle)
+    }
+
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.observers
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        Error::UnknownParameter {
+            path: name.to_owned(),
+            known: self.slots.keys().cloned().collect(),
+        }
+    }
+}
+
+/// An error for what cannot name a parameter, a buffer or a child (S14).
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
+    let reason = match name {
+        "" => "it is empty",
+        dotted if dotted.contains('.') => "dots separate the names of a path",
+        _ => return Ok(()),
+    };
+    Err(Error::BadName {
+        what,
+        name: name.to_owned(),
+        reason,
+    })
+}
+
+fn read(buffer: &RwLock<ArcArray<f32, IxDyn>>) -> ArcArray<f32, IxDyn> {
+    buffer.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+impl fmt::Debug for ParamStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shapes = self.slots.iter().map(|(name, slot)| match slot {
+            Slot::Parameter(p) if p.is_pruned() => (name, format!("pruned parameter {:?}", p.shape())),
+            Slot::Parameter(p) => (name, format!("parameter {:?}", p.shape())),
+            Slot::Buffer(b) => (name, format!("buffer {:?}", read(b).shape())),
+        });
+        f.debug_map().entries(shapes).finish()
+    }
+}
+
+/// The form in which a slot is serialised.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Stored {
+    Parameter(Portable),
+    Pruned {
+        original: Portable,
+        mask: Mask,
+        hook: Arc<dyn PruningMethod>,
+    },
+    Buffer(Portable),
+}
+
+impl Serialize for ParamStore {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let stored = self.slots.iter().map(|(name, slot)| {
+            let stored = match slot {
+                Slot::Buffer(buffer) => Stored::Buffer(Portable(read(buffer))),
+                Slot::Parameter(parameter) => {
+                    let original = Portable(parameter.original().to_owned().into_shared());
+                    match (parameter.mask(), parameter.hook()) {
+                        (Some(mask), Some(hook)) => Stored::Pruned {
+                            original,
+                            mask: mask.clone(),
+                            hook: hook.clone(),
+                        },
+                        _ => Stored::Parameter(original),
+                    }
+                }
+            };
+            (name, stored)
+        });
+        serializer.collect_seq(stored)
+    }
+}
+
+impl<'de> Deserialize<'de> for ParamStore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let mut store = ParamStore::new();
+        for (name, stored) in Vec::<(String, Stored)>::deserialize(deserializer)? {
+            let inserted = match stored {
+                Stored::Parameter(value) => store.insert_parameter(&name, value.0.into_owned()),
+                Stored::Buffer(value) => store.insert_buffer(&name, value.0.into_owned()),
+                Stored::Pruned { original, mask, hook } => {
+                    let mut parameter = Parameter::new(original.0.into_owned());
+                    let pruned = parameter.set_pruning(mask, hook);
+                    pruned.and_then(|()| store.insert("parameter", &name, Slot::Parameter(parameter)))
+                }
+            };
+            inserted.map_err(serde::de::Error::custom)?;
+        }
+        Ok(store)
+    }
+}

@@ -1,0 +1,152 @@
+//! The functions by which PyTorch's users know the methods.
+
+use ndarray::{ArrayBase, Data, Dimension};
+use rand::Rng;
+
+use super::{Report, apply, apply_with_scores};
+use crate::error::{Error, Result};
+use crate::mask::{
+    Amount, CustomFromMask, Identity, L1Unstructured, LnStructured, Mask, Norm, RandomStructured,
+    RandomUnstructured,
+};
+use crate::nn::ParamTree;
+
+/// Makes a parameter a pruned one without pruning anything. PyTorch's `prune.identity`; see [`Identity`].
+///
+/// # Errors
+///
+/// As [`apply`].
+pub fn identity<T: ParamTree + ?Sized>(module: &mut T, path: &str) -> Result<Report> {
+    apply(module, path, Identity)
+}
+
+/// Prunes entries at random. PyTorch's `prune.random_unstructured`; see [`RandomUnstructured`].
+///
+/// # Errors
+///
+/// As [`RandomUnstructured::new`] and [`apply`].
+pub fn random_unstructured<T: ParamTree + ?Sized>(
+    module: &mut T,
+    path: &str,
+    amount: impl TryInto<Amount, Error: Into<Error>>,
+    rng: &mut (impl Rng + ?Sized),
+) -> Result<Report> {
+    apply(module, path, RandomUnstructured::new(amount, rng)?)
+}
+
+/// Prunes the entries of lowest absolute value. PyTorch's `prune.l1_unstructured`; see [`L1Unstructured`].
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::nn::{Linear, ParamTreeExt};
+/// use secateurs::prune;
+///
+/// let mut module = Linear::from_arrays(array![[0.1, -3.0], [2.0, -0.2]], None)?;
+/// let report = prune::l1_unstructured(&mut module, "weight", 0.5)?;
+/// assert_eq!(report.pruned, 2);
+/// assert_eq!(module.parameter("weight")?.effective(), array![[0.0, -3.0], [2.0, 0.0]].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`L1Unstructured::new`] and [`apply`].
+pub fn l1_unstructured<T: ParamTree + ?Sized>(
+    module: &mut T,
+    path: &str,
+    amount: impl TryInto<Amount, Error: Into<Error>>,
+) -> Result<Report> {
+    apply(module, path, L1Unstructured::new(amount)?)
+}
+
+/// Prunes the entries whose importance scores have the lowest absolute value.
+/// PyTorch's `prune.l1_unstructured(…, importance_scores)`.
+///
+/// # Errors
+///
+/// As [`L1Unstructured::new`] and [`apply_with_scores`].
+pub fn l1_unstructured_with_scores<T: ParamTree + ?Sized, S: Data<Elem = f32>, D: Dimension>(
+    module: &mut T,
+    path: &str,
+    amount: impl TryInto<Amount, Error: Into<Error>>,
+    scores: &ArrayBase<S, D>,
+) -> Result<Report> {
+    apply_with_scores(module, path, L1Unstructured::new(amount)?, scores)
+}
+
+/// Prunes whole channels along `dim` at random. PyTorch's `prune.random_structured`; see [`RandomStructured`].
+///
+/// # Errors
+///
+/// As [`RandomStructured::new`] and [`apply`].
+pub fn random_structured<T: ParamTree + ?Sized>(
+    module: &mut T,
+    path: &str,
+    amount: impl TryInto<Amount, Error: Into<Error>>,
+    dim: isize,
+    rng: &mut (impl Rng + ?Sized),
+) -> Result<Report> {
+    apply(module, path, RandomStructured::new(amount, dim, rng)?)
+}
+
+/// Prunes the channels along `dim` whose norm of order `n` is lowest. PyTorch's `prune.ln_structured`; see
+/// [`LnStructured`].
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::nn::{Linear, ParamTreeExt};
+/// use secateurs::prune;
+///
+/// let mut module = Linear::from_arrays(array![[0.1, -3.0], [2.0, -0.2]], None)?;
+/// prune::ln_structured(&mut module, "weight", 1, 2.0, 0)?;
+/// assert_eq!(module.parameter("weight")?.effective(), array![[0.1, -3.0], [0.0, 0.0]].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`LnStructured::new`] and [`apply`].
+pub fn ln_structured<T: ParamTree + ?Sized>(
+    module: &mut T,
+    path: &str,
+    amount: impl TryInto<Amount, Error: Into<Error>>,
+    n: impl TryInto<Norm, Error: Into<Error>>,
+    dim: isize,
+) -> Result<Report> {
+    apply(module, path, LnStructured::new(amount, n, dim)?)
+}
+
+/// Prunes the channels along `dim` whose importance scores have the lowest norm of order `n`.
+/// PyTorch's `prune.ln_structured(…, importance_scores)`.
+///
+/// # Errors
+///
+/// As [`LnStructured::new`] and [`apply_with_scores`].
+pub fn ln_structured_with_scores<T: ParamTree + ?Sized, S: Data<Elem = f32>, D: Dimension>(
+    module: &mut T,
+    path: &str,
+    amount: impl TryInto<Amount, Error: Into<Error>>,
+    n: impl TryInto<Norm, Error: Into<Error>>,
+    dim: isize,
+    scores: &ArrayBase<S, D>,
+) -> Result<Report> {
+    apply_with_scores(module, path, LnStructured::new(amount, n, dim)?, scores)
+}
+
+/// Prunes what a mask prunes, on top of what is pruned already. PyTorch's `prune.custom_from_mask`; see
+/// [`CustomFromMask`]. Takes a [`Mask`] or an array of booleans; 0-1 arrays go through [`Mask::from_array`].
+///
+/// # Errors
+///
+/// As [`apply`].
+pub fn custom_from_mask<T: ParamTree + ?Sized>(
+    module: &mut T,
+    path: &str,
+    mask: impl TryInto<Mask, Error: Into<Error>>,
+) -> Result<Report> {
+    apply(
+        module,
+        path,
+        CustomFromMask::new(mask.try_into().map_err(Into::into)?),
+    )
+}

@@ -1,0 +1,306 @@
+//! Gradients: walking the graph back from a result.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::repeat_n;
+
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, IxDyn};
+
+use super::kernel::{combine, contiguous, slice_mut};
+use super::node::{Node, Origin, Shared};
+use super::{ParamId, Tensor};
+use crate::{Error, Result};
+
+/// Where the gradient of one value adds up.
+pub(super) struct Slot {
+    shape: IxDyn,
+    sum: Option<Shared>,
+}
+
+impl Slot {
+    fn new(node: &Node) -> Self {
+        Slot {
+            shape: node.value.raw_dim(),
+            sum: None,
+        }
+    }
+
+    /// Adds a gradient of the value's shape.
+    pub fn add(&mut self, grad: Shared) {
+        debug_assert_eq!(grad.raw_dim(), self.shape);
+        self.sum = Some(sum(self.sum.take(), grad));
+    }
+
+    /// The sum so far, to add to in place: how a part of a value, or a matrix product, adds its share without an
+    /// array of its own.
+    pub fn view_mut(&mut self) -> ArrayViewMutD<'_, f32> {
+        let shape = &self.shape;
+        self.sum
+            .get_or_insert_with(|| Shared::zeros(shape.clone()))
+            .view_mut()
+    }
+
+    /// As [`Slot::view_mut`], flat.
+    pub fn slice_mut(&mut self) -> &mut [f32] {
+        let shape = &self.shape;
+        slice_mut(self.sum.get_or_insert_with(|| Shared::zeros(shape.clone())))
+    }
+}
+
+/// In place in `so_far`, unless others hold it too.
+fn sum(so_far: Option<Shared>, grad: Shared) -> Shared {
+    match so_far {
+        None => grad,
+        Some(so_far) => combine(so_far, &grad, |a, b| a + b),
+    }
+}
+
+/// Which parameters keep a dense gradient.
+#[derive(Debug, Clone)]
+enum Dense {
+    All,
+    Of(BTreeSet<ParamId>),
+}
+
+impl Dense {
+    fn asked(&self, id: ParamId) -> bool {
+        match self {
+            Dense::All => true,
+            Dense::Of(ids) => ids.contains(&id),
+        }
+    }
+}
+
+/// A backward pass with choices; [`Tensor::backward`] is the one without.
+///
+/// ```
+/// use ndarray::arr1;
+/// use secateurs::tensor::{Backward, Tensor};
+///
+/// let w = Tensor::variable(arr1(&[1.0, 2.0]));
+/// let y = w.square();
+/// let gradients = Backward::of(&y).cotangent(arr1(&[1.0, 10.0]).view().into_dyn()).dense().run()?;
+/// assert_eq!(gradients.wrt(&w).unwrap(), arr1(&[2.0, 40.0]).into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing happens before `run`"]
+pub struct Backward<'a> {
+    root: &'a Tensor,
+    cotangent: Option<ArrayViewD<'a, f32>>,
+    dense: Dense,
+}
+
+impl<'a> Backward<'a> {
+    /// A backward pass from `root`.
+    pub fn of(root: &'a Tensor) -> Self {
+        Backward {
+            root,
+            cotangent: None,
+            dense: Dense::Of(BTreeSet::new()),
+        }
+    }
+
+    /// Starts from this gradient of the root, of the root's shape. Without it the root must hold one element, and
+    /// its gradient is 1.
+    pub fn cotangent(mut self, cotangent: ArrayViewD<'a, f32>) -> Self {
+        self.cotangent = Some(cotangent);
+        self
+    }
+
+    /// Keeps the dense gradient of every parameter: that of its effective tensor, pruned entries included.
+    pub fn dense(mut self) -> Self {
+        self.dense = Dense::All;
+        self
+    }
+
+    /// Keeps the dense gradient of these parameters, besides those already asked for.
+    pub fn dense_for(mut self, ids: impl IntoIterator<Item = ParamId>) -> Self {
+        if let Dense::Of(asked) = &mut self.dense {
+            asked.extend(ids);
+        }
+        self
+    }
+
+    /// Walks the graph. The graph stays as it is: it can be walked again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Op`] if the root wants no gradient, if it has other than one element and no cotangent was given, or
+    /// if the cotangent has another shape than the root; [`Error::ShapeMismatch`] if a mask has another shape than
+    /// its parameter.
+    pub fn run(self) -> Result<Gradients> {
+        let root = &*self.root.0;
+        let fail = |reason: &str, other: Option<&[usize]>| {
+            let shapes = [Some(root.value.shape()), other];
+            Error::Op {
+                op: "backward",
+                reason: reason.to_owned(),
+                shapes: shapes.into_iter().flatten().map(<[usize]>::to_vec).collect(),
+            }
+        };
+        if !root.wants_gradient() {
+            return Err(fail(
+                "there is no gradient to compute: the tensor comes from constants only, or was computed under `no_grad`",
+                None,
+            ));
+        }
+        let seed = match self.cotangent {
+            Some(cotangent) if cotangent.shape() != root.value.shape() => {
+                return Err(fail(
+                    "the cotangent must have the shape of the tensor",
+                    Some(cotangent.shape()),
+                ));
+            }
+            Some(cotangent) => contiguous(cotangent.to_shared()),
+            None if root.value.len() != 1 => {
+                return Err(fail(
+                    "only a tensor of one element has a gradient without a cotangent",
+                    None,
+                ));
+            }
+            None => Shared::from_elem(root.value.raw_dim(), 1.0),
+        };
+
+        let mut gradients = Gradients::default();
+        // Every consumer of a node has a greater id, so the greatest id that is waiting has all of its gradient.
+        let mut waiting: BTreeMap<u64, (&Node, Slot)> = BTreeMap::new();
+        let mut slot = Slot::new(root);
+        slot.add(seed);
+        waiting.insert(root.id, (root, slot));
+        while let Some((_, (node, slot))) = waiting.pop_last() {
+            let Some(grad) = slot.sum else { continue };
+            match &node.origin {
+                Origin::Constant => {}
+                Origin::Leaf { id, mask } => {
+                    let kept = self.dense.asked(*id).then(|| grad.clone());
+                    let grad = match mask {
+                        // Masking selects: what was NaN or infinite under the mask is +0.0.   S10
+                        Some(mask) => contiguous(mask.apply(grad.view())?.into_shared()),
+                        None => grad,
+                    };
+                    gradients.deliver(*id, grad, kept);
+                }
+                Origin::Derived(edges) => {
+                    // `repeat_n` clones for all but the last edge, which so owns the gradient and may work in it.
+                    for (edge, grad) in edges.iter().zip(repeat_n(grad, edges.len())) {
+                        let parent = &*edge.parent.0;
+                        let (_, slot) = waiting
+                            .entry(parent.id)
+                            .or_insert_with(|| (parent, Slot::new(parent)));
+                        (edge.vjp)(grad, slot);
+                    }
+                }
+            }
+        }
+        Ok(gradients)
+    }
+}
+
+/// What a backward pass found: a gradient for each parameter that took part, by id.
+///
+/// A plain value: nothing is stored in parameters or tensors, so nothing needs zeroing between steps, and passes on
+/// several threads do not meet. A parameter that was used several times has the sum of its gradients.
+#[derive(Debug, Clone, Default)]
+pub struct Gradients {
+    masked: BTreeMap<ParamId, Shared>,
+    dense: BTreeMap<ParamId, Shared>,
+}
+
+impl Gradients {
+    fn deliver(&mut self, id: ParamId, grad: Shared, dense: Option<Shared>) {
+        let grad = sum(self.masked.remove(&id), grad);
+        self.masked.insert(id, grad);
+        if let Some(dense) = dense {
+            let dense = sum(self.dense.remove(&id), dense);
+            self.dense.insert(id, dense);
+        }
+    }
+
+    /// The gradient of a parameter, exactly +0.0 wherever it is pruned. `None` if it took no part.
+    pub fn get(&self, id: ParamId) -> Option<ArrayViewD<'_, f32>> {
+        self.masked.get(&id).map(|g| g.view())
+    }
+
+    /// The gradient of a parameter, to change in place (to clip it, say).
+    pub fn get_mut(&mut self, id: ParamId) -> Option<ArrayViewMutD<'_, f32>> {
+        self.masked.get_mut(&id).map(|g| g.view_mut())
+    }
+
+    /// The gradient of a parameter's effective tensor, pruned entries included: what tells how much each of them
+    /// would help if it grew back.
+    ///
+    /// `None` if it took no part or if this was not asked for; see [`Backward::dense`]. Where nothing is pruned it
+    /// is the same as [`Gradients::get`].
+    pub fn dense(&self, id: ParamId) -> Option<ArrayViewD<'_, f32>> {
+        self.dense.get(&id).map(|g| g.view())
+    }
+
+    /// The gradient of a leaf: [`Gradients::get`] by the tensor's id. `None` for what is no leaf.
+    pub fn wrt(&self, leaf: &Tensor) -> Option<ArrayViewD<'_, f32>> {
+        self.get(leaf.id()?)
+    }
+
+    /// Takes out the gradient of a parameter, without a copy. Its dense gradient is dropped.
+    pub fn remove(&mut self, id: ParamId) -> Option<ArrayD<f32>> {
+        self.dense.remove(&id);
+        self.masked.remove(&id).map(Shared::into_owned)
+    }
+
+    /// Every gradient, by rising id.
+    pub fn iter(&self) -> impl Iterator<Item = (ParamId, ArrayViewD<'_, f32>)> {
+        self.masked.iter().map(|(&id, g)| (id, g.view()))
+    }
+
+    /// How many parameters have a gradient.
+    pub fn len(&self) -> usize {
+        self.masked.len()
+    }
+
+    /// Whether no parameter has a gradient.
+    pub fn is_empty(&self) -> bool {
+        self.masked.is_empty()
+    }
+}
+
+impl Tensor {
+    /// The gradients of this single value with respect to every parameter it was computed from.
+    ///
+    /// PyTorch: `loss.backward()`, except that the gradients are returned.
+    ///
+    /// ```
+    /// use ndarray::arr1;
+    /// use secateurs::tensor::Tensor;
+    ///
+    /// let w = Tensor::variable(arr1(&[1.0, -2.0, 3.0]));
+    /// let gradients = w.square().sum().backward()?;
+    /// assert_eq!(gradients.wrt(&w).unwrap(), arr1(&[2.0, -4.0, 6.0]).into_dyn());
+    /// # Ok::<(), secateurs::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Op`] if there is more or less than one element, or if no gradient was recorded.
+    pub fn backward(&self) -> Result<Gradients> {
+        Backward::of(self).run()
+    }
+
+    /// As [`Tensor::backward`], from a given gradient of this tensor, which may have any shape.
+    ///
+    /// PyTorch: `y.backward(gradient=cotangent)`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Op`] if the cotangent has another shape, or if no gradient was recorded.
+    pub fn backward_from(&self, cotangent: ArrayViewD<'_, f32>) -> Result<Gradients> {
+        Backward::of(self).cotangent(cotangent).run()
+    }
+
+    /// As [`Tensor::backward`], keeping also the dense gradient of every parameter: see [`Gradients::dense`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::backward`].
+    pub fn backward_dense(&self) -> Result<Gradients> {
+        Backward::of(self).dense().run()
+    }
+}

@@ -1,0 +1,415 @@
+//! Convolution over any number of spatial dimensions.
+//!
+//! Each sample is unfolded into a matrix with a column for every position of the kernel (im2col), and a matrix
+//! product does the rest. Where each entry of that matrix comes from is the same for every channel and sample, so it
+//! is worked out once, in a table; the table is also all that knows how many spatial dimensions there are.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::tensor::Tensor;
+use crate::tensor::kernel::{add_product, build, checked_len, matrix, slice, sum_steps, too_large, zeroed};
+use crate::{Error, Result};
+
+/// How a kernel moves: a number for each spatial dimension, and the groups.
+///
+/// ```
+/// use secateurs::tensor::ConvOptions;
+///
+/// // PyTorch: Conv2d(..., stride=2, padding=1)
+/// let options = ConvOptions::new(2).stride(&[2, 2]).padding(&[1, 1]);
+/// assert_eq!(options.dilation, [1, 1]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConvOptions {
+    /// Steps from one position of the kernel to the next.
+    pub stride: Vec<usize>,
+    /// Zeros added at both ends of the input.
+    pub padding: Vec<usize>,
+    /// Steps from one entry of the kernel to the next.
+    pub dilation: Vec<usize>,
+    /// Into how many groups channels fall; each output channel sees the input channels of its own group only.
+    pub groups: usize,
+}
+
+impl ConvOptions {
+    /// For this many spatial dimensions: stride 1, no padding, dilation 1, one group.
+    pub fn new(spatial: usize) -> Self {
+        ConvOptions {
+            stride: vec![1; spatial],
+            padding: vec![0; spatial],
+            dilation: vec![1; spatial],
+            groups: 1,
+        }
+    }
+
+    /// With this stride.
+    pub fn stride(mut self, stride: &[usize]) -> Self {
+        self.stride = stride.to_vec();
+        self
+    }
+
+    /// With this padding.
+    pub fn padding(mut self, padding: &[usize]) -> Self {
+        self.padding = padding.to_vec();
+        self
+    }
+
+    /// With this dilation.
+    pub fn dilation(mut self, dilation: &[usize]) -> Self {
+        self.dilation = dilation.to_vec();
+        self
+    }
+
+    /// With this many groups.
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+}
+
+/// What a kernel entry finds where the input has been padded. No index is as great.
+const PADDING: usize = usize::MAX;
+
+/// The numbers of one convolution.
+struct Plan {
+    samples: usize,
+    groups: usize,
+    /// Input channels of a group.
+    inputs: usize,
+    /// Output channels of a group.
+    outputs: usize,
+    /// Entries of a kernel, of one channel.
+    kernel: usize,
+    /// Elements of one channel of the input.
+    input_len: usize,
+    /// Elements of one channel of the output.
+    output_len: usize,
+    /// For each entry of the kernel and each position of it, the element of the channel that it meets. `None` where
+    /// that is the identity, so that channels need no unfolding.
+    taps: Option<Vec<usize>>,
+}
+
+impl Plan {
+    /// The plan, and the shape of the result.
+    fn new(
+        x: &[usize],
+        w: &[usize],
+        bias: Option<&[usize]>,
+        options: &ConvOptions,
+    ) -> Result<(Plan, Vec<usize>)> {
+        let fail = |reason: String| Error::Op {
+            op: "conv",
+            reason,
+            shapes: [Some(x), Some(w), bias]
+                .into_iter()
+                .flatten()
+                .map(<[usize]>::to_vec)
+                .collect(),
+        };
+        let (&[samples, channels, ref input @ ..], &[filters, inputs, ref kernel @ ..]) = (x, w) else {
+            return Err(fail(
+                "the input must have shape [N, C, spatial...], the weight [O, C / groups, kernel...]"
+                    .to_owned(),
+            ));
+        };
+        let dims = input.len();
+        if dims == 0 || kernel.len() != dims {
+            return Err(fail(
+                "input and weight must have the same spatial dimensions, at least 1".to_owned(),
+            ));
+        }
+        let ConvOptions {
+            stride,
+            padding,
+            dilation,
+            groups,
+        } = options;
+        for (setting, numbers, least) in [
+            ("stride", stride, 1),
+            ("padding", padding, 0),
+            ("dilation", dilation, 1),
+        ] {
+            if numbers.len() != dims || numbers.iter().any(|&n| n < least) {
+                return Err(Error::Setting {
+                    what: "conv",
+                    setting,
+                    value: format!("{numbers:?}"),
+                    reason: if least == 0 {
+                        "there must be one number for each spatial dimension"
+                    } else {
+                        "there must be one number for each spatial dimension, at least 1"
+                    },
+                });
+            }
+        }
+        if *groups == 0 {
+            return Err(Error::Setting {
+                what: "conv",
+                setting: "groups",
+                value: groups.to_string(),
+                reason: "it must be at least 1",
+            });
+        }
+        if channels % groups != 0 || filters % groups != 0 {
+            return Err(fail(format!(
+                "{groups} groups do not divide {channels} input and {filters} output channels"
+            )));
+        }
+        if inputs != channels / groups {
+            return Err(fail(format!(
+                "the weight is for {inputs} input channels in each of {groups} groups, and there are {channels} in all"
+            )));
+        }
+        if bias.is_some_and(|bias| bias != [filters]) {
+            return Err(fail(format!("the bias must have shape [{filters}]")));
+        }
+
+        let mut output = Vec::with_capacity(dims);
+        for d in 0..dims {
+            if kernel[d] == 0 {
+                return Err(fail(format!("the kernel is empty in spatial dimension {d}")));
+            }
+            // One entry, and as many steps as there are further entries.
+            let reach = (kernel[d] - 1).checked_mul(dilation[d]);
+            let padded = padding[d]
+                .checked_mul(2)
+                .and_then(|both| both.checked_add(input[d]));
+            let (Some(reach), Some(padded)) = (reach, padded) else {
+                return Err(fail(format!(
+                    "kernel or padding overflow in spatial dimension {d}"
+                )));
+            };
+            if padded <= reach {
+                return Err(fail(format!(
+                    "in spatial dimension {d} the kernel is longer than the padded input, {padded}"
+                )));
+            }
+            output.push((padded - reach - 1) / stride[d] + 1);
+        }
+        let shape = [&[samples, filters], &output[..]].concat();
+        checked_len("conv", &shape)?;
+        // One sample, unfolded.
+        checked_len("conv", &[&[inputs], kernel, &output[..]].concat())?;
+
+        let identity = kernel.iter().all(|&k| k == 1)
+            && stride.iter().all(|&s| s == 1)
+            && padding.iter().all(|&p| p == 0);
+        let taps = if identity {
+            None
+        } else {
+            Some(taps(input, kernel, &output, options)?)
+        };
+        let plan = Plan {
+            samples,
+            groups: *groups,
+            inputs,
+            outputs: filters / groups,
+            kernel: kernel.iter().product(),
+            input_len: input.iter().product(),
+            output_len: output.iter().product(),
+            taps,
+        };
+        Ok((plan, shape))
+    }
+
+    /// Rows of an unfolded group.
+    fn rows(&self) -> usize {
+        self.inputs * self.kernel
+    }
+
+    /// The shape of one unfolded group; nothing where nothing is unfolded.
+    fn unfolded(&self) -> [usize; 2] {
+        match self.taps {
+            None => [0, 0],
+            Some(_) => [self.rows(), self.output_len],
+        }
+    }
+
+    /// The input channels of a group as a matrix with one column for each position of the kernel.
+    fn unfold<'a>(&self, channels: &'a [f32], scratch: &'a mut [f32]) -> &'a [f32] {
+        let Some(taps) = &self.taps else { return channels };
+        if scratch.is_empty() || self.input_len == 0 {
+            // Without input there is padding only, and scratch is zeros from the start.
+            return scratch;
+        }
+        let channels = channels.chunks_exact(self.input_len);
+        for (channel, unfolded) in channels.zip(scratch.chunks_exact_mut(taps.len())) {
+            for (to, &tap) in unfolded.iter_mut().zip(taps) {
+                // Padding is out of range too.
+                *to = channel.get(tap).copied().unwrap_or(0.0);
+            }
+        }
+        scratch
+    }
+
+    /// Adds an unfolded gradient to that of the input channels of a group.
+    fn fold(&self, unfolded: &[f32], channels: &mut [f32]) {
+        let Some(taps) = &self.taps else { return };
+        if unfolded.is_empty() || self.input_len == 0 {
+            return;
+        }
+        let channels = channels.chunks_exact_mut(self.input_len);
+        for (channel, unfolded) in channels.zip(unfolded.chunks_exact(taps.len())) {
+            for (&from, &tap) in unfolded.iter().zip(taps) {
+                if let Some(to) = channel.get_mut(tap) {
+                    *to += from;
+                }
+            }
+        }
+    }
+
+    /// For every sample and group: its range in the input, the weight and the output.
+    fn blocks(&self) -> impl Iterator<Item = (Range, Range, Range)> {
+        let input = self.inputs * self.input_len;
+        let weight = self.outputs * self.rows();
+        let output = self.outputs * self.output_len;
+        let groups = self.groups;
+        // Without output channels anything divides them, so groups may be any number, and there is nothing to do.
+        let blocks = if self.outputs == 0 {
+            0
+        } else {
+            self.samples * groups
+        };
+        (0..blocks).map(move |block| {
+            let range = |i: usize, len: usize| i * len..(i + 1) * len;
+            (
+                range(block, input),
+                range(block % groups, weight),
+                range(block, output),
+            )
+        })
+    }
+}
+
+type Range = std::ops::Range<usize>;
+
+/// The table of [`Plan`], built up dimension by dimension.
+fn taps(input: &[usize], kernel: &[usize], output: &[usize], options: &ConvOptions) -> Result<Vec<usize>> {
+    let table = [kernel, output].concat();
+    checked_len("conv", &table)?;
+    let mut taps = vec![0];
+    let (mut entries, mut positions) = (1, 1);
+    for d in 0..input.len() {
+        let mut next = Vec::new();
+        next.try_reserve_exact(entries * positions * kernel[d] * output[d])
+            .map_err(|_| too_large("conv", &table))?;
+        for entry in 0..entries {
+            for k in 0..kernel[d] {
+                for position in 0..positions {
+                    let before = taps[entry * positions + position];
+                    next.extend((0..output[d]).map(|o| {
+                        let at = (o * options.stride[d] + k * options.dilation[d])
+                            .checked_sub(options.padding[d])
+                            .filter(|&at| at < input[d]);
+                        match at {
+                            Some(at) if before != PADDING => before * input[d] + at,
+                            _ => PADDING,
+                        }
+                    }));
+                }
+            }
+        }
+        taps = next;
+        entries *= kernel[d];
+        positions *= output[d];
+    }
+    Ok(taps)
+}
+
+impl Tensor {
+    /// A convolution (as everywhere in neural networks, a cross-correlation) over 1, 2, 3 or more spatial
+    /// dimensions.
+    ///
+    /// This is the input, `[N, C, spatial...]`; the weight is `[O, C / groups, kernel...]`, the bias `[O]`. The
+    /// result is `[N, O, spatial'...]`, with
+    /// `spatial' = (spatial + 2 · padding − dilation · (kernel − 1) − 1) / stride + 1`, rounded down.
+    ///
+    /// PyTorch: `torch.nn.functional.conv1d`, `conv2d`, `conv3d`.
+    ///
+    /// ```
+    /// use ndarray::{Array4, arr1};
+    /// use secateurs::tensor::{ConvOptions, Tensor};
+    ///
+    /// let images = Tensor::new(Array4::ones((8, 1, 28, 28)));
+    /// let weight = Tensor::variable(Array4::ones((6, 1, 5, 5)));
+    /// let bias = Tensor::variable(arr1(&[0.0; 6]));
+    /// let y = images.conv(&weight, Some(&bias), &ConvOptions::new(2).padding(&[2, 2]))?;
+    /// assert_eq!(y.shape(), [8, 6, 28, 28]);
+    /// # Ok::<(), secateurs::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Op`] if the shapes do not fit, the groups do not divide the channels, the kernel is empty or longer
+    /// than the padded input, or an array would not fit in memory; [`Error::Setting`] if stride, padding or
+    /// dilation has not one number for each spatial dimension, or if stride, dilation or groups is 0.
+    pub fn conv(&self, weight: &Tensor, bias: Option<&Tensor>, options: &ConvOptions) -> Result<Tensor> {
+        let (plan, shape) = Plan::new(self.shape(), weight.shape(), bias.map(Tensor::shape), options)?;
+        let filters = shape[1];
+        let mut out = zeroed("conv", &shape)?;
+        if let Some(bias) = bias.filter(|_| plan.output_len > 0) {
+            let bias = slice(&bias.0.value).iter().cycle();
+            for (channel, &bias) in out.chunks_exact_mut(plan.output_len).zip(bias) {
+                channel.fill(bias);
+            }
+        }
+        let (x, w) = (self.shared(), weight.shared());
+        let mut scratch = zeroed("conv", &plan.unfolded())?;
+        for (input, filter, output) in plan.blocks() {
+            let unfolded = plan.unfold(&slice(&x)[input], &mut scratch);
+            add_product(
+                matrix(&slice(&w)[filter], plan.outputs, plan.rows()),
+                matrix(unfolded, plan.rows(), plan.output_len),
+                &mut out[output],
+            );
+        }
+
+        let plan = Arc::new(plan);
+        let samples = plan.samples;
+        let positions = plan.output_len;
+        let of_x = self.edge(|| {
+            let plan = plan.clone();
+            move |g, slot| {
+                let into = slot.slice_mut();
+                let mut unfolded = vec![0.0; plan.unfolded().iter().product()];
+                for (input, filter, output) in plan.blocks() {
+                    let w = matrix(&slice(&w)[filter], plan.outputs, plan.rows()).reversed_axes();
+                    let g = matrix(&slice(&g)[output], plan.outputs, plan.output_len);
+                    if plan.taps.is_none() {
+                        add_product(w, g, &mut into[input]);
+                    } else {
+                        unfolded.fill(0.0);
+                        add_product(w, g, &mut unfolded);
+                        plan.fold(&unfolded, &mut into[input]);
+                    }
+                }
+            }
+        });
+        let of_weight = weight.edge(|| {
+            let plan = plan.clone();
+            move |g, slot| {
+                let into = slot.slice_mut();
+                let mut scratch = vec![0.0; plan.unfolded().iter().product()];
+                for (input, filter, output) in plan.blocks() {
+                    let unfolded = plan.unfold(&slice(&x)[input], &mut scratch);
+                    add_product(
+                        matrix(&slice(&g)[output], plan.outputs, plan.output_len),
+                        matrix(unfolded, plan.rows(), plan.output_len).reversed_axes(),
+                        &mut into[filter],
+                    );
+                }
+            }
+        });
+        let of_bias = bias.and_then(|bias| {
+            bias.edge(|| {
+                move |g, slot| {
+                    let by_channel = sum_steps(slice(&g), samples * filters, positions, 1);
+                    slot.add(build(&[filters], sum_steps(&by_channel, 1, samples, filters)));
+                }
+            })
+        });
+        Ok(Tensor::derived(build(&shape, out), [of_x, of_weight, of_bias]))
+    }
+}

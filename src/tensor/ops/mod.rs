@@ -1,0 +1,13 @@
+//! What can be done with tensors, one idea per file.
+
+mod activation;
+mod arithmetic;
+mod conv;
+mod join;
+mod loss;
+mod matmul;
+mod part;
+mod reduce;
+mod shape;
+
+pub use conv::ConvOptions;
