@@ -70,10 +70,10 @@ impl Drop for Node {
         let mut loose = std::mem::take(edges);
         while let Some(edge) = loose.pop() {
             // `into_inner` gives the node to exactly one of several holders that let go at once.
-            if let Some(mut node) = Arc::into_inner(edge.parent.0) {
-                if let Origin::Derived(edges) = &mut node.origin {
-                    loose.append(edges);
-                }
+            if let Some(mut node) = Arc::into_inner(edge.parent.0)
+                && let Origin::Derived(edges) = &mut node.origin
+            {
+                loose.append(edges);
             }
         }
     }

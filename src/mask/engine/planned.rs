@@ -133,6 +133,9 @@ fn lowest_entries<T: Element>(by: EntryRank, tensors: &[Ranked<'_, T>], asked: u
         }
         .at(tensors[segment].name),
         SelectError::TooMany { asked, left } => Error::AmountTooLarge { asked, left },
+        SelectError::PriorLength { .. } | SelectError::StreamChanged => {
+            unreachable!("masks have their tensors' shapes, and arrays do not change")
+        }
     })?;
     words
         .into_iter()
@@ -183,8 +186,8 @@ fn ranked_norms<T: Element>(
     };
     let mut unmasked = values.to_vec();
     for (value, kept) in unmasked.iter_mut().zip(prior) {
-        if !kept && value.is_nan() {
-            *value = T::zero();
+        if !kept && value.as_().is_nan() {
+            *value = T::ZERO;
         }
     }
     let norms = channels.norms(&unmasked, norm)?;
@@ -199,7 +202,7 @@ fn first_nan<T: Element>(values: &[T], prior: Option<&Mask>) -> Error {
     let index = values
         .iter()
         .enumerate()
-        .position(|(index, value)| ranked(index) && value.is_nan());
+        .position(|(index, value)| ranked(index) && value.as_().is_nan());
     Error::NanScore {
         parameter: None,
         index: index.expect("a norm is NaN only where an entry is"),

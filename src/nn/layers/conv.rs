@@ -123,7 +123,10 @@ impl<const D: usize> Conv<D> {
     /// channels.
     pub fn new(config: ConvConfig<D>, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
         let groups = config.options.groups;
-        if groups == 0 || config.in_channels % groups != 0 || config.out_channels % groups != 0 {
+        if groups == 0
+            || !config.in_channels.is_multiple_of(groups)
+            || !config.out_channels.is_multiple_of(groups)
+        {
             return Err(Error::Setting {
                 what: "Conv",
                 setting: "groups",

@@ -1,0 +1,467 @@
+//! Selection over a stream: first the cut, by counting, then the mask, by comparing.
+
+use super::key::{By, ByMagnitude, ByValue, Key, Rank};
+use super::words::{BITS, lowest_bits, ones, pack, pack_some, prior_word, words};
+use super::{Element, Order, SelectError};
+
+/// Bits of a wide key that the first pass leaves open: it tells apart the sign, the exponent of 11 bits and the first
+/// 10 bits of the mantissa. That is all that `f16` and `bf16` have, so these need one pass, and `f32` a second one for
+/// its other 13 bits.
+const COARSE: u32 = 42;
+/// Counters of one exponent. Only the exponents that occur have counters, so the first pass takes a few 100 kB where
+/// the values are what weights are, and 32 MB at worst.
+const PER_EXPONENT: usize = 1024;
+/// Bits that each later pass settles.
+const FINE: u32 = 16;
+
+/// The place where what falls ends: the key of the k-th lowest entry, and how many of its equals fall.
+///
+/// All entries that rank below the key fall, and of those that equal it the first [`equals_to_fall`]. It holds for
+/// any float type, whatever types it was found in. [`CutFinder`] finds it; [`writer`] carries it out.
+///
+/// [`equals_to_fall`]: Cut::equals_to_fall
+/// [`writer`]: Cut::writer
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The wide key: that of the value as an `f64`.
+    key: i64,
+    equals: usize,
+    order: Order,
+}
+
+impl Cut {
+    /// The cut that nothing falls under.
+    fn nothing(order: Order) -> Self {
+        Cut {
+            key: f64::LOWEST,
+            equals: 0,
+            order,
+        }
+    }
+
+    /// The value, or the magnitude, of the k-th lowest entry; −∞ where k is 0.
+    ///
+    /// For reports: comparing with it does not give exactly k entries where several equal it.
+    pub fn threshold(&self) -> f64 {
+        let magnitude = f64::from_bits(self.key.unsigned_abs());
+        if self.key < 0 { -magnitude } else { magnitude }
+    }
+
+    /// How many of the entries that equal the threshold fall: the first ones of the stream.
+    pub fn equals_to_fall(&self) -> usize {
+        self.equals
+    }
+
+    /// What the entries were ranked by.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Begins to write the selection. The writer has to see the same chunks in the same order as the finder; they may
+    /// be divided in another way, except that a chunk with a prior mask begins where a word of the mask does.
+    pub fn writer(&self) -> CutWriter {
+        CutWriter {
+            cut: *self,
+            equals_left: self.equals,
+        }
+    }
+}
+
+/// Finds the [`Cut`] of a stream of chunks that need not fit in memory and may be of several float types.
+///
+/// Feed it the whole stream, end the pass, and feed it the same stream again until the cut is there: after one pass
+/// where the values are `f16` or `bf16` (or are no finer, whatever their type), two for `f32`, four for `f64`. Values
+/// of different types compare exactly, by value. It counts and gathers nothing, so that its memory does not grow with
+/// the stream.
+///
+/// ```
+/// use half::bf16;
+/// use secateurs::mask::select::{CutFinder, Order};
+///
+/// let (a, mut b) = ([0.5_f32, -2.0, 0.1], [bf16::from_f32(0.5), bf16::from_f32(-1.0)]);
+/// let mut finder = CutFinder::new(3, Order::Magnitude);
+/// let cut = loop {
+///     finder.feed(&a, None)?;
+///     finder.feed(&b, None)?;
+///     if let Some(cut) = finder.end_pass()? {
+///         break cut;
+///     }
+/// };
+/// assert_eq!((cut.threshold(), cut.equals_to_fall()), (0.5, 2));
+///
+/// let mut writer = cut.writer();
+/// let mut mask = [0];
+/// writer.mask(&a, None, &mut mask);                 // as a mask …
+/// assert_eq!(mask, [0b010]);
+/// writer.zero(&mut b, None);                        // … or in place
+/// assert_eq!(b, [bf16::ZERO, bf16::from_f32(-1.0)]);
+/// # Ok::<(), secateurs::mask::select::SelectError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CutFinder {
+    asked: usize,
+    order: Order,
+    /// Number of the chunk that comes next in this pass.
+    chunk: usize,
+    /// Entries left in the chunks of this pass.
+    survivors: usize,
+    /// The keys that are still possible: `bits` bits from `low` on, after the first pass.
+    range: Option<Range>,
+    counts: Counts,
+    /// All keys of this stream, or-ed: bits that are 0 here need no counting.
+    seen: i64,
+    /// Counters of every key of `f16` and of `bf16`, where there are any.
+    narrow: [Vec<u64>; 2],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    low: i64,
+    bits: u32,
+    /// Entries left below `low`.
+    below: usize,
+}
+
+impl Range {
+    /// Bits of a key that this pass does not tell apart.
+    fn shift(&self) -> u32 {
+        self.bits.saturating_sub(FINE)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Counts {
+    /// Of the first pass: by sign and exponent, then by the first bits of the mantissa.
+    Coarse(Vec<Vec<u64>>),
+    /// Of a later pass: of equal parts of the range.
+    Fine(Vec<u64>),
+}
+
+impl CutFinder {
+    /// Begins to look for the cut that `k` entries fall under.
+    pub fn new(k: usize, order: Order) -> Self {
+        let exponents = 1 << (i64::BITS - COARSE - PER_EXPONENT.ilog2());
+        CutFinder {
+            asked: k,
+            order,
+            chunk: 0,
+            survivors: 0,
+            range: None,
+            counts: Counts::Coarse(vec![Vec::new(); exponents]),
+            seen: 0,
+            narrow: [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// Looks at the next chunk of the stream; `prior` is the packed mask of its entries, from its first one on.
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError::Nan`] where an entry that is left is NaN, and [`SelectError::PriorLength`]; the segment that
+    /// they name is the number of the chunk in this pass.
+    pub fn feed<T: Element>(&mut self, values: &[T], prior: Option<&[u64]>) -> Result<(), SelectError> {
+        check_prior(self.chunk, values.len(), prior)?;
+        match self.order {
+            Order::Magnitude => self.feed_by::<T, ByMagnitude>(values, prior)?,
+            Order::Value => self.feed_by::<T, ByValue>(values, prior)?,
+        }
+        self.chunk += 1;
+        Ok(())
+    }
+
+    pub(super) fn feed_by<T: Rank, B: By>(
+        &mut self,
+        values: &[T],
+        prior: Option<&[u64]>,
+    ) -> Result<(), SelectError> {
+        for (word, block) in values.chunks(BITS).enumerate() {
+            let left = prior_word(prior, word, block.len());
+            if left == 0 {
+                continue;
+            }
+            if block
+                .iter()
+                .fold(false, |nan, x| nan | (x.magnitude() > T::HIGHEST))
+            {
+                let nan = left & pack_some(block.len(), |i| block[i].magnitude() > T::HIGHEST);
+                if nan != 0 {
+                    let index = word * BITS + nan.trailing_zeros() as usize;
+                    return Err(SelectError::Nan {
+                        segment: self.chunk,
+                        index,
+                    });
+                }
+            }
+            self.survivors += left.count_ones() as usize;
+            if left == u64::MAX {
+                // By 64 at once, without looking for bits.
+                for x in block {
+                    self.count::<T>(B::key(*x));
+                }
+            } else {
+                for i in ones(left) {
+                    self.count::<T>(B::key(block[i]));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn count<T: Rank>(&mut self, key: T::Key) {
+        match T::NARROW {
+            Some(which) => {
+                let counts = &mut self.narrow[which];
+                if counts.is_empty() {
+                    counts.resize(1 << 16, 0);
+                }
+                counts[(key.to_i64() + (1 << 15)) as usize] += 1;
+            }
+            None => self.count_wide(T::widen(key), 1),
+        }
+    }
+
+    #[inline(always)]
+    fn count_wide(&mut self, key: i64, times: u64) {
+        match (&mut self.counts, &self.range) {
+            (Counts::Fine(counts), Some(range)) => {
+                // Keys below the range wrap to offsets far above it.
+                let offset = key.wrapping_sub(range.low) as u64;
+                if offset >> range.bits == 0 {
+                    counts[(offset >> range.shift()) as usize] += times;
+                }
+            }
+            (Counts::Coarse(exponents), _) => {
+                self.seen |= key;
+                let bucket = ((key >> COARSE) + (1 << (i64::BITS - COARSE - 1))) as usize;
+                let counts = &mut exponents[bucket / PER_EXPONENT];
+                if counts.is_empty() {
+                    counts.resize(PER_EXPONENT, 0);
+                }
+                counts[bucket % PER_EXPONENT] += times;
+            }
+            (Counts::Fine(_), None) => {}
+        }
+    }
+
+    /// Ends a pass over the stream. `None` means that another pass over the same stream is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError::TooMany`] where more entries are to fall than there are left, after the first pass;
+    /// [`SelectError::StreamChanged`] where a later pass saw other values than the first one.
+    pub fn end_pass(&mut self) -> Result<Option<Cut>, SelectError> {
+        for (which, widen) in [half::f16::widen as fn(i16) -> i64, half::bf16::widen]
+            .into_iter()
+            .enumerate()
+        {
+            let mut counts = std::mem::take(&mut self.narrow[which]);
+            for (key, times) in (i16::MIN..=i16::MAX).zip(&mut counts) {
+                if *times > 0 {
+                    self.count_wide(widen(key), std::mem::take(times));
+                }
+            }
+            self.narrow[which] = counts;
+        }
+        let survivors = std::mem::take(&mut self.survivors);
+        self.chunk = 0;
+        if self.asked > survivors {
+            return Err(match self.range {
+                None => SelectError::TooMany {
+                    asked: self.asked,
+                    left: survivors,
+                },
+                Some(_) => SelectError::StreamChanged,
+            });
+        }
+        if self.asked == 0 {
+            return Ok(Some(Cut::nothing(self.order)));
+        }
+
+        // The bucket that holds the k-th lowest.
+        let below = self.range.map_or(0, |range| range.below);
+        let wanted = self.asked - below;
+        let (found, low, mut bits) = match (&self.counts, self.range) {
+            (Counts::Coarse(exponents), _) => {
+                // An exponent that never occurred has no counters, but its buckets have their numbers.
+                let counts = exponents.iter().enumerate().flat_map(|(exponent, counts)| {
+                    counts
+                        .iter()
+                        .enumerate()
+                        .map(move |(i, n)| (exponent * PER_EXPONENT + i, *n))
+                });
+                let found = bucket(counts, wanted);
+                let first = -(1 << (i64::BITS - COARSE - 1));
+                (
+                    found,
+                    found.map_or(0, |(at, _, _)| (at as i64 + first) << COARSE),
+                    COARSE,
+                )
+            }
+            (Counts::Fine(counts), Some(range)) => {
+                let found = bucket(counts.iter().copied().enumerate(), wanted);
+                let low = found.map_or(0, |(at, _, _)| range.low + ((at as i64) << range.shift()));
+                (found, low, range.shift())
+            }
+            (Counts::Fine(_), None) => (None, 0, 0),
+        };
+        let Some((_, below_bucket, _)) = found else {
+            return Err(SelectError::StreamChanged);
+        };
+        let below = below + below_bucket;
+
+        // Where the low bits are 0 in all keys, the bucket holds one key only.
+        if self.seen.trailing_zeros() >= bits {
+            bits = 0;
+        }
+        if bits == 0 {
+            return Ok(Some(Cut {
+                key: low,
+                equals: self.asked - below,
+                order: self.order,
+            }));
+        }
+        let range = Range { low, bits, below };
+        self.counts = Counts::Fine(vec![0; 1 << (bits - range.shift())]);
+        self.range = Some(range);
+        Ok(None)
+    }
+}
+
+/// The first bucket that takes the running count to `wanted`: its number, the count before it, and its own.
+fn bucket(counts: impl Iterator<Item = (usize, u64)>, wanted: usize) -> Option<(usize, usize, usize)> {
+    let mut below = 0;
+    for (at, count) in counts {
+        let count = count as usize;
+        if below + count >= wanted && count > 0 {
+            return Some((at, below, count));
+        }
+        below += count;
+    }
+    None
+}
+
+/// Refuses a prior mask that has not one word for every 64 entries begun.
+pub fn check_prior(segment: usize, len: usize, prior: Option<&[u64]>) -> Result<(), SelectError> {
+    match prior {
+        Some(prior) if prior.len() != words(len) => Err(SelectError::PriorLength {
+            segment,
+            expected: words(len),
+            got: prior.len(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Carries out a [`Cut`], chunk by chunk, in the order of the stream.
+///
+/// Equals of the threshold fall in the order in which they come by, until there are enough.
+#[derive(Clone, Debug)]
+pub struct CutWriter {
+    cut: Cut,
+    equals_left: usize,
+}
+
+impl CutWriter {
+    /// Writes the new mask of the next chunk, and says how many of its entries fell just now.
+    ///
+    /// # Panics
+    ///
+    /// Where `prior` or `mask` has not one word for every 64 entries begun.
+    pub fn mask<T: Element>(&mut self, values: &[T], prior: Option<&[u64]>, mask: &mut [u64]) -> usize {
+        assert_eq!(
+            mask.len(),
+            words(values.len()),
+            "the mask has one word for 64 entries"
+        );
+        self.chunk(
+            values.len(),
+            prior,
+            |start, end| &values[start..end],
+            |word, kept| mask[word] = kept,
+        )
+    }
+
+    /// Makes +0.0 of all entries of the next chunk that fall, or that fell before, and says how many fell just now.
+    ///
+    /// # Panics
+    ///
+    /// Where `prior` has not one word for every 64 entries begun.
+    pub fn zero<T: Element>(&mut self, values: &mut [T], prior: Option<&[u64]>) -> usize {
+        let mut fell = 0;
+        assert!(prior.is_none_or(|prior| prior.len() == words(values.len())));
+        for (word, block) in values.chunks_mut(BITS).enumerate() {
+            let prior = prior.map(|prior| &prior[word..word + 1]);
+            let mut kept = 0;
+            fell += self.chunk(block.len(), prior, |_, _| &*block, |_, word| kept = word);
+            for (i, x) in block.iter_mut().enumerate() {
+                // By selecting, so that the loop has no branches.
+                *x = if kept >> i & 1 == 1 { *x } else { T::ZERO };
+            }
+        }
+        fell
+    }
+
+    #[inline(always)]
+    fn chunk<'a, T: Rank>(
+        &mut self,
+        len: usize,
+        prior: Option<&[u64]>,
+        values: impl Fn(usize, usize) -> &'a [T],
+        put: impl FnMut(usize, u64),
+    ) -> usize {
+        assert!(
+            prior.is_none_or(|prior| prior.len() == words(len)),
+            "the prior mask has one word for 64 entries"
+        );
+        match self.cut.order {
+            Order::Magnitude => self.chunk_by::<T, ByMagnitude>(len, prior, values, put),
+            Order::Value => self.chunk_by::<T, ByValue>(len, prior, values, put),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn chunk_by<'a, T: Rank, B: By>(
+        &mut self,
+        len: usize,
+        prior: Option<&[u64]>,
+        values: impl Fn(usize, usize) -> &'a [T],
+        mut put: impl FnMut(usize, u64),
+    ) -> usize {
+        let (low, equal) = native::<T>(self.cut.key);
+        let mut fell = 0;
+        for word in 0..words(len) {
+            let start = word * BITS;
+            let block = values(start, len.min(start + BITS));
+            let left = prior_word(prior, word, block.len());
+            let flags = |flag: &dyn Fn(T::Key) -> bool| pack_some(block.len(), |i| flag(B::key(block[i])));
+            let mut falls = match <&[T; BITS]>::try_from(block) {
+                Ok(block) => pack(|i| B::key(block[i]) < low),
+                Err(_) => flags(&|key| key < low),
+            };
+            if equal && self.equals_left > 0 {
+                let equals = lowest_bits(flags(&|key| key == low) & left, self.equals_left);
+                self.equals_left -= equals.count_ones() as usize;
+                falls |= equals;
+            }
+            fell += (falls & left).count_ones() as usize;
+            put(word, left & !falls);
+        }
+        fell
+    }
+}
+
+/// A wide key among the keys of one type: the first key that is not below it, and whether that one equals it.
+fn native<T: Rank>(wide: i64) -> (T::Key, bool) {
+    let (mut low, mut high) = (T::LOWEST.to_i64(), T::HIGHEST.to_i64());
+    while low < high {
+        let middle = (low & high) + ((low ^ high) >> 1);
+        if T::widen(T::Key::from_i64(middle)) < wide {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    let key = T::Key::from_i64(low);
+    (key, T::widen(key) == wide)
+}
