@@ -41,12 +41,17 @@ impl Sequential {
     }
 
     /// Appends a module under the number of its position (or the next number that is not taken).
-    pub fn push(mut self, module: impl Module) -> Self {
+    pub fn push(self, module: impl Module) -> Self {
+        self.push_boxed(Box::new(module))
+    }
+
+    /// As [`push`](Self::push), for a module that is boxed already.
+    pub fn push_boxed(mut self, module: Box<dyn Module>) -> Self {
         let mut position = self.children.len();
         while self.children.contains_key(&position.to_string()) {
             position += 1;
         }
-        self.children.insert(position.to_string(), Box::new(module));
+        self.children.insert(position.to_string(), module);
         self
     }
 

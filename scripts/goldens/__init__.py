@@ -1,0 +1,1 @@
+"""One kind of golden data per file; `../goldens.py` is the entry."""
