@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::damage::Damage;
+
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -229,6 +231,59 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+
+    // ---- checkpoints ----
+    /// A checkpoint of which a file does not hold what it claims.
+    #[error("{path}: {damage}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        damage: Box<Damage>,
+    },
+    /// A path that leads to no checkpoint.
+    #[error("{path} is no safetensors checkpoint: {reason}", path = path.display())]
+    NotCheckpoint {
+        /// The path that was given.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// A tensor that the checkpoint does not hold.
+    #[error("there is no tensor `{name}` in the checkpoint")]
+    UnknownTensor {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// A tensor whose type has no zeros to prune to.
+    #[error("tensor `{name}` has dtype {dtype}, which cannot be pruned; F64, F32, F16 and BF16 can")]
+    NotPrunable {
+        /// Name of the tensor.
+        name: String,
+        /// Its type.
+        dtype: String,
+    },
+    /// A checkpoint that another program changed while it was being read.
+    #[error("{path} changed while it was being read; nothing was written", path = path.display())]
+    ChangedMeanwhile {
+        /// The file that changed.
+        path: PathBuf,
+    },
+    /// An output that is there already.
+    #[error("{path} exists already; nothing was written", path = path.display())]
+    OutputExists {
+        /// The output that was asked for.
+        path: PathBuf,
+    },
+    /// An output that cannot be written where it was asked for.
+    #[error("cannot write {path}: {reason}", path = path.display())]
+    BadOutput {
+        /// The output that was asked for.
+        path: PathBuf,
+        /// Why not, and what can be done.
+        reason: &'static str,
+    },
 }
 
 impl Error {
@@ -244,6 +299,7 @@ impl Error {
                 index,
             },
             named @ (Error::NanScore { .. } | Error::Parameter { .. }) => named,
+            of_a_file @ (Error::Io { .. } | Error::ChangedMeanwhile { .. }) => of_a_file,
             other => Error::Parameter {
                 path: path.to_owned(),
                 source: Box::new(other),

@@ -1,5 +1,8 @@
 //! Neural-network pruning.
 
+#[cfg(feature = "safetensors")]
+pub mod checkpoint;
+mod damage;
 mod depth;
 mod error;
 pub mod mask;
@@ -7,5 +10,6 @@ pub mod nn;
 pub mod prune;
 pub mod tensor;
 
+pub use damage::Damage;
 pub use error::{Error, Result};
 pub use {serde, typetag};

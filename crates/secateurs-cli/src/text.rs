@@ -1,0 +1,149 @@
+//! Numbers and tables for people.
+
+use std::io::{self, Write};
+
+/// `1234567` as `1,234,567`.
+pub fn count(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share as a percentage of two decimals, which says 0 and 100 only where that is so.
+pub fn percent(part: usize, all: usize) -> String {
+    if all == 0 {
+        return "–".into();
+    }
+    let rounded = 100.0 * part as f64 / all as f64;
+    let shown = match rounded {
+        _ if part == 0 || part == all => rounded,
+        _ => rounded.clamp(0.01, 99.99),
+    };
+    format!("{shown:.2}%")
+}
+
+/// `[2, 3]` as `2×3`.
+pub fn shape(shape: &[usize]) -> String {
+    if shape.is_empty() {
+        return "scalar".into();
+    }
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×")
+}
+
+/// Bytes in the unit that fits.
+pub fn bytes(n: u64) -> String {
+    let mut value = n as f64;
+    let mut unit = "B";
+    for next in ["kB", "MB", "GB", "TB"] {
+        if value < 1000.0 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "B" {
+        format!("{n} B")
+    } else {
+        format!("{value:.1} {unit}")
+    }
+}
+
+/// A share of `width` characters as a bar of full and empty blocks.
+pub fn bar(share: f64, width: usize) -> String {
+    let eighths = (share.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
+    // What is not nothing is not drawn as nothing.
+    let eighths = if share > 0.0 { eighths.max(1) } else { eighths };
+    let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+    let drawn = eighths / 8 + usize::from(!part.is_empty());
+    format!("{}{part}{}", "█".repeat(eighths / 8), "·".repeat(width - drawn))
+}
+
+/// How a column is set.
+#[derive(Clone, Copy)]
+pub enum Align {
+    Left,
+    Right,
+}
+
+/// A table, as wide as what is in it.
+pub struct Table {
+    columns: Vec<(&'static str, Align)>,
+    rows: Vec<Vec<String>>,
+    /// Whether the last row is a total, and stands below a line.
+    total: bool,
+}
+
+impl Table {
+    pub fn new(columns: &[(&'static str, Align)]) -> Self {
+        Table {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+            total: false,
+        }
+    }
+
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    pub fn total(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+        self.total = true;
+    }
+
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            cells
+                .chain([self.columns[column].0.chars().count()])
+                .max()
+                .unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let line = |cells: &mut dyn Iterator<Item = &str>| {
+            let cells = cells.zip(&self.columns).zip(&widths);
+            let cells = cells.map(|((cell, (_, align)), width)| match align {
+                Align::Left => format!("{cell:<width$}"),
+                Align::Right => format!("{cell:>width$}"),
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        writeln!(out, "{}", line(&mut self.columns.iter().map(|(title, _)| *title)))?;
+        for (number, row) in self.rows.iter().enumerate() {
+            if self.total && number + 1 == self.rows.len() {
+                let rule = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+                writeln!(out, "{}", "─".repeat(rule))?;
+            }
+            writeln!(out, "{}", line(&mut row.iter().map(String::as_str)))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(
+            [0, 999, 1000, 1234567].map(count),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(percent(1, 1_000_000), "0.01%");
+        assert_eq!(percent(999_999, 1_000_000), "99.99%");
+        assert_eq!(
+            [percent(0, 9), percent(9, 9), percent(0, 0)],
+            ["0.00%", "100.00%", "–"]
+        );
+        assert_eq!([shape(&[]), shape(&[7]), shape(&[2, 3])], ["scalar", "7", "2×3"]);
+        assert_eq!([bytes(999), bytes(8_030_000_000)], ["999 B", "8.0 GB"]);
+        assert_eq!([bar(0.0, 4), bar(0.5, 4), bar(1.0, 4)], ["····", "██··", "████"]);
+        assert_eq!([bar(1e-9, 2), bar(0.3, 2)], ["▏·", "▋·"]);
+    }
+}

@@ -1,0 +1,249 @@
+//! [`TensorStats`]: what a tensor of a checkpoint holds, found in one pass over it.
+
+use super::extent::whole;
+use super::norms::Channels;
+use super::values::{Float, with_floats};
+use super::work::Phase;
+use super::{Checkpoint, TensorInfo};
+use crate::error::Result;
+
+/// Group sizes of which the N:M patterns are looked for; powers of two, so that a group lies in a word.
+const GROUPS: [usize; 4] = [2, 4, 8, 16];
+
+/// Patterns along a dimension are looked for where what has to be remembered is no longer than this.
+const LIMIT: usize = 1 << 24;
+
+/// What a tensor holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TensorStats {
+    /// Entries that are +0.0 or −0.0.
+    pub zeros: usize,
+    /// Of these, −0.0.
+    pub negative_zeros: usize,
+    /// Entries that are NaN.
+    pub nans: usize,
+    /// Entries in all.
+    pub entries: usize,
+    /// N:M patterns that hold, along the first two dimensions, those left out that follow from another.
+    pub groups: Vec<GroupPattern>,
+    /// Dimensions, of the first two, along which whole channels are zero.
+    pub channels: Vec<ChannelPattern>,
+}
+
+/// Of every `of` consecutive entries along `dim`, at most `keep` are not zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct GroupPattern {
+    /// Most entries of a group that are not zero.
+    pub keep: usize,
+    /// Entries of a group.
+    pub of: usize,
+    /// The dimension along which they are consecutive.
+    pub dim: usize,
+}
+
+/// Whole channels along `dim` are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ChannelPattern {
+    /// The dimension that numbers the channels.
+    pub dim: usize,
+    /// Channels that are zero.
+    pub zero: usize,
+    /// Channels in all.
+    pub count: usize,
+}
+
+impl TensorStats {
+    /// The share of entries that are zero, in [0, 1].
+    pub fn sparsity(&self) -> f64 {
+        super::report::share(self.zeros, self.entries)
+    }
+}
+
+impl Checkpoint {
+    /// Looks through a tensor; `None` where its type cannot be pruned, so that there is nothing to look for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`](crate::Error::Io), and [`Error::ChangedMeanwhile`](crate::Error::ChangedMeanwhile).
+    pub fn inspect(&self, tensor: &TensorInfo) -> Result<Option<TensorStats>> {
+        let info = self.tensor(tensor.name())?;
+        if !info.is_float() {
+            return Ok(None);
+        }
+        let number = self.tensors().partition_point(|other| other.name() < info.name());
+        let mut scan = Scan::new(info.shape());
+        self.look(Phase::Reading, whole(number, info, 64), |extent, values| {
+            with_floats!(values, values => scan.look(extent.first, values), raw => {});
+            Ok(())
+        })?;
+        Ok(Some(scan.end(info.entries())))
+    }
+}
+
+#[derive(Default)]
+struct Scan {
+    zeros: usize,
+    negative_zeros: usize,
+    nans: usize,
+    dims: Vec<Dim>,
+}
+
+impl Scan {
+    fn new(shape: &[usize]) -> Self {
+        let dims = (0..shape.len().min(2)).filter(|_| shape.len() >= 2 && !shape.contains(&0));
+        let dims = dims.filter_map(|dim| {
+            let channels = Channels::along(dim as isize, shape).ok()?;
+            (channels.count.max(channels.inner) <= LIMIT).then(|| Dim::new(dim, channels))
+        });
+        Scan {
+            dims: dims.collect(),
+            ..Scan::default()
+        }
+    }
+
+    fn look<T: Float>(&mut self, first: usize, values: &[T]) {
+        let mut bits = Vec::with_capacity(values.len().div_ceil(64));
+        for block in values.chunks(64) {
+            let word = |flag: fn(&T) -> bool| {
+                let mut word = 0_u64;
+                for (i, x) in block.iter().enumerate() {
+                    word |= u64::from(flag(x)) << i;
+                }
+                word
+            };
+            let zero = word(|x| *x == T::ZERO);
+            self.zeros += zero.count_ones() as usize;
+            if zero != 0 {
+                self.negative_zeros += block.iter().filter(|x| x.is_negative_zero()).count();
+            }
+            self.nans += block.iter().filter(|x| x.is_not_a_number()).count();
+            bits.push(!zero);
+        }
+        for dim in &mut self.dims {
+            dim.look(first, values.len(), &bits);
+        }
+    }
+
+    fn end(self, entries: usize) -> TensorStats {
+        TensorStats {
+            zeros: self.zeros,
+            negative_zeros: self.negative_zeros,
+            nans: self.nans,
+            entries,
+            groups: self.dims.iter().flat_map(Dim::groups).collect(),
+            channels: self.dims.iter().filter_map(Dim::zero_channels).collect(),
+        }
+    }
+}
+
+/// What is remembered of a dimension.
+struct Dim {
+    dim: usize,
+    channels: Channels,
+    /// By channel: whether any entry is not zero.
+    used: Vec<bool>,
+    /// By group size: the most entries of a group that were not zero so far.
+    most: [usize; GROUPS.len()],
+    /// By group size and place in a channel: entries of the group under way that are not zero.
+    under_way: Vec<[u8; GROUPS.len()]>,
+}
+
+impl Dim {
+    fn new(dim: usize, channels: Channels) -> Self {
+        let places = if channels.inner == 1 { 0 } else { channels.inner };
+        Dim {
+            dim,
+            channels,
+            used: vec![false; channels.count],
+            most: [0; GROUPS.len()],
+            under_way: vec![[0; GROUPS.len()]; places],
+        }
+    }
+
+    /// Group sizes that divide the dimension.
+    fn sizes(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let count = self.channels.count;
+        GROUPS
+            .into_iter()
+            .enumerate()
+            .filter(move |(_, of)| count.is_multiple_of(*of))
+    }
+
+    /// Looks at `len` entries from `first` on, of which those whose bit is set are not zero.
+    fn look(&mut self, first: usize, len: usize, bits: &[u64]) {
+        let is_set = |i: usize| bits[i / 64] >> (i % 64) & 1 == 1;
+        let mut i = 0;
+        while i < len {
+            let (channel, run) = self.channels.of(first + i);
+            let end = len.min(i + run);
+            let used = self.used[channel] || (i..end).any(is_set);
+            self.used[channel] = used;
+            if !self.under_way.is_empty() {
+                self.count_places(channel, (first + i) % self.channels.inner, end - i, |at| {
+                    is_set(i + at)
+                });
+            }
+            i = end;
+        }
+        if self.channels.inner == 1 {
+            self.count_words(len, bits);
+        }
+    }
+
+    /// Groups of consecutive entries lie in words, because chunks begin where words do and sizes divide rows.
+    fn count_words(&mut self, len: usize, bits: &[u64]) {
+        for (size, of) in self.sizes() {
+            let group = (1_u64 << of) - 1;
+            let mut most = self.most[size] as u32;
+            for (word, bits) in bits.iter().enumerate() {
+                let used = (len - word * 64).min(64);
+                for at in (0..used).step_by(of) {
+                    most = most.max((bits >> at & group).count_ones());
+                }
+            }
+            self.most[size] = most as usize;
+        }
+    }
+
+    fn count_places(&mut self, channel: usize, place: usize, len: usize, is_set: impl Fn(usize) -> bool) {
+        for (size, of) in self.sizes() {
+            for at in 0..len {
+                let count = &mut self.under_way[place + at][size];
+                if channel.is_multiple_of(of) {
+                    *count = 0;
+                }
+                *count += u8::from(is_set(at));
+                self.most[size] = self.most[size].max(usize::from(*count));
+            }
+        }
+    }
+
+    fn groups(&self) -> Vec<GroupPattern> {
+        let mut held: Vec<GroupPattern> = Vec::new();
+        for (size, of) in self.sizes() {
+            let keep = self.most[size];
+            // 1:2 is 2:4 is 4:8; and what holds nothing at all holds every pattern.
+            let implied = held.iter().any(|p| p.keep * of / p.of <= keep);
+            if keep < of && keep > 0 && !implied {
+                held.push(GroupPattern {
+                    keep,
+                    of,
+                    dim: self.dim,
+                });
+            }
+        }
+        held
+    }
+
+    fn zero_channels(&self) -> Option<ChannelPattern> {
+        let zero = self.used.iter().filter(|used| !**used).count();
+        (zero > 0).then_some(ChannelPattern {
+            dim: self.dim,
+            zero,
+            count: self.used.len(),
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! Checkpoints: files of named tensors, pruned without loading them.
+//!
+//! A checkpoint is a `.safetensors` file, or a folder of several with an index (`model.safetensors.index.json`).
+//! It is read by position, in chunks, and ranked while it is read: pruning takes the same small memory whatever its
+//! size, and a global selection is exact over all of its files, across types by value.
+//!
+//! | | |
+//! |---|---|
+//! | [`Checkpoint::open`] | opens a file, a folder or an index, and checks every claim of their headers |
+//! | [`Checkpoint::tensors`] | what there is |
+//! | [`Checkpoint::prune`] | prunes some tensors by a method of the [mask layer](crate::mask) into a new checkpoint |
+//! | [`Checkpoint::inspect`] | zeros, NaNs and patterns of a tensor |
+//! | [`is_weight`] | which tensors are pruned unless others are named |
+//!
+//! # Safety of files
+//!
+//! The input is opened for reading only. Output is written under another name beside its place, flushed to the disk,
+//! and renamed when it is whole, so that nothing partial is ever seen under its name; a folder is built as a sibling
+//! and renamed in the same way. A run that is killed leaves a hidden file or folder behind whose name ends in
+//! `.secateurs-partial`: the next run for the same output removes it. If a file of the input changes while it is
+//! read, nothing is written.
+
+mod choose;
+mod draft;
+mod erase;
+mod extent;
+mod find;
+mod flow;
+mod header;
+mod index;
+mod inspect;
+mod layout;
+mod lots;
+mod masks;
+mod norms;
+mod open;
+mod others;
+mod positional;
+mod prune;
+mod report;
+mod rewrite;
+mod shard;
+mod values;
+mod work;
+
+pub use choose::is_weight;
+pub use draft::Existing;
+pub use inspect::{ChannelPattern, GroupPattern, TensorStats};
+pub use open::{Checkpoint, TensorInfo};
+pub use prune::{Pruning, Scope};
+pub use report::{CheckpointReport, TensorReport};
+pub use safetensors::Dtype;
+pub use shard::Shard;
+pub use work::{Phase, Progress};
+
+#[cfg(test)]
+mod tests;

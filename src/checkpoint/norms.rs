@@ -1,0 +1,237 @@
+//! Norms of channels, streamed.
+//!
+//! The order of additions is that of the mask layer (S5), so that a file gets the masks of the array in it: entries
+//! that differ only in the dimensions before the channel's are added first, in row-major order; of the sums so found,
+//! number i of a channel goes to lane i mod 16; the lanes are added pairwise. Tests hold the two together, bit for
+//! bit.
+
+use super::Checkpoint;
+use super::extent::Extent;
+use super::flow::CHUNK;
+use super::values::{Float, with_floats};
+use super::work::Phase;
+use crate::error::{Error, Result};
+use crate::mask::Norm;
+
+const LANES: usize = 16;
+
+/// Partial sums held at once: a megabyte of them.
+const PLACES: usize = CHUNK / size_of::<f64>();
+
+/// A tensor of a checkpoint as channels: entry `(o, c, i)` has row-major index `(o × count + c) × inner + i`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Channels {
+    outer: usize,
+    pub count: usize,
+    pub inner: usize,
+}
+
+impl Channels {
+    pub fn along(dim: isize, shape: &[usize]) -> Result<Self> {
+        if shape.len() < 2 {
+            return Err(Error::NoChannels {
+                shape: shape.to_vec(),
+            });
+        }
+        let rank = shape.len() as isize;
+        if !(-rank..rank).contains(&dim) {
+            return Err(Error::DimOutOfRange {
+                dim,
+                shape: shape.to_vec(),
+            });
+        }
+        let axis = dim.rem_euclid(rank) as usize;
+        Ok(Channels {
+            outer: shape[..axis].iter().product(),
+            count: shape[axis],
+            inner: shape[axis + 1..].iter().product(),
+        })
+    }
+
+    /// The channel of an entry, and how many entries from this one on are in a row in it.
+    pub fn of(&self, entry: usize) -> (usize, usize) {
+        (entry / self.inner % self.count, self.inner - entry % self.inner)
+    }
+
+    fn slab(&self) -> usize {
+        self.count * self.inner
+    }
+
+    /// The entries in the order in which they are added: block by block of places, and of each block slab by slab.
+    /// Short slabs are read several at once.
+    fn extents(self, tensor: usize) -> impl Iterator<Item = Extent> + Clone + Send {
+        let slab = self.slab();
+        let several = (PLACES / slab.max(1)).max(1);
+        let block = PLACES.min(slab.max(1));
+        (0..slab).step_by(block).flat_map(move |place| {
+            (0..self.outer).step_by(several).map(move |o| Extent {
+                tensor,
+                first: o * slab + place,
+                // Where several slabs are read at once, a block is a whole slab.
+                len: block.min(slab - place) * several.min(self.outer - o),
+            })
+        })
+    }
+}
+
+/// How entries are mapped and joined: `(Σ |x|ⁿ)^(1/n)` and its limits.
+#[derive(Clone, Copy, Debug)]
+enum Fold {
+    Largest,
+    Smallest,
+    NotZero,
+    Sum,
+    Squares,
+    Powers(f64),
+}
+
+impl Fold {
+    /// `None` for the nuclear norm, which is no fold.
+    fn of(norm: Norm) -> Option<Fold> {
+        // A norm is read back from its text, which is how it shows itself.
+        Some(match &norm.to_string()[..] {
+            "nuc" => return None,
+            "fro" => Fold::Squares,
+            order => match order.parse().unwrap_or(f64::NAN) {
+                f64::INFINITY => Fold::Largest,
+                f64::NEG_INFINITY => Fold::Smallest,
+                0.0 => Fold::NotZero,
+                1.0 => Fold::Sum,
+                2.0 => Fold::Squares,
+                n => Fold::Powers(n),
+            },
+        })
+    }
+
+    fn empty(self) -> f64 {
+        match self {
+            Fold::Smallest => f64::INFINITY,
+            _ => 0.0,
+        }
+    }
+
+    fn join(self) -> fn(f64, f64) -> f64 {
+        match self {
+            Fold::Largest => |a, b| if b > a || b.is_nan() { b } else { a },
+            Fold::Smallest => |a, b| if b < a || b.is_nan() { b } else { a },
+            _ => |a, b| a + b,
+        }
+    }
+
+    fn root(self, sum: f64) -> f64 {
+        match self {
+            Fold::Squares => sum.sqrt(),
+            Fold::Powers(n) => libm::pow(sum, 1.0 / n),
+            _ => sum,
+        }
+    }
+
+    /// Joins entries onto partial results, each onto the one of its place.
+    fn add<T: Float>(self, places: &mut [f64], values: &[T]) {
+        // A match outside of the loops: each fold gets loops of its own.
+        let run = |places: &mut [f64], step: &dyn Fn(&mut [f64], &[T])| {
+            for slab in values.chunks_exact(places.len()) {
+                step(places, slab);
+            }
+        };
+        macro_rules! each {
+            (|$a:ident, $x:ident| $joined:expr) => {
+                run(places, &|places, slab| {
+                    for ($a, x) in places.iter_mut().zip(slab) {
+                        let $x: f64 = x.as_();
+                        *$a = $joined;
+                    }
+                })
+            };
+        }
+        let join = self.join();
+        match self {
+            Fold::Largest | Fold::Smallest => each!(|a, x| join(*a, x.abs())),
+            Fold::NotZero => each!(|a, x| *a + if x.is_nan() { x } else { f64::from(x != 0.0) }),
+            Fold::Sum => each!(|a, x| *a + x.abs()),
+            Fold::Squares => each!(|a, x| *a + x * x),
+            Fold::Powers(n) => each!(|a, x| *a + libm::pow(x.abs(), n)),
+        }
+    }
+}
+
+/// Partial results become norms, channel by channel.
+struct Lanes {
+    lanes: [f64; LANES],
+    /// Places of the current channel that are folded in already.
+    folded: usize,
+    norms: Vec<f64>,
+}
+
+impl Checkpoint {
+    /// The norm of each channel of a tensor, in constant memory but for the norms themselves.
+    /// `None` for the nuclear norm, which has to see whole matrices.
+    pub(super) fn channel_norms(
+        &self,
+        tensor: usize,
+        channels: Channels,
+        norm: Norm,
+    ) -> Result<Option<Vec<f64>>> {
+        let Some(fold) = Fold::of(norm) else {
+            return Ok(None);
+        };
+        let empty = fold.empty();
+        let mut lanes = Lanes {
+            lanes: [empty; LANES],
+            folded: 0,
+            norms: Vec::with_capacity(channels.count),
+        };
+        if channels.outer * channels.slab() == 0 {
+            return Ok(Some(vec![empty; channels.count]));
+        }
+        let slab = channels.slab();
+        let mut places = vec![empty; PLACES.min(slab)];
+        self.look(Phase::Ranking, channels.extents(tensor), |extent, values| {
+            let width = places.len().min(slab - extent.first % slab);
+            let (block, last) = (
+                &mut places[..width],
+                extent.first / slab + extent.len / width == channels.outer,
+            );
+            with_floats!(values, values => fold.add(block, values), raw => {});
+            if last {
+                lanes.take(fold, channels.inner, block);
+                block.fill(empty);
+            }
+            Ok(())
+        })?;
+        Ok(Some(lanes.norms))
+    }
+}
+
+impl Lanes {
+    /// Folds in the next places, which may end or begin in the middle of a channel.
+    fn take(&mut self, fold: Fold, inner: usize, mut places: &[f64]) {
+        let join = fold.join();
+        while !places.is_empty() {
+            let (now, rest) = places.split_at(places.len().min(inner - self.folded));
+            for (i, place) in now.iter().enumerate() {
+                let lane = &mut self.lanes[(self.folded + i) % LANES];
+                *lane = join(*lane, *place);
+            }
+            self.folded += now.len();
+            places = rest;
+            if self.folded == inner {
+                self.end_channel(fold);
+            }
+        }
+    }
+
+    fn end_channel(&mut self, fold: Fold) {
+        let join = fold.join();
+        let mut half = LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                self.lanes[lane] = join(self.lanes[lane], self.lanes[lane + half]);
+            }
+            half /= 2;
+        }
+        self.norms.push(fold.root(self.lanes[0]));
+        self.lanes = [fold.empty(); LANES];
+        self.folded = 0;
+    }
+}

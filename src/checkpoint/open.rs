@@ -1,0 +1,238 @@
+//! [`Checkpoint`]: finding and opening the files of a checkpoint.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+
+use super::index;
+use super::shard::{Shard, pytorch_advice};
+use super::work::Work;
+use crate::error::{Error, Result};
+
+/// A checkpoint: one safetensors file, or a folder of several with an index.
+///
+/// Opening reads the headers and checks them against the files; tensors stay on disk.
+///
+/// ```
+/// use secateurs::checkpoint::{Checkpoint, Dtype};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("model.safetensors");
+/// # let weight = safetensors::tensor::TensorView::new(Dtype::BF16, vec![2, 3], &[0; 12]).unwrap();
+/// # safetensors::serialize_to_file([("fc.weight", weight)], None, &path).unwrap();
+/// let checkpoint = Checkpoint::open(&path)?;
+/// let weight = checkpoint.tensor("fc.weight")?;
+/// assert_eq!((weight.dtype(), weight.shape(), weight.entries()), (Dtype::BF16, &[2, 3][..], 6));
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The file, or the folder.
+    root: PathBuf,
+    folder: bool,
+    shards: Vec<Shard>,
+    tensors: Vec<TensorInfo>,
+    pub(super) work: Work,
+}
+
+/// What a checkpoint says of one of its tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    pub(super) shard: usize,
+    /// First byte in the file.
+    pub(super) begin: u64,
+    bytes: u64,
+}
+
+impl TensorInfo {
+    /// Name of the tensor.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Type of its entries.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Its dimensions.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// How many entries it has.
+    pub fn entries(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// How many bytes it takes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Number of its file in [`Checkpoint::shards`].
+    pub fn shard(&self) -> usize {
+        self.shard
+    }
+
+    /// Whether it can be pruned: whether it is of dtype F64, F32, F16 or BF16.
+    pub fn is_float(&self) -> bool {
+        matches!(self.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
+    }
+
+    /// Whether it is one of the weights that are pruned unless others are named: see [`is_weight`](super::is_weight).
+    pub fn is_weight(&self) -> bool {
+        self.is_float() && self.shape.len() >= 2 && super::is_weight(&self.name)
+    }
+}
+
+impl Checkpoint {
+    /// Opens a `.safetensors` file, an index (`model.safetensors.index.json`), or a folder that holds either.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCheckpoint`] where the path leads to something else, and says what to do;
+    /// [`Error::Damaged`] where a file does not hold what it claims: a truncated file, a header that lies, overlapping
+    /// or duplicate tensors, a missing shard, an index that names a wrong shard;
+    /// [`Error::Io`] where a file cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let metadata = fs::metadata(path).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        let (root, folder, shards) = if metadata.is_dir() {
+            let main = main_file(path)?;
+            let shards = if is_index(&main) {
+                index::open(&main)?
+            } else {
+                vec![Shard::open(&main)?]
+            };
+            (path.to_owned(), true, shards)
+        } else if is_index(path) {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            (
+                parent.unwrap_or(Path::new(".")).to_owned(),
+                true,
+                index::open(path)?,
+            )
+        } else if is_pytorch(path) {
+            return Err(not_checkpoint(path, pytorch_advice()));
+        } else {
+            (path.to_owned(), false, vec![Shard::open(path)?])
+        };
+        let mut tensors = Vec::new();
+        for (number, shard) in shards.iter().enumerate() {
+            tensors.extend(shard.header.entries.iter().map(|entry| TensorInfo {
+                name: entry.name.clone(),
+                dtype: entry.dtype,
+                shape: entry.shape.clone(),
+                shard: number,
+                begin: shard.data + entry.begin,
+                bytes: entry.end - entry.begin,
+            }));
+        }
+        tensors.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Checkpoint {
+            root,
+            folder,
+            shards,
+            tensors,
+            work: Work::default(),
+        })
+    }
+
+    /// The file, or the folder of a checkpoint that is one.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether the checkpoint is a folder, so that what is made of it is one too.
+    pub fn is_folder(&self) -> bool {
+        self.folder
+    }
+
+    /// The files, by name.
+    pub fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
+    /// All tensors of all files, bytewise by name. This is the order in which tensors are ranked together (S5), so
+    /// that a checkpoint that is sharded in another way is pruned in the same way.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownTensor`] where there is none.
+    pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
+        match self
+            .tensors
+            .binary_search_by(|tensor| tensor.name.as_str().cmp(name))
+        {
+            Ok(at) => Ok(&self.tensors[at]),
+            Err(_) => Err(Error::UnknownTensor { name: name.into() }),
+        }
+    }
+}
+
+/// The one file of a folder to begin with: its index, or else its safetensors file.
+fn main_file(folder: &Path) -> Result<PathBuf> {
+    let io = |source| Error::Io {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io)? {
+        files.push(entry.map_err(io)?.path());
+    }
+    files.sort();
+    let with_end = |end: &str| -> Vec<&PathBuf> {
+        let name = |file: &&PathBuf| file.to_string_lossy().ends_with(end);
+        files.iter().filter(name).collect()
+    };
+    match (
+        &with_end(".safetensors.index.json")[..],
+        &with_end(".safetensors")[..],
+    ) {
+        ([index], _) => Ok(index.to_path_buf()),
+        ([], [file]) => Ok(file.to_path_buf()),
+        ([], []) if files.iter().any(|file| is_pytorch(file)) => Err(not_checkpoint(
+            folder,
+            "it holds files of PyTorch's own format only; save them as safetensors first",
+        )),
+        ([], []) => Err(not_checkpoint(folder, "the folder holds no safetensors file")),
+        ([], _) => Err(not_checkpoint(
+            folder,
+            "it holds several safetensors files and no index (`model.safetensors.index.json`); name one file",
+        )),
+        (_, _) => Err(not_checkpoint(
+            folder,
+            "it holds several indexes; name the one that is meant",
+        )),
+    }
+}
+
+fn is_index(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}
+
+/// Whether a file is named as those that PyTorch pickles.
+pub(super) fn is_pytorch(path: &Path) -> bool {
+    let named = |extension: &std::ffi::OsStr| ["bin", "pt", "pth", "ckpt"].iter().any(|e| extension == *e);
+    path.extension().is_some_and(named)
+}
+
+fn not_checkpoint(path: &Path, reason: &str) -> Error {
+    Error::NotCheckpoint {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,260 @@
+//! Pruning of checkpoints: [`Checkpoint::prune`].
+
+use std::path::{Path, PathBuf};
+
+use super::draft::{Draft, Existing};
+use super::erase::{Eraser, Tally};
+use super::extent::{Extent, whole};
+use super::find::{Asked, Verdict, Verdicts};
+use super::masks::MaskFile;
+use super::report::{CheckpointReport, TensorReport};
+use super::rewrite::Rewrite;
+use super::values::with_floats;
+use super::work::Phase;
+use super::{Checkpoint, TensorInfo};
+use crate::error::{Error, Result};
+use crate::mask::{Plan, PruningMethod};
+
+/// What is ranked together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The units of each tensor for themselves.
+    Local,
+    /// The entries of all tensors together, exactly, across files and types (S17).
+    Global,
+}
+
+/// Tensors and the method that they are to be pruned by; made by [`Checkpoint::prune`].
+///
+/// Nothing has been read of the tensors yet: that is for [`write`](Self::write), or [`measure`](Self::measure).
+#[derive(Clone, Debug)]
+pub struct Pruning<'a> {
+    checkpoint: &'a Checkpoint,
+    /// Numbers of the tensors, and so in the order of their names.
+    tensors: Vec<usize>,
+    plan: Plan<'a>,
+    scope: Scope,
+    masks: Option<PathBuf>,
+}
+
+impl Checkpoint {
+    /// Prepares to prune the tensors of these names by a method of the mask layer.
+    ///
+    /// The order in which they are listed does not matter: they are ranked by name, bytewise (S5). Nothing is masked
+    /// in a file, so a zero is an entry that ranks lowest (S3). A random method gives each tensor a stream of its own,
+    /// by its place among the names that are listed (S18).
+    ///
+    /// Entries and channels are ranked while they are read, so memory does not grow with the file: by entries it is
+    /// constant, by channels it holds one number for each channel of one tensor. (The nuclear norm alone is taken of
+    /// a tensor that is loaded whole.)
+    ///
+    /// ```
+    /// use secateurs::checkpoint::{Checkpoint, Dtype, Existing, Scope};
+    /// use secateurs::mask::L1Unstructured;
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let (path, pruned) = (folder.path().join("model.safetensors"), folder.path().join("pruned.safetensors"));
+    /// # let bytes: Vec<u8> = [0.5_f32, -0.1, 3.0, 0.2].iter().flat_map(|x| x.to_le_bytes()).collect();
+    /// # let weight = safetensors::tensor::TensorView::new(Dtype::F32, vec![2, 2], &bytes).unwrap();
+    /// # safetensors::serialize_to_file([("fc.weight", weight)], None, &path).unwrap();
+    /// let checkpoint = Checkpoint::open(&path)?;
+    /// let method = L1Unstructured::new(0.5)?;
+    /// let report = checkpoint.prune(["fc.weight"], &method, Scope::Global)?.write(&pruned, Existing::Refuse)?;
+    /// assert_eq!((report.asked, report.pruned()), (2, 2));
+    /// # Ok::<(), secateurs::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownTensor`], [`Error::ListedTwice`], [`Error::NoParameters`] for an empty list,
+    /// [`Error::NotPrunable`] for a tensor that is not of a floating-point type, and [`Error::Unsupported`] for a
+    /// method that does not describe itself by a [`Plan`], or cannot prune globally.
+    pub fn prune<'a, M: PruningMethod + ?Sized>(
+        &'a self,
+        names: impl IntoIterator<Item: AsRef<str>>,
+        method: &'a M,
+        scope: Scope,
+    ) -> Result<Pruning<'a>> {
+        let tensors = self.numbers(names)?;
+        let Some(plan) = method.plan() else {
+            return Err(Error::Unsupported {
+                method: format!("{method:?}"),
+                reason: "a checkpoint is pruned by methods that have a plan, as the built-in ones do",
+            });
+        };
+        if scope == Scope::Global && matches!(plan, Plan::Channels { .. }) {
+            return Err(Error::Unsupported {
+                method: format!("{method:?}"),
+                reason: "global pruning ranks single entries, so only unstructured methods can",
+            });
+        }
+        Ok(Pruning {
+            checkpoint: self,
+            tensors,
+            plan,
+            scope,
+            masks: None,
+        })
+    }
+
+    /// The numbers of tensors that can be pruned, by their names.
+    fn numbers(&self, names: impl IntoIterator<Item: AsRef<str>>) -> Result<Vec<usize>> {
+        let mut numbers = Vec::new();
+        for name in names {
+            let name = name.as_ref();
+            let found = self.tensors().binary_search_by(|info| info.name().cmp(name));
+            let Ok(number) = found else {
+                return Err(Error::UnknownTensor { name: name.into() });
+            };
+            let info = &self.tensors()[number];
+            if !info.is_float() {
+                return Err(Error::NotPrunable {
+                    name: name.into(),
+                    dtype: info.dtype().to_string(),
+                });
+            }
+            numbers.push(number);
+        }
+        numbers.sort_unstable();
+        if let Some(twice) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::ListedTwice {
+                path: self.tensors()[twice[0]].name().into(),
+            });
+        }
+        if numbers.is_empty() {
+            return Err(Error::NoParameters);
+        }
+        Ok(numbers)
+    }
+}
+
+impl Pruning<'_> {
+    /// The tensors, in the order in which they are ranked.
+    pub fn tensors(&self) -> impl Iterator<Item = &TensorInfo> {
+        let infos = self.checkpoint.tensors();
+        self.tensors.iter().map(move |&number| &infos[number])
+    }
+
+    /// Also writes the masks, to a safetensors file of its own: of each tensor `name` a BOOL tensor `name_mask` of
+    /// its shape, true where kept.
+    pub fn with_masks(mut self, path: impl Into<PathBuf>) -> Self {
+        self.masks = Some(path.into());
+        self
+    }
+
+    /// Finds out what would fall, and writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AmountTooLarge`] for a count above the units that there are; [`Error::NanScore`] names the tensor and
+    /// the index of a NaN that would have to be ranked; [`Error::NoChannels`] and [`Error::DimOutOfRange`] where a
+    /// structured method does not fit; [`Error::Io`]; [`Error::ChangedMeanwhile`] where a file changed.
+    pub fn measure(&self) -> Result<CheckpointReport> {
+        let verdicts = self.find()?;
+        let mut eraser = Eraser::new(&verdicts);
+        let mut tally = vec![Tally::default(); self.tensors.len()];
+        let mut kept = Vec::new();
+        let extents = self
+            .tensors
+            .iter()
+            .flat_map(|&tensor| whole(tensor, &self.checkpoint.tensors()[tensor], 64));
+        self.checkpoint.look(Phase::Reading, extents, |extent, values| {
+            let place = self.place(extent);
+            with_floats!(values, values => {
+                tally[place] += eraser.erase(place, extent.first, values, &mut kept);
+            }, raw => {});
+            Ok(())
+        })?;
+        self.report(&verdicts, tally, Vec::new())
+    }
+
+    /// Prunes into a new checkpoint: the same names, order, types, shapes and metadata, and everything that is not
+    /// pruned byte for byte. A folder gives a folder, with every other file copied.
+    ///
+    /// The output is written beside its place, flushed, and renamed into it when it is whole. What a killed run left
+    /// behind there is removed.
+    ///
+    /// # Errors
+    ///
+    /// As [`measure`](Self::measure); [`Error::OutputExists`], and [`Error::BadOutput`] where the output would be the
+    /// input, or cannot be replaced.
+    pub fn write(&self, path: impl AsRef<Path>, existing: Existing) -> Result<CheckpointReport> {
+        let checkpoint = self.checkpoint;
+        let draft = Draft::begin(checkpoint, path.as_ref(), checkpoint.is_folder(), existing)?;
+        let masks = match &self.masks {
+            Some(masks) if masks == path.as_ref() => {
+                return Err(Error::BadOutput {
+                    path: masks.clone(),
+                    reason: "the masks cannot have the name of the output",
+                });
+            }
+            Some(masks) => Some(MaskFile::begin(checkpoint, &self.tensors, masks, existing)?),
+            None => None,
+        };
+        let verdicts = self.find()?;
+        let mut eraser = Eraser::new(&verdicts);
+        let mut tally = vec![Tally::default(); self.tensors.len()];
+        let rewrite = Rewrite::begin(checkpoint, draft)?;
+        rewrite.run(&self.tensors, masks.as_ref(), |extent, values, kept| {
+            let place = self.place(extent);
+            with_floats!(values, values => {
+                tally[place] += eraser.erase(place, extent.first, values, kept);
+            }, raw => {});
+            Ok(())
+        })?;
+        let mut report = self.report(&verdicts, tally, Vec::new())?;
+        report.copied = rewrite.finish(masks)?;
+        Ok(report)
+    }
+
+    fn find(&self) -> Result<Verdicts> {
+        self.checkpoint.find(&self.tensors, &self.plan, self.scope)
+    }
+
+    /// The place in the list of the tensor that an extent is of.
+    fn place(&self, extent: Extent) -> usize {
+        self.tensors
+            .binary_search(&extent.tensor)
+            .expect("only listed tensors are looked at")
+    }
+
+    /// What it came to, once what fell is checked against what was asked for.
+    fn report(
+        &self,
+        verdicts: &Verdicts,
+        tally: Vec<Tally>,
+        copied: Vec<PathBuf>,
+    ) -> Result<CheckpointReport> {
+        let tensors = self.tensors().zip(&tally).enumerate();
+        let tensors = tensors.map(|(place, (info, tally))| TensorReport {
+            name: info.name().to_owned(),
+            dtype: info.dtype(),
+            shape: info.shape().to_vec(),
+            asked: match &verdicts.asked {
+                Asked::Each(asked) => Some(asked[place]),
+                Asked::Together(_) => None,
+            },
+            pruned: tally.fell,
+            zeros: tally.zeros,
+            entries: info.entries(),
+        });
+        let report = CheckpointReport {
+            tensors: tensors.collect(),
+            asked: match &verdicts.asked {
+                Asked::Each(asked) => asked.iter().sum(),
+                Asked::Together(asked) => *asked,
+            },
+            copied,
+        };
+        let by_entries = verdicts
+            .each
+            .iter()
+            .all(|verdict| matches!(verdict, Verdict::Entries { .. }));
+        if by_entries && report.pruned() != report.asked {
+            return Err(Error::ChangedMeanwhile {
+                path: self.checkpoint.path().to_owned(),
+            });
+        }
+        Ok(report)
+    }
+}

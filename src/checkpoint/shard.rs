@@ -1,0 +1,134 @@
+//! [`Shard`]: one safetensors file.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::header::{self, Header, PREFIX};
+use super::positional::Positional;
+use crate::damage::Damage;
+use crate::error::{Error, Result};
+
+/// One safetensors file of a checkpoint, open, its header checked.
+#[derive(Debug)]
+pub struct Shard {
+    path: PathBuf,
+    file: Positional,
+    pub(super) header: Header,
+    /// Where the data begins: behind the header.
+    pub(super) data: u64,
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Shard {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let io = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let damaged = |damage| Error::Damaged {
+            path: path.to_owned(),
+            damage: Box::new(damage),
+        };
+        // Asked before opening: opening a pipe would wait for its other end.
+        if !fs::metadata(path).map_err(io)?.is_file() {
+            return Err(Error::NotCheckpoint {
+                path: path.to_owned(),
+                reason: "it is not a regular file".into(),
+            });
+        }
+        let file = Positional::new(File::open(path).map_err(io)?);
+        let metadata = file.file().metadata().map_err(io)?;
+        let len = metadata.len();
+        if len < PREFIX {
+            return Err(damaged(Damage::TooShort { len }));
+        }
+        let mut prefix = [0; PREFIX as usize];
+        file.read_exact_at(&mut prefix, 0).map_err(io)?;
+        if let Some(reason) = foreign(&prefix) {
+            return Err(Error::NotCheckpoint {
+                path: path.to_owned(),
+                reason,
+            });
+        }
+        let header_len = header::length(prefix, len).map_err(damaged)?;
+        // Allocates no more than the file holds, and at most the limit.
+        let mut json = vec![0; header_len as usize];
+        file.read_exact_at(&mut json, PREFIX).map_err(io)?;
+        let data = PREFIX + header_len;
+        Ok(Shard {
+            path: path.to_owned(),
+            header: Header::parse(&json, len - data).map_err(damaged)?,
+            file,
+            data,
+            len,
+            modified: metadata.modified().ok(),
+        })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of the file without its folder.
+    pub fn file_name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or("")
+    }
+
+    /// Length of the file in bytes, its header included.
+    pub fn bytes(&self) -> u64 {
+        self.len
+    }
+
+    /// The free text in the file's header, such as `format` = `pt`.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.header.metadata
+    }
+
+    /// Fills `buffer` from a position of the file.
+    pub(super) fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<()> {
+        self.file
+            .read_exact_at(buffer, position)
+            .map_err(|source| match source.kind() {
+                // It was long enough when it was opened.
+                std::io::ErrorKind::UnexpectedEof => Error::ChangedMeanwhile {
+                    path: self.path.clone(),
+                },
+                _ => Error::Io {
+                    path: self.path.clone(),
+                    source,
+                },
+            })
+    }
+
+    /// An error where the file is no longer what it was when it was opened.
+    pub(super) fn check_unchanged(&self) -> Result<()> {
+        let now = self.file.file().metadata().map_err(|source| Error::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        if now.len() == self.len && now.modified().ok() == self.modified {
+            return Ok(());
+        }
+        Err(Error::ChangedMeanwhile {
+            path: self.path.clone(),
+        })
+    }
+}
+
+/// What to do with a file that another program's magic bytes begin.
+fn foreign(prefix: &[u8]) -> Option<String> {
+    let zip = prefix.starts_with(b"PK\x03\x04");
+    // Protocols 2 to 5 of pickle; the header of a safetensors file is never so long.
+    let pickle = prefix[0] == 0x80 && (2..=5).contains(&prefix[1]) && prefix[7] != 0;
+    (zip || pickle).then(|| pytorch_advice().to_owned())
+}
+
+/// What to do with a file that PyTorch pickled.
+pub(super) fn pytorch_advice() -> &'static str {
+    "it is a file of PyTorch's own format; save it as safetensors first, in Python: \
+     `safetensors.torch.save_file(torch.load(\"model.bin\", weights_only=True), \"model.safetensors\")`"
+}

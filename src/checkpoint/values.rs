@@ -1,0 +1,149 @@
+//! Bytes of a file as floats, and floats as bytes.
+
+use half::{bf16, f16};
+use safetensors::Dtype;
+
+use crate::mask::select::Element;
+
+/// A float as it is stored: little-endian, on every machine.
+pub(super) trait Float: Element + PartialEq {
+    fn decode(bytes: &[u8], values: &mut Vec<Self>);
+    fn encode(values: &[Self], bytes: &mut Vec<u8>);
+    fn is_negative_zero(&self) -> bool;
+    fn is_not_a_number(&self) -> bool;
+}
+
+macro_rules! float {
+    ($($float:ty)*) => {$(
+        impl Float for $float {
+            fn decode(bytes: &[u8], values: &mut Vec<Self>) {
+                values.clear();
+                values.extend(bytes.as_chunks().0.iter().map(|bytes| Self::from_le_bytes(*bytes)));
+            }
+
+            fn encode(values: &[Self], bytes: &mut Vec<u8>) {
+                bytes.clear();
+                bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            }
+
+            fn is_negative_zero(&self) -> bool {
+                *self == Self::ZERO && self.is_sign_negative()
+            }
+
+            fn is_not_a_number(&self) -> bool {
+                self.is_nan()
+            }
+        }
+    )*};
+}
+
+float!(f16 bf16 f32 f64);
+
+/// Entries of one tensor, of the type that it has.
+#[derive(Debug)]
+pub(super) enum Values {
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    /// Of any other type: not to be looked at.
+    Raw(Vec<u8>),
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Values::Raw(Vec::new())
+    }
+}
+
+/// Runs `$body` with `$values` bound to a vector of floats; on raw bytes, which nobody looks at, it runs `$raw`.
+macro_rules! with_floats {
+    ($chunk:expr, $values:ident => $body:expr, raw => $raw:expr) => {
+        match $chunk {
+            $crate::checkpoint::values::Values::F16($values) => $body,
+            $crate::checkpoint::values::Values::BF16($values) => $body,
+            $crate::checkpoint::values::Values::F32($values) => $body,
+            $crate::checkpoint::values::Values::F64($values) => $body,
+            $crate::checkpoint::values::Values::Raw(_) => $raw,
+        }
+    };
+}
+pub(super) use with_floats;
+
+impl Values {
+    /// Takes the bytes as entries of this type, `None` for raw bytes. The memory of what was there is used again
+    /// where it is of the same type.
+    pub fn decode(&mut self, dtype: Option<Dtype>, bytes: &[u8]) {
+        match (dtype, &*self) {
+            (Some(Dtype::F16), Values::F16(_))
+            | (Some(Dtype::BF16), Values::BF16(_))
+            | (Some(Dtype::F32), Values::F32(_))
+            | (Some(Dtype::F64), Values::F64(_))
+            | (None, Values::Raw(_)) => {}
+            (Some(Dtype::F16), _) => *self = Values::F16(Vec::new()),
+            (Some(Dtype::BF16), _) => *self = Values::BF16(Vec::new()),
+            (Some(Dtype::F32), _) => *self = Values::F32(Vec::new()),
+            (Some(Dtype::F64), _) => *self = Values::F64(Vec::new()),
+            _ => *self = Values::Raw(Vec::new()),
+        }
+        if let Values::Raw(raw) = self {
+            raw.clear();
+            raw.extend_from_slice(bytes);
+        }
+        with_floats!(self, values => Float::decode(bytes, values), raw => {});
+    }
+
+    /// The bytes of the entries; `scratch` is memory to put them in where they do not lie as they are stored.
+    pub fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        if let Values::Raw(raw) = self {
+            return raw;
+        }
+        with_floats!(self, values => Float::encode(values, scratch), raw => {});
+        scratch
+    }
+}
+
+/// Makes +0.0 of the entries whose bit is 0 (S10), and returns how many entries are zero then, of either sign.
+pub(super) fn select<T: Float>(values: &mut [T], kept: &[u64]) -> usize {
+    let mut zeros = 0;
+    for (block, &word) in values.chunks_mut(64).zip(kept) {
+        if word != u64::MAX {
+            for (i, value) in block.iter_mut().enumerate() {
+                *value = if word >> i & 1 == 1 { *value } else { T::ZERO };
+            }
+        }
+        zeros += block.iter().filter(|value| **value == T::ZERO).count();
+    }
+    zeros
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_survive_bit_for_bit() {
+        let bytes: Vec<u8> = (0..=255).chain([0, 0, 0x80, 0x7f, 1, 0, 0xc0, 0xff]).collect();
+        let mut values = Values::default();
+        for dtype in [
+            Some(Dtype::F16),
+            Some(Dtype::BF16),
+            Some(Dtype::F32),
+            Some(Dtype::F64),
+            None,
+        ] {
+            values.decode(dtype, &bytes);
+            assert_eq!(values.encode(&mut Vec::new()), bytes, "{dtype:?}");
+        }
+    }
+
+    #[test]
+    fn what_falls_is_positive_zero() {
+        let mut values = [f32::NAN, -2.0, f32::INFINITY, -0.0, -0.0, 5.0]; // S10
+        assert_eq!(select(&mut values, &[0b110000]), 5);
+        assert_eq!(
+            values.map(f32::to_bits),
+            [0, 0, 0, 0, (-0.0f32).to_bits(), 5f32.to_bits()]
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! [`Damage`]: the ways in which a checkpoint can be broken.
+
+use std::ops::Range;
+
+/// What is wrong with a file of a checkpoint.
+///
+/// Every claim of a file is checked against the file itself before anything is allocated or written by it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    // ---- the file ----
+    /// A file too short to hold even the length of a header.
+    #[error("the file has {len} bytes, too few for a safetensors header")]
+    TooShort {
+        /// Bytes that there are.
+        len: u64,
+    },
+    /// A header that is said to be longer than any can be.
+    #[error(
+        "the header is said to have {claimed} bytes, but at most {limit} are allowed: no safetensors file?"
+    )]
+    HeaderTooLarge {
+        /// Length that the file states.
+        claimed: u64,
+        /// Most that is accepted.
+        limit: u64,
+    },
+    /// A header that is said to end behind the end of the file.
+    #[error(
+        "the header is said to have {claimed} bytes, but the file has only {len} behind its length field"
+    )]
+    HeaderTruncated {
+        /// Length that the file states.
+        claimed: u64,
+        /// Bytes that there are.
+        len: u64,
+    },
+    /// Fewer bytes of data than the header describes.
+    #[error("the data is truncated: the header describes {expected} bytes, the file holds {got}")]
+    Truncated {
+        /// Bytes of data that the header describes.
+        expected: u64,
+        /// Bytes of data that there are.
+        got: u64,
+    },
+    /// More bytes of data than the header describes.
+    #[error("{extra} bytes at the end of the file belong to no tensor")]
+    TrailingBytes {
+        /// Bytes behind the last tensor.
+        extra: u64,
+    },
+
+    // ---- the header ----
+    /// A header, or an index, that is not the JSON it should be.
+    #[error("not valid: {reason}")]
+    Json {
+        /// What the parser said.
+        reason: String,
+    },
+    /// A tensor described twice.
+    #[error("tensor `{name}` is there twice")]
+    DuplicateTensor {
+        /// Name of the tensor.
+        name: String,
+    },
+    /// A tensor whose end comes before its beginning.
+    #[error("tensor `{name}` is said to begin at byte {} and end at byte {}", offsets.0, offsets.1)]
+    BackwardOffsets {
+        /// Name of the tensor.
+        name: String,
+        /// First byte and the byte behind the last, as stated.
+        offsets: (u64, u64),
+    },
+    /// A tensor whose bytes are not as many as its shape and type need.
+    #[error("tensor `{name}` of dtype {dtype} and shape {shape:?} needs {}, but has {got}", needs(*expected))]
+    WrongSize {
+        /// Name of the tensor.
+        name: String,
+        /// Its type.
+        dtype: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Bytes that this needs; `None` where no file can hold them, or they are no whole number.
+        expected: Option<u64>,
+        /// Bytes that it has.
+        got: u64,
+    },
+    /// Two tensors that share bytes.
+    #[error("tensors `{first}` and `{second}` overlap: `{second}` begins at byte {}, before byte {}", at.end, at.start)]
+    Overlap {
+        /// The tensor that begins first.
+        first: String,
+        /// The tensor that begins inside it.
+        second: String,
+        /// Where the first ends and the second begins, as `end..begin`: an empty range.
+        at: Range<u64>,
+    },
+    /// Bytes between tensors that belong to none.
+    #[error("bytes {} to {} of the data, before tensor `{before}`, belong to no tensor", bytes.start, bytes.end)]
+    Hole {
+        /// The tensor behind the hole.
+        before: String,
+        /// The bytes.
+        bytes: Range<u64>,
+    },
+
+    // ---- the index ----
+    /// An index that names no tensors.
+    #[error("the index lists no tensor")]
+    EmptyIndex,
+    /// An index that names a file outside of its folder.
+    #[error("the index places `{name}` in `{shard}`, which is no file name")]
+    BadShardName {
+        /// Name of the tensor.
+        name: String,
+        /// The file that the index names.
+        shard: String,
+    },
+    /// An index that names a file that is not there.
+    #[error("shard `{shard}` is missing: the index places {tensors} tensors in it, such as `{name}`")]
+    MissingShard {
+        /// The file that the index names.
+        shard: String,
+        /// How many tensors should be in it.
+        tensors: usize,
+        /// One of them.
+        name: String,
+    },
+    /// A tensor that is not in the shard that the index names.
+    #[error("the index places `{name}` in `{shard}`, but it is {}", found.as_ref().map_or("in no shard".to_owned(), |f| format!("in `{f}`")))]
+    WrongShard {
+        /// Name of the tensor.
+        name: String,
+        /// The shard that the index names.
+        shard: String,
+        /// The shard that the tensor is in.
+        found: Option<String>,
+    },
+    /// A tensor of a shard that the index does not list.
+    #[error("shard `{shard}` holds `{name}`, which the index does not list")]
+    Unlisted {
+        /// Name of the tensor.
+        name: String,
+        /// The shard that it is in.
+        shard: String,
+    },
+}
+
+fn needs(bytes: Option<u64>) -> String {
+    bytes.map_or("more bytes than any file has".to_owned(), |bytes| {
+        format!("{bytes} bytes")
+    })
+}
