@@ -13,7 +13,7 @@ impl Plan<'_> {
     ///
     /// # Errors
     ///
-    /// As [`compute`].
+    /// As [`mask::compute`](crate::mask::compute).
     pub fn compute<T: Element>(&self, scores: ArrayViewD<'_, T>, prior: Option<&Mask>) -> Result<Outcome> {
         check_prior(&scores, prior)?;
         match *self {
@@ -56,7 +56,7 @@ impl Plan<'_> {
     ///
     /// # Errors
     ///
-    /// As [`compute_global`].
+    /// As [`mask::compute_global`](crate::mask::compute_global).
     pub fn compute_global<T: Element>(&self, tensors: &[Ranked<'_, T>]) -> Result<GlobalOutcome> {
         let before: usize = tensors.iter().map(Ranked::left).sum();
         let (masks, asked) = match *self {
