@@ -1,6 +1,8 @@
 //! Helpers that the tests of the mask layer share, and the naive oracles they compare with.
 #![allow(dead_code)] // no test file needs all of them
 
+pub mod methods;
+
 use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
