@@ -841,6 +841,35 @@ fn nuclear_norms_have_their_values() {
 }
 
 #[test]
+fn nuclear_norms_of_gram_matrices() {
+    // The singular values of S = BᵀB add up to its trace, the sum of the squares of B. Stacked on top of or
+    // beside each other, two copies of S have √2 times as much.
+    for (n, seed) in [(3, 1), (5, 2), (12, 3)] {
+        let mut data = rng(seed);
+        let b: Vec<f64> = (0..n * n).map(|_| uniform(&mut data)).collect();
+        let trace: f64 = b.iter().map(|x| x * x).sum();
+        let gram = |i: usize| -> f64 { (0..n).map(|row| b[row * n + i / n] * b[row * n + i % n]).sum() };
+        let gram: Vec<f64> = (0..n * n).map(gram).collect();
+        let stacked = [&gram[..], &gram].concat();
+        let beside: Vec<f64> = gram.chunks(n).flat_map(|row| [row, row].concat()).collect();
+        for (matrix, rows, expected) in [
+            (gram, n, trace),
+            (stacked, 2 * n, trace * 2.0_f64.sqrt()),
+            (beside, n, trace * 2.0_f64.sqrt()),
+        ] {
+            let len = matrix.len();
+            let ruler = |norm: f64| [vec![norm], vec![0.0; len - 1]].concat();
+            let three = [
+                ruler(expected * (1.0 + 1e-9)),
+                matrix,
+                ruler(expected * (1.0 - 1e-9)),
+            ];
+            measure(Norm::NUCLEAR, &[3, rows, len / rows], three.concat(), expected);
+        }
+    }
+}
+
+#[test]
 fn larger_nuclear_norms() {
     // A scaled Hadamard matrix is orthogonal: all of its singular values are the scale. A product of a column and
     // a row has one, the product of their lengths.
