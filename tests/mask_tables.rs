@@ -45,7 +45,7 @@ fn check(method: impl PruningMethod, scores: &str, expected: &str) {
     let mask = mask::compute(&method, read(scores).view(), None).unwrap().mask;
     assert_eq!(
         mask.to_array::<u8>(),
-        read_mask(expected).to_array(),
+        read_mask(expected).to_array::<u8>(),
         "{method:?}"
     );
     let all = Mask::ones(mask.shape());
@@ -64,7 +64,7 @@ fn check_on(method: impl PruningMethod, prior: &str, scores: &str, expected: &st
         .mask;
     assert_eq!(
         mask.to_array::<u8>(),
-        read_mask(expected).to_array(),
+        read_mask(expected).to_array::<u8>(),
         "{method:?}"
     );
     let direct = method
