@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::slice;
+
 use common::methods::{Part, Threshold};
 use common::{array, bits, mask, rng, uniform, without_lowest};
 use half::{bf16, f16};
@@ -412,7 +414,7 @@ fn documented(values: &[f64]) -> f64 {
 fn naive(keys: &[Vec<f64>], kept: &[Vec<bool>], rooms: &[usize], k: usize) -> Vec<Vec<bool>> {
     let mut candidates = Vec::new();
     for ((keys, kept), room) in keys.iter().zip(kept).zip(rooms) {
-        let spared = without_lowest(&[keys.clone()], &[kept.clone()], *room).remove(0);
+        let spared = without_lowest(slice::from_ref(keys), slice::from_ref(kept), *room).remove(0);
         candidates.push(
             kept.iter()
                 .zip(spared)
@@ -537,7 +539,7 @@ proptest! {
         // Many ties in some tensors, none in others; scales that differ; different shares of masked entries.
         let (mut tensors, mut kept) = (Vec::new(), Vec::new());
         for len in &lens {
-            let (scale, coarse, masked) = (1 << (data.next_u32() % 6), data.next_u32() % 2 == 0, data.next_u32() % 4);
+            let (scale, coarse, masked) = (1 << (data.next_u32() % 6), data.next_u32().is_multiple_of(2), data.next_u32() % 4);
             let mut entry = || match coarse {
                 true => (data.next_u32() % 9) as f32 - 4.0,
                 false => uniform(&mut data) as f32,

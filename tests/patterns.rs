@@ -656,7 +656,7 @@ proptest! {
         let by = if value { EntryRank::Value } else { EntryRank::Magnitude };
         let key = |x: &f32| if value { f64::from(*x) } else { f64::from(x.abs()) };
         let keys: Vec<f64> = scores.iter().map(key).collect();
-        let plan = Plan::Groups { keep, of, dim: if seed % 2 == 0 { 1 } else { -2 }, by };
+        let plan = Plan::Groups { keep, of, dim: if seed.is_multiple_of(2) { 1 } else { -2 }, by };
         let oracle = |kept: &[bool]| naive_groups(&shape, &keys, kept, keep, of, 1);
         match seed % 4 {
             0 => runs::<f16>(plan, &scores, &kept, seed, oracle),

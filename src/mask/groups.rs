@@ -31,7 +31,7 @@ impl Groups {
     pub(crate) fn along(dim: isize, shape: &[usize], keep: usize, of: usize) -> Result<Self> {
         check(keep, of)?;
         let axis = axis(dim, shape)?;
-        if shape[axis] % of != 0 {
+        if !shape[axis].is_multiple_of(of) {
             return Err(Error::Groups {
                 dim,
                 shape: shape.to_vec(),

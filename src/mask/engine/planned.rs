@@ -83,7 +83,7 @@ impl Plan<'_> {
     ///
     /// # Errors
     ///
-    /// As [`compute_global_with`].
+    /// As [`mask::compute_global_with`](crate::mask::compute_global_with).
     pub fn compute_global_with<T: Element>(
         &self,
         tensors: &[Ranked<'_, T>],
