@@ -1,19 +1,17 @@
 //! Norms of channels, streamed.
 //!
 //! The order of additions is that of the mask layer (S5), so that a file gets the masks of the array in it: entries
-//! that differ only in the dimensions before the channel's are added first, in row-major order; of the sums so found,
-//! number i of a channel goes to lane i mod 16; the lanes are added pairwise. Tests hold the two together, bit for
-//! bit.
+//! that differ only in the dimensions before the channel's are added first, in row-major order; the sums so found are
+//! added in lanes.
 
 use super::Checkpoint;
 use super::extent::Extent;
 use super::flow::CHUNK;
+use super::lanes::{Lanes, largest, smallest, sum};
 use super::values::{Float, with_floats};
 use super::work::Phase;
 use crate::error::{Error, Result};
 use crate::mask::Norm;
-
-const LANES: usize = 16;
 
 /// Partial sums held at once: a megabyte of them.
 const PLACES: usize = CHUNK / size_of::<f64>();
@@ -112,9 +110,9 @@ impl Fold {
 
     fn join(self) -> fn(f64, f64) -> f64 {
         match self {
-            Fold::Largest => |a, b| if b > a || b.is_nan() { b } else { a },
-            Fold::Smallest => |a, b| if b < a || b.is_nan() { b } else { a },
-            _ => |a, b| a + b,
+            Fold::Largest => largest,
+            Fold::Smallest => smallest,
+            _ => sum,
         }
     }
 
@@ -155,11 +153,11 @@ impl Fold {
     }
 }
 
-/// Partial results become norms, channel by channel.
-struct Lanes {
-    lanes: [f64; LANES],
-    /// Places of the current channel that are folded in already.
-    folded: usize,
+/// Sums of places become norms, channel by channel.
+struct Norms {
+    fold: Fold,
+    inner: usize,
+    lanes: Lanes,
     norms: Vec<f64>,
 }
 
@@ -176,9 +174,10 @@ impl Checkpoint {
             return Ok(None);
         };
         let empty = fold.empty();
-        let mut lanes = Lanes {
-            lanes: [empty; LANES],
-            folded: 0,
+        let mut norms = Norms {
+            fold,
+            inner: channels.inner,
+            lanes: Lanes::new(empty),
             norms: Vec::with_capacity(channels.count),
         };
         if channels.outer * channels.slab() == 0 {
@@ -194,44 +193,27 @@ impl Checkpoint {
             );
             with_floats!(values, values => fold.add(block, values), raw => {});
             if last {
-                lanes.take(fold, channels.inner, block);
+                norms.take(block);
                 block.fill(empty);
             }
             Ok(())
         })?;
-        Ok(Some(lanes.norms))
+        Ok(Some(norms.norms))
     }
 }
 
-impl Lanes {
+impl Norms {
     /// Folds in the next places, which may end or begin in the middle of a channel.
-    fn take(&mut self, fold: Fold, inner: usize, mut places: &[f64]) {
-        let join = fold.join();
+    fn take(&mut self, mut places: &[f64]) {
+        let join = self.fold.join();
         while !places.is_empty() {
-            let (now, rest) = places.split_at(places.len().min(inner - self.folded));
-            for (i, place) in now.iter().enumerate() {
-                let lane = &mut self.lanes[(self.folded + i) % LANES];
-                *lane = join(*lane, *place);
-            }
-            self.folded += now.len();
+            let (now, rest) = places.split_at(places.len().min(self.inner - self.lanes.folded));
+            self.lanes.fold(now, join);
             places = rest;
-            if self.folded == inner {
-                self.end_channel(fold);
+            if self.lanes.folded == self.inner {
+                self.norms.push(self.fold.root(self.lanes.join(join)));
+                self.lanes = Lanes::new(self.fold.empty());
             }
         }
-    }
-
-    fn end_channel(&mut self, fold: Fold) {
-        let join = fold.join();
-        let mut half = LANES / 2;
-        while half > 0 {
-            for lane in 0..half {
-                self.lanes[lane] = join(self.lanes[lane], self.lanes[lane + half]);
-            }
-            half /= 2;
-        }
-        self.norms.push(fold.root(self.lanes[0]));
-        self.lanes = [fold.empty(); LANES];
-        self.folded = 0;
     }
 }

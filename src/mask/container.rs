@@ -34,9 +34,29 @@ use crate::error::{Error, Result};
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct PruningContainer {
     tensor_name: String,
     methods: Vec<Arc<dyn PruningMethod>>,
+}
+
+/// What a serialised container looks like before it is known to hold none other, and methods of one tensor only.
+#[derive(Deserialize)]
+struct Unchecked {
+    tensor_name: String,
+    methods: Vec<Arc<dyn PruningMethod>>,
+}
+
+impl TryFrom<Unchecked> for PruningContainer {
+    type Error = Error;
+
+    fn try_from(raw: Unchecked) -> Result<Self> {
+        let mut container = PruningContainer::new(raw.tensor_name.clone());
+        for method in raw.methods {
+            container.add(&raw.tensor_name, method)?;
+        }
+        Ok(container)
+    }
 }
 
 impl PruningContainer {
