@@ -7,7 +7,6 @@ use std::path::Path;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
-use crate::pruning::Stage;
 use crate::report::Comparison;
 
 const INK: RGBColor = RGBColor(60, 60, 60);
@@ -18,18 +17,11 @@ const BLUE: RGBColor = RGBColor(69, 117, 180);
 /// Draws accuracy against sparsity, into an SVG file.
 pub fn draw(comparison: &Comparison, file: &Path) -> Result<(), Box<dyn Error>> {
     let Comparison {
-        dense,
         magnitude,
         random,
         untuned,
     } = comparison;
-    let axis = SparsityAxis(
-        [dense]
-            .into_iter()
-            .chain(magnitude)
-            .map(|stage| stage.sparsity)
-            .collect(),
-    );
+    let axis = SparsityAxis(magnitude.iter().map(|stage| stage.sparsity).collect());
     let ends = axis.range();
     let text = |size: u32| ("sans-serif", size).into_font().color(&INK);
 
@@ -56,7 +48,7 @@ pub fn draw(comparison: &Comparison, file: &Path) -> Result<(), Box<dyn Error>> 
         .y_label_formatter(&|y| format!("{y:.0} %"))
         .draw()?;
 
-    let level = percent(dense.accuracy);
+    let level = percent(magnitude[0].accuracy);
     let line = [(ends.start, level), (ends.end, level)];
     chart
         .draw_series(DashedLineSeries::new(line, 5, 5, INK.mix(0.6).into()))?
@@ -67,8 +59,8 @@ pub fn draw(comparison: &Comparison, file: &Path) -> Result<(), Box<dyn Error>> 
         ("at random, fine-tuned", random, ORANGE),
         ("by magnitude, not fine-tuned", untuned, BLUE),
     ] {
-        let stages = [dense].into_iter().chain(stages);
         let points: Vec<(f64, f64)> = stages
+            .iter()
             .map(|stage| (stage.sparsity, percent(stage.accuracy)))
             .collect();
         chart

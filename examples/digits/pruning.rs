@@ -1,61 +1,54 @@
 //! Step by step to more and more sparsity: prune, fine-tune, measure, and again.
 
-use indicatif::ProgressBar;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use secateurs::Result;
 use secateurs::nn::Sequential;
 use secateurs::prune::{self, Amount, IntoMethod};
 
 use crate::data::Digits;
-use crate::train::{accuracy, copy, fit};
+use crate::train::{accuracy, copy};
+
+/// The shares of all weights to prune, one after the other.
+pub const SPARSITIES: [f64; 5] = [0.50, 0.80, 0.90, 0.95, 0.98];
 
 /// A network at one sparsity.
 pub struct Stage {
-    /// The share of the weights that are pruned.
+    /// The share of the weights that was to be pruned.
     pub sparsity: f64,
-    /// The share of the test images that it recognises.
+    /// The share of the test images that are recognised.
     pub accuracy: f64,
-    /// The network itself, its masks baked in: zeros, and no pruning any more.
+    /// The network with its masks baked in: zeros among its weights, and no pruning any more.
     pub baked: Sequential,
 }
 
 impl Stage {
-    /// Measures a network that is not pruned.
-    pub fn of(model: &Sequential, test: &Digits) -> Result<Self> {
+    /// Bakes a copy of a network, and measures it.
+    fn of(model: &Sequential, sparsity: f64, test: &Digits) -> Result<Self> {
+        let mut baked = copy(model)?;
+        prune::remove_all(&mut baked);
+        let accuracy = accuracy(&baked, test)?;
         Ok(Stage {
-            sparsity: 0.0,
-            accuracy: accuracy(model, test)?,
-            baked: copy(model)?,
+            sparsity,
+            accuracy,
+            baked,
         })
     }
 }
 
-/// Prunes a copy of `dense` to each sparsity in turn, all weights ranked together, and fine-tunes it after each.
+/// The network as it is; then pruned to each sparsity in turn, all weights ranked together, and tuned after each.
 pub fn gradually<M: IntoMethod>(
     dense: &Sequential,
-    sparsities: &[f64],
+    test: &Digits,
     mut method: impl FnMut(Amount) -> Result<M>,
-    epochs: usize,
-    (train, test): (&Digits, &Digits),
-    progress: &ProgressBar,
+    mut tune: impl FnMut(&mut Sequential) -> Result<()>,
 ) -> Result<Vec<Stage>> {
     let mut model = copy(dense)?;
     let weights = prune::weights(&model); // 0.weight, 2.weight, 4.weight
-    let mut rng = ChaCha8Rng::seed_from_u64(2); // the same batches for every method
-    let mut stages = Vec::new();
-    for &sparsity in sparsities {
+    let mut stages = vec![Stage::of(&model, 0.0, test)?];
+    for sparsity in SPARSITIES {
         let method = method(Amount::until(sparsity)?)?;
-        let report = prune::global_unstructured(&mut model, &weights, method)?;
-        fit(&mut model, train, epochs, &mut rng, progress)?;
-
-        let mut baked = copy(&model)?;
-        prune::remove_all(&mut baked);
-        stages.push(Stage {
-            sparsity: report.sparsity(),
-            accuracy: accuracy(&baked, test)?,
-            baked,
-        });
+        prune::global_unstructured(&mut model, &weights, method)?;
+        tune(&mut model)?;
+        stages.push(Stage::of(&model, sparsity, test)?);
     }
     Ok(stages)
 }

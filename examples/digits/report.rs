@@ -5,10 +5,8 @@ use std::fmt;
 use crate::pruning::Stage;
 use crate::size::size;
 
-/// A trained network, and what three ways of pruning make of it at the same sparsities.
+/// What three ways of pruning make of one trained network at the same sparsities, 0 first.
 pub struct Comparison {
-    /// The network before any pruning.
-    pub dense: Stage,
     /// Pruned by magnitude and fine-tuned.
     pub magnitude: Vec<Stage>,
     /// Pruned at random and fine-tuned.
@@ -19,38 +17,35 @@ pub struct Comparison {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "             accuracy on test images, %")?;
-        writeln!(f, "            magnitude    random magnitude      non-zero")?;
+        let rule = "─".repeat(76);
+        writeln!(f, "{:>10}{:^38}", "", "accuracy on test images, %")?;
         writeln!(
             f,
-            " sparsity  fine-tuned fine-tuned untouched   parameters      bytes"
+            "{:>10}{:>13}{:>13}{:>13}",
+            "", "by magnitude,", "at random,", "by magnitude,"
         )?;
-        let rule = "─".repeat(73);
-        writeln!(f, " {rule}")?;
-        let before = size(&self.dense.baked);
-        let [parameters, bytes] = [before.nonzero, before.sparse].map(grouped);
         writeln!(
             f,
-            "{:>9}{:>12.2}{:23}{parameters:>13}{bytes:>11}",
-            "dense",
-            percent(self.dense.accuracy),
-            ""
+            "{:>10}{:>13}{:>13}{:>13}{:>10}{:>11}",
+            "sparsity", "fine-tuned", "fine-tuned", "as it is", "non-zero", "bytes"
         )?;
+        writeln!(f, "{rule}")?;
+        let before = size(&self.magnitude[0].baked);
         for ((magnitude, random), untuned) in self.magnitude.iter().zip(&self.random).zip(&self.untuned) {
             let after = size(&magnitude.baked);
             writeln!(
                 f,
-                "{:>7.0} %{:>12.2}{:>12.2}{:>11.2}{:>13}{:>11}{:>6.1}×",
+                "{:>8.0} %{:>13.2}{:>13.2}{:>13.2}{:>10}{:>11}{:>7}",
                 percent(magnitude.sparsity),
                 percent(magnitude.accuracy),
                 percent(random.accuracy),
                 percent(untuned.accuracy),
                 grouped(after.nonzero),
-                grouped(after.sparse),
-                before.sparse as f64 / after.sparse as f64,
+                grouped(after.bytes),
+                format!("÷ {:.1}", before.bytes as f64 / after.bytes as f64),
             )?;
         }
-        writeln!(f, " {rule}")
+        writeln!(f, "{rule}")
     }
 }
 
