@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         magnitude: gradually(
             &dense,
             &test,
-            |amount| L1Unstructured::new(amount),
+            L1Unstructured::new,
             fine_tuning("pruning by magnitude"),
         )?,
         random: gradually(
@@ -66,16 +66,22 @@ fn main() -> Result<(), Box<dyn Error>> {
             |amount| RandomUnstructured::new(amount, &mut random),
             fine_tuning("pruning at random"),
         )?,
-        untuned: gradually(&dense, &test, |amount| L1Unstructured::new(amount), |_| Ok(()))?,
+        untuned: gradually(&dense, &test, L1Unstructured::new, |_| Ok(()))?,
     };
     progress.finish_and_clear();
+    println!(
+        " {} handwritten digits to train on, {} to test on",
+        train.len(),
+        test.len()
+    );
+    println!(" 64-300-100-10 network with ReLU, its weights pruned globally\n");
     println!("{comparison}");
 
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/digits");
     fs::create_dir_all(&folder)?;
     let picture = folder.join("accuracy.svg");
     plot::draw(&comparison, &picture)?;
-    println!("plot   {}", short(&picture).display());
+    println!(" plot:  {}", short(&picture).display());
 
     // The file holds plain weights under PyTorch's names: whoever loads it need not know of pruning.
     let saved = comparison
@@ -90,7 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let again = accuracy(&loaded, &test)?;
     assert_eq!(again, saved.accuracy, "a network is loaded as it was saved");
     println!(
-        "model  {}, loaded back: {:.2} %",
+        " model: {}, {:.2} % when loaded back",
         short(&file).display(),
         100.0 * again
     );

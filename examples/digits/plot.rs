@@ -73,6 +73,7 @@ pub fn draw(comparison: &Comparison, file: &Path) -> Result<(), Box<dyn Error>> 
                 .map(|point| Circle::new(point, 4, colour.filled())),
         )?;
     }
+    chart.draw_series([Circle::new((ends.start, level), 4, INK.filled())])?;
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::LowerLeft)
