@@ -72,7 +72,9 @@ fn masks() -> Vec<Mask> {
         &[2, 2, 2, 2, 2, 2],
     ]
     .into_iter()
-    .map(|shape| Mask::from_bool(ArrayD::from_shape_simple_fn(shape, || data.next_u32() % 2 == 0).view()))
+    .map(|shape| {
+        Mask::from_bool(ArrayD::from_shape_simple_fn(shape, || data.next_u32().is_multiple_of(2)).view())
+    })
     .collect()
 }
 
