@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use ndarray::ArrayViewD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::engine;
 use super::method::{IntoMethod, PruningMethod, PruningType};
 use super::packed::Mask;
+use crate::depth;
 use crate::error::{Error, Result};
 
 /// The successive methods that pruned one tensor, in the order in which they did (S16).
@@ -33,7 +34,7 @@ use crate::error::{Error, Result};
 /// assert!(container.add("bias", Identity).is_err());
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct PruningContainer {
     tensor_name: String,
     methods: Vec<Arc<dyn PruningMethod>>,
@@ -137,5 +138,21 @@ impl PruningMethod for PruningContainer {
             Some(method) => Ok(engine::compute(&**method, scores, Some(prior))?.mask),
             None => Ok(prior.clone()),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for PruningContainer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Raw {
+            tensor_name: String,
+            methods: Vec<Arc<dyn PruningMethod>>,
+        }
+
+        let Raw { tensor_name, methods } = depth::nested(|| Raw::deserialize(deserializer))?;
+        if methods.iter().any(|method| method.is::<PruningContainer>()) {
+            return Err(serde::de::Error::custom("a PruningContainer inside another"));
+        }
+        Ok(PruningContainer { tensor_name, methods })
     }
 }

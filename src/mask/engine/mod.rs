@@ -133,6 +133,13 @@ fn check_global<M: PruningMethod + ?Sized>(method: &M, tensors: &[Ranked<'_, f32
             reason: "global pruning ranks single entries, so only unstructured methods can",
         });
     }
+    check_tensors(tensors)
+}
+
+fn check_tensors<T>(tensors: &[Ranked<'_, T>]) -> Result<()> {
+    if tensors.is_empty() {
+        return Err(Error::NoParameters);
+    }
     tensors
         .iter()
         .try_for_each(|t| check_prior(&t.scores, t.prior).map_err(|error| error.at(t.name)))

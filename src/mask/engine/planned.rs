@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayViewD, CowArray, IxDyn};
 
-use super::{GlobalOutcome, Outcome, Ranked, check_prior};
+use super::{GlobalOutcome, Outcome, Ranked, check_prior, check_tensors};
 use crate::error::{Error, Result};
 use crate::mask::channels::Channels;
 use crate::mask::select::{self, Element, Order, RandomSegment, Segment, SelectError};
@@ -19,8 +19,7 @@ impl Plan<'_> {
         match *self {
             Plan::Channels { amount, dim, by } => {
                 let channels = Channels::along(dim, scores.shape())?;
-                let mut kept =
-                    prior.map_or_else(|| vec![true; channels.count()], |prior| channels.left(prior));
+                let mut kept = prior.map_or_else(|| channels.all_left(), |prior| channels.left(prior));
                 let left: Vec<usize> = (0..kept.len()).filter(|&c| kept[c]).collect();
                 let asked = amount.units(left.len(), kept.len())?;
                 for channel in lowest_channels(&channels, by, &scores, prior, left, asked)? {
@@ -58,6 +57,7 @@ impl Plan<'_> {
     ///
     /// As [`compute_global`].
     pub fn compute_global<T: Element>(&self, tensors: &[Ranked<'_, T>]) -> Result<GlobalOutcome> {
+        check_tensors(tensors)?;
         let before: usize = tensors.iter().map(Ranked::left).sum();
         let (masks, asked) = match *self {
             Plan::Nothing => (tensors.iter().map(Ranked::mask).collect(), Some(0)),
