@@ -1,10 +1,11 @@
 //! Wrong calls, as someone would make them who reads no manual: each gives the error that says what was wrong and
 //! where, and changes nothing (S11).
 
-mod support;
+mod fixtures;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use fixtures::{TempFile, from_bincode, mask, refused, rng, snapshot, to_bincode};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayViewD, IxDyn, array};
 use secateurs::mask::{
     Amount, CustomFromMask, EntryRank, Identity, L1Unstructured, LnStructured, Mask, Norm, Plan,
@@ -20,7 +21,6 @@ use secateurs::tensor::{Backward, Tensor, no_grad};
 use secateurs::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use support::{TempFile, from_bincode, mask, refused, rng, snapshot, to_bincode};
 
 /// Asserts the variant of an error and all of its message.
 macro_rules! says {

@@ -1,10 +1,13 @@
 //! The rules of pruning modules, S10 to S23: on random models and histories where that makes sense, against
 //! bookkeeping so simple that it cannot be wrong.
 
-mod support;
+mod fixtures;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use fixtures::{
+    bits, buffer_names, by_bincode, by_json, mask, parameter_names, portrait, refused, rng, snapshot,
+};
 use ndarray::{Array1, Array2, ArrayD, ArrayViewD, Axis, IxDyn, array};
 use proptest::prelude::*;
 use rand::{Rng, RngExt};
@@ -22,9 +25,6 @@ use secateurs::tensor::{Gradients, ParamId, Tensor};
 use secateurs::{Error, Result};
 use serde::{Deserialize, Serialize};
 use static_assertions::assert_impl_all;
-use support::{
-    bits, buffer_names, by_bincode, by_json, mask, parameter_names, portrait, refused, rng, snapshot,
-};
 
 // ---- a model with everything in it ----
 
@@ -1197,7 +1197,7 @@ proptest! {
         static GOOD: OnceLock<(Vec<u8>, String)> = OnceLock::new();
         let (binary, text) = GOOD.get_or_init(|| {
             let model = everything();
-            (support::to_bincode(&model), serde_json::to_string(&model).unwrap())
+            (fixtures::to_bincode(&model), serde_json::to_string(&model).unwrap())
         });
         let mut rng = rng(seed);
         // A limit, as anyone should set who reads bytes from elsewhere: bincode allocates what a length asks for.
@@ -1215,7 +1215,7 @@ proptest! {
     #[test]
     fn corrupted_state_dicts_are_no_reason_to_panic(seed: u64) {
         static GOOD: OnceLock<Vec<u8>> = OnceLock::new();
-        let binary = GOOD.get_or_init(|| support::to_bincode(&nn::state_dict(&everything())));
+        let binary = GOOD.get_or_init(|| fixtures::to_bincode(&nn::state_dict(&everything())));
         let mut rng = rng(seed);
         let config = bincode::config::standard().with_limit::<{ 1 << 20 }>();
         let bytes = corrupted(binary, &mut rng);
@@ -1231,11 +1231,11 @@ proptest! {
         {
             static FILE: OnceLock<Vec<u8>> = OnceLock::new();
             let good = FILE.get_or_init(|| {
-                let file = support::TempFile::new("corrupt-good.safetensors");
+                let file = fixtures::TempFile::new("corrupt-good.safetensors");
                 nn::state_dict(&everything()).save_safetensors(&file.0).unwrap();
                 std::fs::read(&file.0).unwrap()
             });
-            let file = support::TempFile::new(&format!("corrupt-{seed}.safetensors"));
+            let file = fixtures::TempFile::new(&format!("corrupt-{seed}.safetensors"));
             std::fs::write(&file.0, corrupted(good, &mut rng)).unwrap();
             if let Ok(state) = StateDict::load_safetensors(&file.0) {
                 let mut model = everything();

@@ -4,8 +4,9 @@
 //! Where the original replaces a method's `compute_mask`, a method of the test's own takes its place; where it
 //! passes a value of a wrong type, the compiler refuses that here, which is asserted at compile time.
 
-mod support;
+mod fixtures;
 
+use fixtures::{bits, buffer_names, by_bincode, by_json, mask, parameter_names, refused, rng};
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, array};
 use rand::RngExt;
 use secateurs::Error;
@@ -22,7 +23,6 @@ use secateurs::prune;
 use secateurs::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
-use support::{bits, buffer_names, by_bincode, by_json, mask, parameter_names, refused, rng};
 
 /// Gives a mask that the test has made: stands where the original replaces `compute_mask`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -299,7 +299,7 @@ fn test_random_pruning_pickle() {
                     copy.downcast_ref::<Conv3d>().is_some(),
                     module.downcast_ref::<Conv3d>().is_some()
                 );
-                assert_eq!(support::portrait(&copy), support::portrait(&module));
+                assert_eq!(fixtures::portrait(&copy), fixtures::portrait(&module));
             }
         }
     }
@@ -624,16 +624,16 @@ fn test_pruning_serialization_model() {
     let pruned = model.parameter("0.weight").unwrap().effective().to_owned();
     assert_eq!(pruned.iter().filter(|&&x| x == 0.0).count(), 90);
 
-    let file = support::TempFile::new("model.bin");
-    std::fs::write(&file.0, support::to_bincode(&model)).unwrap();
-    let from_file: Sequential = support::from_bincode(&std::fs::read(&file.0).unwrap()).unwrap();
+    let file = fixtures::TempFile::new("model.bin");
+    std::fs::write(&file.0, fixtures::to_bincode(&model)).unwrap();
+    let from_file: Sequential = fixtures::from_bincode(&std::fs::read(&file.0).unwrap()).unwrap();
     for copy in [from_file, by_json(&model)] {
         assert_eq!(keys(&copy), [true, true, false]);
         assert_eq!(
             bits(copy.parameter("0.weight").unwrap().effective()),
             bits(&pruned)
         );
-        assert_eq!(support::portrait(&copy), support::portrait(&model));
+        assert_eq!(fixtures::portrait(&copy), fixtures::portrait(&model));
     }
 }
 
@@ -653,7 +653,7 @@ fn test_pruning_serialization_state_dict() {
     let mut states: Vec<StateDict> = vec![by_bincode(&state), by_json(&state)];
     #[cfg(feature = "safetensors")]
     {
-        let file = support::TempFile::new("state.safetensors");
+        let file = fixtures::TempFile::new("state.safetensors");
         state.save_safetensors(&file.0).unwrap();
         states.push(StateDict::load_safetensors(&file.0).unwrap());
     }
