@@ -7,8 +7,8 @@ use std::cell::Cell;
 
 use serde::de::Error;
 
-/// As deep as text formats go by their own account.
-const LIMIT: usize = 128;
+/// One level takes some 64 KB of stack where nothing is optimised, and a thread has 2 MB.
+const LIMIT: usize = 16;
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };

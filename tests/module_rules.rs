@@ -210,6 +210,14 @@ fn matrix(array: &ArrayD<f32>) -> Array2<f32> {
     array.clone().into_dimensionality().unwrap()
 }
 
+/// So many cases; a failure is to be told, not written among the sources.
+fn cases(number: u32) -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(number)
+    }
+}
+
 // ---- S10 ----
 
 const STRANGE: [f32; 7] = [
@@ -223,7 +231,7 @@ const STRANGE: [f32; 7] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     /// S10: what stands under the mask reads +0.0 in forward, gets +0.0 as its gradient whatever arrives, and the
     /// dense gradient is there only on request.
@@ -363,7 +371,7 @@ fn wrong_call(number: usize, model: &mut Sequential, path: &str, rng: &mut impl 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(cases(48))]
 
     /// S11: whatever fails, on a parameter that is dense, pruned once or pruned often, changes nothing.
     #[test]
@@ -656,7 +664,7 @@ fn names_and_paths() {
 // ---- S15, S20, S23 ----
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     /// S15: whatever happens to original and mask, forward sees mask ∘ original of this moment; and what S20, S21
     /// and S23 say of each way to change them.
@@ -871,7 +879,7 @@ fn of_a_global_call_each_container_keeps_its_share() {
 // ---- S17 ----
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     /// S17 (and S3 to S5): the lowest of all entries that are left fall, of equals those of the parameter listed
     /// first, whatever order the model has them in.
@@ -998,7 +1006,7 @@ fn equal_layers_get_different_random_masks() {
     );
 }
 
-const PINNED: [u64; 3] = [0, 0, 0];
+const PINNED: [u64; 3] = [7109208855454893227, 0, 0];
 
 #[test]
 fn a_random_method_takes_one_draw() {
@@ -1102,7 +1110,7 @@ fn a_whole_model_survives() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     /// S21: settings and entries of any value survive both formats.
     #[test]
@@ -1163,7 +1171,7 @@ fn exercise(mut model: Sequential) {
     static GOOD: OnceLock<serde_json::Value> = OnceLock::new();
     let options = |model: &Sequential| {
         let value = serde_json::to_value(model).unwrap();
-        let conv = value.pointer("/children/0/secateurs::Conv2d/options");
+        let conv = value.pointer("/children/0/1/secateurs::Conv2d/options");
         conv.cloned().unwrap_or_default()
     };
     if options(&model) == *GOOD.get_or_init(|| options(&everything())) {
@@ -1189,7 +1197,7 @@ fn exercise(mut model: Sequential) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(cases(400))]
 
     /// S21: corrupted bytes are an error or a valid model.
     #[test]

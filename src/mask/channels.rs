@@ -58,11 +58,6 @@ impl<'a> Channels<'a> {
         left
     }
 
-    /// As [`left`](Self::left) where nothing is pruned yet: a channel without entries has none to lose.
-    pub(crate) fn all_left(&self) -> Vec<bool> {
-        vec![self.outer * self.inner > 0; self.count]
-    }
-
     /// The prior mask without the channels that are not `kept`.
     pub(crate) fn mask(&self, prior: Option<&Mask>, kept: &[bool]) -> Mask {
         let mut words = match prior {

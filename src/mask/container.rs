@@ -40,6 +40,32 @@ pub struct PruningContainer {
     methods: Vec<Arc<dyn PruningMethod>>,
 }
 
+/// What a serialised container looks like before it is known to hold none other, and methods of one tensor only.
+#[derive(Deserialize)]
+struct Unchecked {
+    tensor_name: String,
+    methods: Vec<Arc<dyn PruningMethod>>,
+}
+
+impl TryFrom<Unchecked> for PruningContainer {
+    type Error = Error;
+
+    fn try_from(raw: Unchecked) -> Result<Self> {
+        let mut container = PruningContainer::new(raw.tensor_name.clone());
+        for method in raw.methods {
+            container.add(&raw.tensor_name, method)?;
+        }
+        Ok(container)
+    }
+}
+
+impl<'de> Deserialize<'de> for PruningContainer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let raw = depth::nested(|| Unchecked::deserialize(deserializer))?;
+        raw.try_into().map_err(serde::de::Error::custom)
+    }
+}
+
 impl PruningContainer {
     /// An empty container for the tensor of this name.
     pub fn new(tensor_name: impl Into<String>) -> Self {
@@ -138,21 +164,5 @@ impl PruningMethod for PruningContainer {
             Some(method) => Ok(engine::compute(&**method, scores, Some(prior))?.mask),
             None => Ok(prior.clone()),
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for PruningContainer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Raw {
-            tensor_name: String,
-            methods: Vec<Arc<dyn PruningMethod>>,
-        }
-
-        let Raw { tensor_name, methods } = depth::nested(|| Raw::deserialize(deserializer))?;
-        if methods.iter().any(|method| method.is::<PruningContainer>()) {
-            return Err(serde::de::Error::custom("a PruningContainer inside another"));
-        }
-        Ok(PruningContainer { tensor_name, methods })
     }
 }

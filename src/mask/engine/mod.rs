@@ -124,19 +124,18 @@ pub fn compute_global<M: PruningMethod + ?Sized>(
 }
 
 fn check_global<M: PruningMethod + ?Sized>(method: &M, tensors: &[Ranked<'_, f32>]) -> Result<()> {
-    if tensors.is_empty() {
-        return Err(Error::NoParameters);
-    }
+    check_list(tensors)?;
     if method.pruning_type() != PruningType::Unstructured {
         return Err(Error::Unsupported {
             method: format!("{method:?}"),
             reason: "global pruning ranks single entries, so only unstructured methods can",
         });
     }
-    check_tensors(tensors)
+    Ok(())
 }
 
-fn check_tensors<T>(tensors: &[Ranked<'_, T>]) -> Result<()> {
+/// An error where the list is empty, or a prior mask does not fit its tensor.
+fn check_list<T>(tensors: &[Ranked<'_, T>]) -> Result<()> {
     if tensors.is_empty() {
         return Err(Error::NoParameters);
     }

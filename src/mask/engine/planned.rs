@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayViewD, CowArray, IxDyn};
 
-use super::{GlobalOutcome, Outcome, Ranked, check_prior, check_tensors};
+use super::{GlobalOutcome, Outcome, Ranked, check_list, check_prior};
 use crate::error::{Error, Result};
 use crate::mask::channels::Channels;
 use crate::mask::select::{self, Element, Order, RandomSegment, Segment, SelectError};
@@ -13,13 +13,17 @@ impl Plan<'_> {
     ///
     /// # Errors
     ///
-    /// As [`compute`].
+    /// As [`mask::compute`](crate::mask::compute).
     pub fn compute<T: Element>(&self, scores: ArrayViewD<'_, T>, prior: Option<&Mask>) -> Result<Outcome> {
         check_prior(&scores, prior)?;
         match *self {
             Plan::Channels { amount, dim, by } => {
                 let channels = Channels::along(dim, scores.shape())?;
-                let mut kept = prior.map_or_else(|| channels.all_left(), |prior| channels.left(prior));
+                let mut kept = match prior {
+                    Some(prior) => channels.left(prior),
+                    // A channel without entries is wholly pruned from the start.
+                    None => vec![!scores.is_empty(); channels.count()],
+                };
                 let left: Vec<usize> = (0..kept.len()).filter(|&c| kept[c]).collect();
                 let asked = amount.units(left.len(), kept.len())?;
                 for channel in lowest_channels(&channels, by, &scores, prior, left, asked)? {
@@ -55,9 +59,9 @@ impl Plan<'_> {
     ///
     /// # Errors
     ///
-    /// As [`compute_global`].
+    /// As [`mask::compute_global`](crate::mask::compute_global).
     pub fn compute_global<T: Element>(&self, tensors: &[Ranked<'_, T>]) -> Result<GlobalOutcome> {
-        check_tensors(tensors)?;
+        check_list(tensors)?;
         let before: usize = tensors.iter().map(Ranked::left).sum();
         let (masks, asked) = match *self {
             Plan::Nothing => (tensors.iter().map(Ranked::mask).collect(), Some(0)),

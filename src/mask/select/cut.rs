@@ -1,7 +1,7 @@
 //! Selection over a stream: first the cut, by counting, then the mask, by comparing.
 
 use super::key::{By, ByMagnitude, ByValue, Key, Rank};
-use super::words::{BITS, lowest_bits, ones, pack, pack_some, prior_word, words};
+use super::words::{BITS, keys, lowest_bits, ones, pack, prior_word, vectorized, words};
 use super::{Element, Order, SelectError};
 
 /// Bits of a wide key that the first pass leaves open: it tells apart the sign, the exponent of 11 bits and the first
@@ -182,15 +182,12 @@ impl CutFinder {
             if block
                 .iter()
                 .fold(false, |nan, x| nan | (x.magnitude() > T::HIGHEST))
+                && let Some(bit) = ones(left).find(|bit| block[*bit].magnitude() > T::HIGHEST)
             {
-                let nan = left & pack_some(block.len(), |i| block[i].magnitude() > T::HIGHEST);
-                if nan != 0 {
-                    let index = word * BITS + nan.trailing_zeros() as usize;
-                    return Err(SelectError::Nan {
-                        segment: self.chunk,
-                        index,
-                    });
-                }
+                return Err(SelectError::Nan {
+                    segment: self.chunk,
+                    index: word * BITS + bit,
+                });
             }
             self.survivors += left.count_ones() as usize;
             if left == u64::MAX {
@@ -374,12 +371,14 @@ impl CutWriter {
             words(values.len()),
             "the mask has one word for 64 entries"
         );
-        self.chunk(
-            values.len(),
-            prior,
-            |start, end| &values[start..end],
-            |word, kept| mask[word] = kept,
-        )
+        assert!(
+            prior.is_none_or(|prior| prior.len() == mask.len()),
+            "so has the prior mask"
+        );
+        match self.cut.order {
+            Order::Magnitude => self.write::<T, ByMagnitude>(values, prior, mask),
+            Order::Value => self.write::<T, ByValue>(values, prior, mask),
+        }
     }
 
     /// Makes +0.0 of all entries of the next chunk that fall, or that fell before, and says how many fell just now.
@@ -388,66 +387,50 @@ impl CutWriter {
     ///
     /// Where `prior` has not one word for every 64 entries begun.
     pub fn zero<T: Element>(&mut self, values: &mut [T], prior: Option<&[u64]>) -> usize {
+        const WORDS: usize = 64;
+        let mut mask = [0; WORDS];
         let mut fell = 0;
-        assert!(prior.is_none_or(|prior| prior.len() == words(values.len())));
-        for (word, block) in values.chunks_mut(BITS).enumerate() {
-            let prior = prior.map(|prior| &prior[word..word + 1]);
-            let mut kept = 0;
-            fell += self.chunk(block.len(), prior, |_, _| &*block, |_, word| kept = word);
-            for (i, x) in block.iter_mut().enumerate() {
-                // By selecting, so that the loop has no branches.
-                *x = if kept >> i & 1 == 1 { *x } else { T::ZERO };
+        assert!(
+            prior.is_none_or(|prior| prior.len() == words(values.len())),
+            "a word for 64 entries"
+        );
+        for (i, part) in values.chunks_mut(WORDS * BITS).enumerate() {
+            let mask = &mut mask[..words(part.len())];
+            let prior = prior.map(|prior| &prior[i * WORDS..][..mask.len()]);
+            fell += self.mask(part, prior, mask);
+            for (word, block) in mask.iter().zip(part.chunks_mut(BITS)) {
+                for (i, x) in block.iter_mut().enumerate() {
+                    // By selecting, so that the loop has no branches.
+                    *x = if word >> i & 1 == 1 { *x } else { T::ZERO };
+                }
             }
         }
         fell
     }
 
-    #[inline(always)]
-    fn chunk<'a, T: Rank>(
+    pub(super) fn write<T: Rank, B: By>(
         &mut self,
-        len: usize,
+        values: &[T],
         prior: Option<&[u64]>,
-        values: impl Fn(usize, usize) -> &'a [T],
-        put: impl FnMut(usize, u64),
-    ) -> usize {
-        assert!(
-            prior.is_none_or(|prior| prior.len() == words(len)),
-            "the prior mask has one word for 64 entries"
-        );
-        match self.cut.order {
-            Order::Magnitude => self.chunk_by::<T, ByMagnitude>(len, prior, values, put),
-            Order::Value => self.chunk_by::<T, ByValue>(len, prior, values, put),
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn chunk_by<'a, T: Rank, B: By>(
-        &mut self,
-        len: usize,
-        prior: Option<&[u64]>,
-        values: impl Fn(usize, usize) -> &'a [T],
-        mut put: impl FnMut(usize, u64),
+        mask: &mut [u64],
     ) -> usize {
         let (low, equal) = native::<T>(self.cut.key);
-        let mut fell = 0;
-        for word in 0..words(len) {
-            let start = word * BITS;
-            let block = values(start, len.min(start + BITS));
-            let left = prior_word(prior, word, block.len());
-            let flags = |flag: &dyn Fn(T::Key) -> bool| pack_some(block.len(), |i| flag(B::key(block[i])));
-            let mut falls = match <&[T; BITS]>::try_from(block) {
-                Ok(block) => pack(|i| B::key(block[i]) < low),
-                Err(_) => flags(&|key| key < low),
-            };
-            if equal && self.equals_left > 0 {
-                let equals = lowest_bits(flags(&|key| key == low) & left, self.equals_left);
-                self.equals_left -= equals.count_ones() as usize;
-                falls |= equals;
+        vectorized(|| {
+            let mut fell = 0;
+            for (word, (mask, block)) in mask.iter_mut().zip(values.chunks(BITS)).enumerate() {
+                let left = prior_word(prior, word, block.len());
+                let keys = keys::<T, B>(block);
+                let mut falls = pack(|i| keys[i] < low) & left;
+                if equal && self.equals_left > 0 {
+                    let equals = lowest_bits(pack(|i| keys[i] == low) & left, self.equals_left);
+                    self.equals_left -= equals.count_ones() as usize;
+                    falls |= equals;
+                }
+                fell += falls.count_ones() as usize;
+                *mask = left & !falls;
             }
-            fell += (falls & left).count_ones() as usize;
-            put(word, left & !falls);
-        }
-        fell
+            fell
+        })
     }
 }
 

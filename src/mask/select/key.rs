@@ -8,6 +8,14 @@ use std::fmt::Debug;
 
 /// An integer that stands for a float, and sorts as it does.
 pub trait Key: Copy + Ord + Default + Debug + Send + Sync + 'static {
+    /// The lowest integer.
+    const MIN: Self;
+    /// The highest integer.
+    const MAX: Self;
+
+    /// How far above `low` the key is; of a key below `low`, an offset above all others.
+    fn above(self, low: Self) -> u64;
+
     /// The key as a wide integer.
     fn to_i64(self) -> i64;
 
@@ -16,8 +24,16 @@ pub trait Key: Copy + Ord + Default + Debug + Send + Sync + 'static {
 }
 
 macro_rules! key {
-    ($($int:ty),*) => {$(
+    ($($int:ty as $unsigned:ty),*) => {$(
         impl Key for $int {
+            const MIN: Self = <$int>::MIN;
+            const MAX: Self = <$int>::MAX;
+
+            #[inline(always)]
+            fn above(self, low: Self) -> u64 {
+                (self.wrapping_sub(low) as $unsigned).into()
+            }
+
             #[inline(always)]
             fn to_i64(self) -> i64 {
                 self.into()
@@ -31,7 +47,7 @@ macro_rules! key {
     )*};
 }
 
-key!(i16, i32, i64);
+key!(i16 as u16, i32 as u32, i64 as u64);
 
 /// Whatever has a place in an order: the floats, and the words of a random stream.
 ///
@@ -42,6 +58,8 @@ pub trait Rank: Copy + Default + Debug + Send + Sync + 'static {
 
     /// The lowest key of what can be ranked: that of −∞.
     const LOWEST: Self::Key;
+    /// The lowest magnitude: that of 0.
+    const MAGNITUDE_LOWEST: Self::Key;
     /// The highest key of what can be ranked: that of +∞. A magnitude above it is that of a NaN.
     const HIGHEST: Self::Key;
     /// Which of the types of 16 bits this is, if it is one: they have so few keys that each can have a counter.
@@ -65,6 +83,7 @@ macro_rules! rank {
             type Key = $key;
 
             const LOWEST: $key = -Self::HIGHEST;
+            const MAGNITUDE_LOWEST: $key = 0;
             const HIGHEST: $key = $infinity.to_bits() as $key;
             const NARROW: Option<usize> = $narrow;
 
@@ -104,6 +123,7 @@ impl Rank for u32 {
     type Key = i32;
 
     const LOWEST: i32 = i32::MIN;
+    const MAGNITUDE_LOWEST: i32 = i32::MIN;
     const HIGHEST: i32 = i32::MAX;
     const NARROW: Option<usize> = None;
 
@@ -127,6 +147,9 @@ impl Rank for u32 {
 pub trait By: Copy + Send + Sync + 'static {
     /// The key of an element.
     fn key<T: Rank>(element: T) -> T::Key;
+
+    /// The lowest key that an element which can be ranked may have.
+    fn lowest<T: Rank>() -> T::Key;
 }
 
 /// Ranks by [`Rank::magnitude`].
@@ -142,12 +165,22 @@ impl By for ByMagnitude {
     fn key<T: Rank>(element: T) -> T::Key {
         element.magnitude()
     }
+
+    #[inline(always)]
+    fn lowest<T: Rank>() -> T::Key {
+        T::MAGNITUDE_LOWEST
+    }
 }
 
 impl By for ByValue {
     #[inline(always)]
     fn key<T: Rank>(element: T) -> T::Key {
         element.value()
+    }
+
+    #[inline(always)]
+    fn lowest<T: Rank>() -> T::Key {
+        T::LOWEST
     }
 }
 

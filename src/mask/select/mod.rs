@@ -25,15 +25,20 @@
 //! # Ok::<(), secateurs::mask::select::SelectError>(())
 //! ```
 
+mod bracket;
+mod chacha;
 mod cut;
+mod engine;
 mod key;
 mod random;
+mod source;
 mod words;
 
 pub use cut::{Cut, CutFinder, CutWriter};
 pub use random::{RandomSegment, lowest_random};
 
 use half::{bf16, f16};
+use key::{ByMagnitude, ByValue};
 
 /// A float that can be ranked: `f16`, `bf16`, `f32` or `f64`.
 ///
@@ -145,24 +150,10 @@ pub fn lowest<T: Element>(
     k: usize,
     order: Order,
 ) -> Result<Vec<Vec<u64>>, SelectError> {
-    let mut finder = CutFinder::new(k, order);
-    let cut = loop {
-        for segment in segments {
-            finder.feed(segment.values, segment.prior)?;
-        }
-        if let Some(cut) = finder.end_pass()? {
-            break cut;
-        }
-    };
-    let mut writer = cut.writer();
-    Ok(segments
-        .iter()
-        .map(|segment| {
-            let mut words = vec![0; words::words(segment.values.len())];
-            writer.mask(segment.values, segment.prior, &mut words);
-            words
-        })
-        .collect())
+    match order {
+        Order::Magnitude => engine::lowest::<_, ByMagnitude>(segments, k),
+        Order::Value => engine::lowest::<_, ByValue>(segments, k),
+    }
 }
 
 #[cfg(test)]

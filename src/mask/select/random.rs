@@ -1,11 +1,9 @@
 //! Selection by lot.
 
-use super::cut::{CutFinder, check_prior};
+use super::chacha::{WORDS, chacha8};
 use super::key::ByMagnitude;
-use super::words::words;
-use super::{Order, SelectError};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use super::source::{BLOCK, Source};
+use super::{SelectError, engine};
 
 /// Entries of which some are to fall by lot.
 #[derive(Clone, Copy, Debug)]
@@ -37,41 +35,42 @@ pub struct RandomSegment<'a> {
 /// # Ok::<(), secateurs::mask::select::SelectError>(())
 /// ```
 pub fn lowest_random(segments: &[RandomSegment<'_>], k: usize) -> Result<Vec<Vec<u64>>, SelectError> {
-    const CHUNK: usize = 4096;
-    let mut finder = CutFinder::new(k, Order::Magnitude);
-    let cut = loop {
-        for (number, segment) in segments.iter().enumerate() {
-            check_prior(number, segment.len, segment.prior)?;
-            let mut rng = ChaCha8Rng::from_seed(segment.key);
-            for start in (0..segment.len).step_by(CHUNK) {
-                let end = segment.len.min(start + CHUNK);
-                let keys: Vec<u32> = (start..end).map(|_| rng.next_u32()).collect();
-                let prior = segment.prior.map(|prior| &prior[start / 64..words(end)]);
-                finder.feed_by::<u32, ByMagnitude>(&keys, prior)?;
-            }
-        }
-        if let Some(cut) = finder.end_pass()? {
-            break cut;
-        }
-    };
-    let mut writer = cut.writer();
-    Ok(segments
-        .iter()
-        .map(|segment| {
-            let mut mask = vec![0; words(segment.len)];
-            let mut rng = ChaCha8Rng::from_seed(segment.key);
-            for start in (0..segment.len).step_by(CHUNK) {
-                let end = segment.len.min(start + CHUNK);
-                let keys: Vec<u32> = (start..end).map(|_| rng.next_u32()).collect();
-                let prior = segment.prior.map(|prior| &prior[start / 64..words(end)]);
-                writer.chunk_by::<u32, ByMagnitude>(
-                    keys.len(),
-                    prior,
-                    |a, b| &keys[a..b],
-                    |word, kept| mask[start / 64 + word] = kept,
-                );
-            }
-            mask
-        })
-        .collect())
+    engine::lowest::<_, ByMagnitude>(segments, k)
+}
+
+impl Source for [RandomSegment<'_>] {
+    type Item = u32;
+
+    const EVEN: bool = true;
+
+    fn segments(&self) -> usize {
+        <[_]>::len(self)
+    }
+
+    #[inline(always)]
+    fn len(&self, segment: usize) -> usize {
+        self[segment].len
+    }
+
+    #[inline(always)]
+    fn prior(&self, segment: usize) -> Option<&[u64]> {
+        self[segment].prior
+    }
+
+    #[inline(always)]
+    fn block<'a>(
+        &'a self,
+        segment: usize,
+        start: usize,
+        len: usize,
+        buffer: &'a mut [u32; BLOCK],
+    ) -> &'a [u32] {
+        chacha8(&self[segment].key, (start / WORDS) as u64, buffer);
+        &buffer[..len]
+    }
+
+    fn entry(&self, segment: usize, index: usize) -> u32 {
+        let mut buffer = [0; BLOCK];
+        self.block(segment, index - index % BLOCK, BLOCK, &mut buffer)[index % BLOCK]
+    }
 }

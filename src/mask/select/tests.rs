@@ -137,6 +137,7 @@ fn check<T: Plain>(segments: &[Owned<T>], k: usize, what: &str) {
 }
 
 /// Inputs that a selection can stumble over, as functions of the index.
+#[allow(clippy::type_complexity)]
 fn patterns(n: usize) -> Vec<(&'static str, Box<dyn Fn(usize) -> f64>)> {
     fn noise(i: usize) -> f64 {
         let mut x = (i as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,5 +1,7 @@
 //! Words of 64 entries.
 
+use super::key::{By, Rank};
+
 /// Entries that share a word.
 pub const BITS: usize = 64;
 
@@ -32,10 +34,25 @@ pub fn pack(flag: impl Fn(usize) -> bool) -> u64 {
     word
 }
 
-/// Like [`pack`], of `len` flags, which may be fewer than 64.
+/// The keys of a word's entries; those behind the last entry are of no meaning.
 #[inline(always)]
-pub fn pack_some(len: usize, flag: impl Fn(usize) -> bool) -> u64 {
-    (0..len).fold(0, |word, i| word | u64::from(flag(i)) << i)
+pub fn keys<T: Rank, B: By>(entries: &[T]) -> [T::Key; BITS] {
+    match <&[T; BITS]>::try_from(entries) {
+        Ok(entries) => std::array::from_fn(|i| B::key(entries[i])),
+        Err(_) => {
+            let mut keys = [T::Key::default(); BITS];
+            keys.iter_mut()
+                .zip(entries)
+                .for_each(|(key, x)| *key = B::key(*x));
+            keys
+        }
+    }
+}
+
+/// Runs a loop with the vector instructions that the machine has.
+#[inline(always)]
+pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
 }
 
 /// The lowest `count` bits that are set in `word`, or all of them where there are fewer.
@@ -49,6 +66,13 @@ pub fn lowest_bits(word: u64, count: usize) -> u64 {
         rest &= rest - 1;
     }
     word ^ rest
+}
+
+/// The highest `count` bits that are set in `word`, or all of them where there are fewer.
+#[inline]
+pub fn highest_bits(word: u64, count: usize) -> u64 {
+    let set = word.count_ones() as usize;
+    word & !lowest_bits(word, set - count.min(set))
 }
 
 /// Positions of the bits that are set, from the lowest.
@@ -88,12 +112,13 @@ mod tests {
         for seed in 0..200u64 {
             let word = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(seed as u32);
             assert_eq!(pack(|i| word >> i & 1 == 1), word);
-            assert_eq!(pack_some(64, |i| word >> i & 1 == 1), word);
             let set: Vec<_> = ones(word).collect();
             assert_eq!(set.len(), word.count_ones() as usize);
             for count in 0..=70 {
                 let picked: Vec<_> = ones(lowest_bits(word, count)).collect();
                 assert_eq!(picked, set[..count.min(set.len())]);
+                let picked: Vec<_> = ones(highest_bits(word, count)).collect();
+                assert_eq!(picked, set[set.len() - count.min(set.len())..]);
             }
         }
     }
