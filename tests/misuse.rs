@@ -1152,8 +1152,9 @@ fn models_that_were_tampered_with() {
     assert!(spoil("/original/entries/0", json!("much")).contains("invalid float"));
     let methods = "/hook/secateurs::PruningContainer/methods";
     let l1 = format!("{methods}/0/secateurs::L1Unstructured/amount");
-    assert!(spoil(&l1, json!({"fraction": 1.5})).contains("amount 1.5 is not a fraction in [0, 1]"));
-    assert!(spoil(&l1, json!({"count": -1})).contains("-1"));
+    assert!(spoil(&l1, json!("1.5")).contains("amount 1.5 is not a fraction in [0, 1]"));
+    assert!(spoil(&l1, json!("-1")).contains("amount -1 is negative"));
+    assert!(spoil(&l1, json!("some")).contains("`some` is not an amount"));
     let ln = format!("{methods}/1/secateurs::LnStructured/n");
     assert!(spoil(&ln, json!("NaN")).contains("cannot be NaN"));
     let unknown = json!({"secateurs::NoSuchMethod": {}});

@@ -167,6 +167,13 @@ impl Lstm {
                 shapes: vec![input.shape().to_vec()],
             });
         }
+        if input.shape()[2] != self.config.input_size {
+            return Err(Error::Op {
+                op: "Lstm",
+                reason: format!("the input needs {} features", self.config.input_size),
+                shapes: vec![input.shape().to_vec()],
+            });
+        }
         let by_step = if self.config.batch_first {
             input.transpose(0, 1)?
         } else {
