@@ -3,6 +3,8 @@
 
 mod fixtures;
 
+#![allow(clippy::type_complexity)] // lists of wrong calls are lists of closures
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fixtures::{TempFile, from_bincode, mask, refused, rng, snapshot, to_bincode};

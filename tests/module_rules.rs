@@ -1165,16 +1165,15 @@ fn exercise(mut model: Sequential) {
         let conv = value.pointer("/children/0/1/secateurs::Conv2d/options");
         conv.cloned().unwrap_or_default()
     };
-    if options(&model) == *GOOD.get_or_init(|| options(&everything())) {
-        if let Ok(output) = model.forward(&input())
-            && let Ok(gradients) = output.sum().backward()
-        {
-            Sgd::new(0.1)
-                .unwrap()
-                .momentum(0.5)
-                .unwrap()
-                .step(&mut model, &gradients);
-        }
+    if options(&model) == *GOOD.get_or_init(|| options(&everything()))
+        && let Ok(output) = model.forward(&input())
+        && let Ok(gradients) = output.sum().backward()
+    {
+        Sgd::new(0.1)
+            .unwrap()
+            .momentum(0.5)
+            .unwrap()
+            .step(&mut model, &gradients);
     }
     let copy: Sequential = by_bincode(&model);
     assert_eq!(portrait(&copy), portrait(&model));
