@@ -1,9 +1,9 @@
 //! Wrong calls, as someone would make them who reads no manual: each gives the error that says what was wrong and
 //! where, and changes nothing (S11).
 
-mod fixtures;
-
 #![allow(clippy::type_complexity)] // lists of wrong calls are lists of closures
+
+mod fixtures;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
