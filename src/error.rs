@@ -74,6 +74,48 @@ pub enum Error {
         shape: Vec<usize>,
     },
 
+    // ---- patterns ----
+    /// A pattern of groups that cannot be.
+    #[error(
+        "cannot keep {keep} of each {of} entries; \"2 of each 4\" is written as 2, 4, and keeps at most all of them"
+    )]
+    GroupPattern {
+        /// Entries to keep of each group.
+        keep: usize,
+        /// Entries of a group.
+        of: usize,
+    },
+    /// A dimension that cannot be divided into groups.
+    #[error("dimension {dim} of shape {shape:?} cannot be divided into groups of {of}")]
+    Groups {
+        /// The dimension, from the end where negative.
+        dim: isize,
+        /// Shape of the tensor.
+        shape: Vec<usize>,
+        /// Entries of a group.
+        of: usize,
+    },
+    /// A block without entries.
+    #[error("a block has at least 1 row and 1 column; this one has {height} and {width}")]
+    BlockSize {
+        /// Rows of a block.
+        height: usize,
+        /// Columns of a block.
+        width: usize,
+    },
+    /// Caps that leave less to prune than was asked for.
+    #[error(
+        "asked to prune {asked} entries, but a cap of {max_sparsity} on each parameter's sparsity leaves only {reachable} to prune; raise the cap or ask for less"
+    )]
+    Capped {
+        /// Entries asked for.
+        asked: usize,
+        /// Entries that can still be pruned under the caps.
+        reachable: usize,
+        /// The cap: the share of a parameter's entries that may be pruned at most.
+        max_sparsity: f64,
+    },
+
     // ---- masks and scores ----
     /// Two shapes that had to be equal.
     #[error("{what} has shape {got:?}, but {expected:?} was expected")]

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// How much to prune: a fraction of the units that are left, a count of them, or a share of all to reach (S1).
 ///
-/// A unit is an entry for unstructured methods and a channel for structured ones. Every pruning function takes
+/// A unit is an entry for unstructured methods, and a channel or a block for those that prune these. Every pruning function takes
 /// `impl TryInto<Amount>`: an `f64` in [0, 1] is a fraction, an integer is a count, so that `1` is one unit and
 /// `1.0` is everything.
 ///

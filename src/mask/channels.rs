@@ -2,13 +2,11 @@
 
 use num_traits::AsPrimitive;
 
+use super::lanes::{Lanes, largest, smallest, sum};
 use super::norm::{Kind, Norm};
 use super::nuclear;
 use super::packed::Mask;
 use crate::error::{Error, Result};
-
-/// Sums are folded in this many lanes. Part of the documented order (S5): changing it changes masks.
-const LANES: usize = 16;
 
 /// So many partial results are held at once: they stay in the first-level cache.
 const BLOCK: usize = 2048;
@@ -26,6 +24,11 @@ pub(crate) struct Channels<'a> {
 impl<'a> Channels<'a> {
     /// The channels of a tensor of `shape` along `dim`, which may count from the end.
     pub(crate) fn along(dim: isize, shape: &'a [usize]) -> Result<Self> {
+        if shape.len() < 2 {
+            return Err(Error::NoChannels {
+                shape: shape.to_vec(),
+            });
+        }
         let axis = axis(dim, shape)?;
         Ok(Channels {
             shape,
@@ -76,8 +79,7 @@ impl<'a> Channels<'a> {
     /// The norm of each channel of a tensor in standard layout, in f64.
     ///
     /// The order of additions is fixed (S5): entries that differ only in the dimensions before the channel's are
-    /// added first, in row-major order; of the sums so found, number `i` of a channel goes to lane `i mod 16`,
-    /// and the lanes are added pairwise (`0+8, 1+9, …`, then `0+4, …`, `0+2, …`, `0+1`).
+    /// added first, in row-major order; the sums so found are added in 16 lanes, as [`Lanes`] says.
     ///
     /// A NaN in a channel makes its norm NaN, under every norm.
     pub(crate) fn norms<T: AsPrimitive<f64>>(&self, values: &[T], norm: Norm) -> Result<Vec<f64>> {
@@ -86,7 +88,6 @@ impl<'a> Channels<'a> {
             Kind::Nuclear => return self.nuclear_norms(values),
             Kind::Order(n) => n,
         };
-        let add = |a: f64, b: f64| a + b;
         Ok(match order {
             f64::INFINITY => self.fold(values, 0.0, f64::abs, largest),
             f64::NEG_INFINITY => self.fold(values, f64::INFINITY, f64::abs, smallest),
@@ -94,11 +95,11 @@ impl<'a> Channels<'a> {
                 values,
                 0.0,
                 |x| if x.is_nan() { x } else { f64::from(x != 0.0) },
-                add,
+                sum,
             ),
-            1.0 => self.fold(values, 0.0, f64::abs, add),
-            2.0 => roots(self.fold(values, 0.0, |x| x * x, add), f64::sqrt),
-            _ => roots(self.fold(values, 0.0, |x| libm::pow(x.abs(), order), add), |s| {
+            1.0 => self.fold(values, 0.0, f64::abs, sum),
+            2.0 => roots(self.fold(values, 0.0, |x| x * x, sum), f64::sqrt),
+            _ => roots(self.fold(values, 0.0, |x| libm::pow(x.abs(), order), sum), |s| {
                 libm::pow(s, 1.0 / order)
             }),
         })
@@ -132,20 +133,20 @@ impl<'a> Channels<'a> {
                 let width = several.min(self.count - first) * self.inner;
                 add_up(first * self.inner, &mut places[..width]);
                 norms.extend(places[..width].chunks_exact(self.inner).map(|channel| {
-                    let mut lanes = [empty; LANES];
-                    into_lanes(&mut lanes, channel, join);
-                    join_lanes(lanes, join)
+                    let mut lanes = Lanes::new(empty);
+                    lanes.fold(channel, join);
+                    lanes.join(join)
                 }));
             }
         } else {
             for channel in 0..self.count {
-                let mut lanes = [empty; LANES];
+                let mut lanes = Lanes::new(empty);
                 for start in (0..self.inner).step_by(BLOCK) {
                     let width = BLOCK.min(self.inner - start);
                     add_up(channel * self.inner + start, &mut places[..width]);
-                    into_lanes(&mut lanes, &places[..width], join);
+                    lanes.fold(&places[..width], join);
                 }
-                norms.push(join_lanes(lanes, join));
+                norms.push(lanes.join(join));
             }
         }
         norms
@@ -173,12 +174,7 @@ impl<'a> Channels<'a> {
 }
 
 /// The dimension that `dim` means: counted from the end where negative.
-fn axis(dim: isize, shape: &[usize]) -> Result<usize> {
-    if shape.len() < 2 {
-        return Err(Error::NoChannels {
-            shape: shape.to_vec(),
-        });
-    }
+pub(super) fn axis(dim: isize, shape: &[usize]) -> Result<usize> {
     let axis = if dim < 0 {
         dim.checked_add_unsigned(shape.len())
     } else {
@@ -197,39 +193,8 @@ fn roots(mut sums: Vec<f64>, root: impl Fn(f64) -> f64) -> Vec<f64> {
     sums
 }
 
-/// Folds value `i` into lane `i mod LANES`.
-fn into_lanes(lanes: &mut [f64; LANES], values: &[f64], join: impl Fn(f64, f64) -> f64) {
-    for row in values.chunks(LANES) {
-        for (lane, value) in lanes.iter_mut().zip(row) {
-            *lane = join(*lane, *value);
-        }
-    }
-}
-
-/// Folds the lanes pairwise, the upper half onto the lower, until one is left.
-fn join_lanes(mut lanes: [f64; LANES], join: impl Fn(f64, f64) -> f64) -> f64 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] = join(lanes[lane], lanes[lane + half]);
-        }
-        half /= 2;
-    }
-    lanes[0]
-}
-
-/// The larger of two, or NaN where one is NaN.
-fn largest(a: f64, b: f64) -> f64 {
-    if b > a || b.is_nan() { b } else { a }
-}
-
-/// The smaller of two, or NaN where one is NaN.
-fn smallest(a: f64, b: f64) -> f64 {
-    if b < a || b.is_nan() { b } else { a }
-}
-
 /// Clears a range of bits.
-fn clear(words: &mut [u64], range: std::ops::Range<usize>) {
+pub(super) fn clear(words: &mut [u64], range: std::ops::Range<usize>) {
     let (first, last) = (range.start / 64, range.end / 64);
     let from = u64::MAX << (range.start % 64);
     let until = !(u64::MAX << (range.end % 64));

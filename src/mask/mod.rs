@@ -4,7 +4,7 @@
 //!
 //! - the *score*, what is important: an array, the tensor itself unless you give another;
 //! - the *pattern*, which shapes may fall: a [`PruningMethod`];
-//! - the *scope*, one tensor or many: [`compute`] or [`compute_global`];
+//! - the *scope*, one tensor or many: [`compute`], or [`compute_global`] and its [`GlobalOptions`];
 //! - the *amount*, how much: an [`Amount`].
 //!
 //! | method | falls | ranked by | PyTorch |
@@ -15,17 +15,24 @@
 //! | [`ScoreUnstructured`] | entries | value | |
 //! | [`RandomStructured`] | channels | chance | `RandomStructured` |
 //! | [`LnStructured`] | channels | [`Norm`] | `LnStructured` |
+//! | [`NmStructured`] | all but n of each m consecutive entries | absolute value | |
+//! | [`BlockStructured`] | tiles of the last two dimensions | mean square, or largest absolute value | |
 //! | [`CustomFromMask`] | what a mask says | | `CustomFromMask` |
 //! | [`PruningContainer`] | what its last method says | | `PruningContainer` |
 
 mod amount;
+mod blocks;
 mod channels;
 mod container;
 mod engine;
+mod groups;
+mod lanes;
 mod method;
 mod methods;
 mod norm;
+pub(crate) mod normalize;
 mod nuclear;
+mod options;
 mod packed;
 mod plan;
 mod random;
@@ -33,9 +40,10 @@ pub mod select;
 
 pub use amount::Amount;
 pub use container::PruningContainer;
-pub use engine::{GlobalOutcome, Outcome, Ranked, compute, compute_global};
+pub use engine::{GlobalOutcome, Outcome, Ranked, compute, compute_global, compute_global_with};
 pub use method::{IntoMethod, PruningMethod, PruningType};
 pub use methods::*;
 pub use norm::Norm;
+pub use options::GlobalOptions;
 pub use packed::{Iter, Mask};
-pub use plan::{ChannelRank, EntryRank, Plan};
+pub use plan::{BlockRank, ChannelRank, EntryRank, Plan};

@@ -1,12 +1,14 @@
 //! [`Plan`]: what a method wants pruned, described rather than done.
 
+use serde::{Deserialize, Serialize};
+
 use super::amount::Amount;
 use super::norm::Norm;
 use super::packed::Mask;
 
 /// What a method wants pruned, in terms that the engine carries out itself.
 ///
-/// The built-in methods are descriptions: *which units* may fall (entries or channels), *how many* ([`Amount`]),
+/// The built-in methods are descriptions: *which units* may fall (entries, channels or blocks), *how many* ([`Amount`]),
 /// and *by what* they are ranked. The engine carries a description out on views of any float type, without
 /// gathering survivors, over one tensor or many. A method of your own that ranks in one of these ways can return
 /// its plan from [`PruningMethod::plan`](super::PruningMethod::plan) and gain the same.
@@ -32,6 +34,28 @@ pub enum Plan<'a> {
         dim: isize,
         /// What ranks them.
         by: ChannelRank,
+    },
+    /// Of each group of consecutive entries, keep the highest-ranked so many (N:M).
+    Groups {
+        /// How many entries of a group to keep. Entries that are pruned already count among those not kept.
+        keep: usize,
+        /// How many consecutive entries are a group.
+        of: usize,
+        /// The dimension along which they are consecutive; from the end where negative.
+        dim: isize,
+        /// What ranks the entries.
+        by: EntryRank,
+    },
+    /// Prune the lowest-ranked blocks: tiles of the last two dimensions.
+    Blocks {
+        /// How many of the blocks that are left.
+        amount: Amount,
+        /// Rows of a block; the last ones of a column of blocks may have fewer.
+        height: usize,
+        /// Columns of a block; the last one of a row of blocks may have fewer.
+        width: usize,
+        /// What ranks the blocks.
+        by: BlockRank,
     },
 }
 
@@ -61,4 +85,14 @@ pub enum ChannelRank {
         /// The seed of the method.
         seed: u64,
     },
+}
+
+/// What ranks blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum BlockRank {
+    /// The mean of the squares of the block's entries, so that blocks cut off at an edge compare with whole ones.
+    MeanSquare,
+    /// The largest absolute value of the block's entries.
+    MaxAbs,
 }

@@ -1,4 +1,4 @@
-//! The functions by which PyTorch's users know the methods.
+//! A function for each method; PyTorch's users know most of them by these names.
 
 use ndarray::{ArrayBase, Data, Dimension};
 use rand::Rng;
@@ -6,8 +6,8 @@ use rand::Rng;
 use super::{Report, apply, apply_with_scores};
 use crate::error::{Error, Result};
 use crate::mask::{
-    Amount, CustomFromMask, Identity, L1Unstructured, LnStructured, Mask, Norm, RandomStructured,
-    RandomUnstructured,
+    Amount, BlockRank, BlockStructured, CustomFromMask, Identity, L1Unstructured, LnStructured, Mask,
+    NmStructured, Norm, RandomStructured, RandomUnstructured,
 };
 use crate::nn::ParamTree;
 
@@ -131,6 +131,63 @@ pub fn ln_structured_with_scores<T: ParamTree + ?Sized, S: Data<Elem = f32>, D: 
     scores: &ArrayBase<S, D>,
 ) -> Result<Report> {
     apply_with_scores(module, path, LnStructured::new(amount, n, dim)?, scores)
+}
+
+/// Keeps `keep` entries `of` so many consecutive ones along `dim`, those of highest absolute value: `2, 4, 1` is
+/// 2:4 sparsity along the inputs of a linear layer. See [`NmStructured`]; PyTorch has no equivalent.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::nn::{Linear, ParamTreeExt};
+/// use secateurs::prune;
+///
+/// let mut module = Linear::from_arrays(array![[0.1, -3.0, 2.0, -0.2]], None)?;
+/// prune::nm_structured(&mut module, "weight", 2, 4, 1)?;
+/// assert_eq!(module.parameter("weight")?.effective(), array![[0.0, -3.0, 2.0, 0.0]].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`NmStructured::new`] and [`apply`]; [`Error::Parameter`] around [`Error::Groups`] where the length of the
+/// dimension is not divisible by `of`.
+pub fn nm_structured<T: ParamTree + ?Sized>(
+    module: &mut T,
+    path: &str,
+    keep: usize,
+    of: usize,
+    dim: isize,
+) -> Result<Report> {
+    apply(module, path, NmStructured::new(keep, of, dim)?)
+}
+
+/// Prunes the blocks of `height` × `width` entries, tiles of the last two dimensions, whose score is lowest. See
+/// [`BlockStructured`]; PyTorch has no equivalent.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::nn::{Linear, ParamTreeExt};
+/// use secateurs::prune::{self, BlockRank};
+///
+/// let mut module = Linear::from_arrays(array![[0.1, -3.0, 2.0, -0.2]], None)?;
+/// let report = prune::block_structured(&mut module, "weight", 1, 1, 2, BlockRank::MaxAbs)?;
+/// assert_eq!((report.pruned, report.masked), (1, 2)); // one block, two entries
+/// assert_eq!(module.parameter("weight")?.effective(), array![[0.1, -3.0, 0.0, 0.0]].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`BlockStructured::new`] and [`apply`].
+pub fn block_structured<T: ParamTree + ?Sized>(
+    module: &mut T,
+    path: &str,
+    amount: impl TryInto<Amount, Error: Into<Error>>,
+    height: usize,
+    width: usize,
+    by: BlockRank,
+) -> Result<Report> {
+    apply(module, path, BlockStructured::new(amount, height, width, by)?)
 }
 
 /// Prunes what a mask prunes, on top of what is pruned already. PyTorch's `prune.custom_from_mask`; see

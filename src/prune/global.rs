@@ -7,7 +7,7 @@ use ndarray::ArrayViewD;
 use super::Report;
 use super::apply::{compose, scores_or_effective};
 use crate::error::{Error, Result};
-use crate::mask::{self, CustomFromMask, IntoMethod, Ranked};
+use crate::mask::{self, CustomFromMask, GlobalOptions, IntoMethod, Ranked};
 use crate::nn::tree::split;
 use crate::nn::{ParamTree, ParamTreeExt};
 
@@ -78,6 +78,78 @@ pub fn global_unstructured_with_scores<'a, T: ParamTree + ?Sized>(
     method: impl IntoMethod,
     scores: impl IntoIterator<Item = (impl AsRef<str>, ArrayViewD<'a, f32>)>,
 ) -> Result<Report> {
+    global_unstructured_with_scores_and_options(model, paths, method, scores, GlobalOptions::new())
+}
+
+/// As [`global_unstructured`], with a cap on the sparsity of each parameter, or ranking by an entry's share of its
+/// parameter's norm, or both.
+///
+/// PyTorch has no equivalent.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::nn::{Linear, Sequential};
+/// use secateurs::prune::{self, GlobalOptions, L1Unstructured};
+///
+/// let mut model = Sequential::new()
+///     .push(Linear::from_arrays(array![[0.1, -0.3, 0.2, 0.4]], None)?)
+///     .push(Linear::from_arrays(array![[3.0], [4.0], [5.0], [6.0]], None)?);
+/// let (paths, method) = (prune::weights(&model), L1Unstructured::new(0.5)?);
+/// let options = GlobalOptions::new().max_sparsity(0.75)?;
+/// let report = prune::global_unstructured_with(&mut model, paths, method, options)?;
+/// assert_eq!((report.pruned, report.parameters[0].masked, report.parameters[1].masked), (4, 3, 1));
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`global_unstructured`]; [`Error::Capped`], which says how many entries the caps leave, where these are fewer
+/// than asked for; and [`Error::Unsupported`] for options with a method that cannot have them, as
+/// [`compute_global_with`](mask::compute_global_with) says.
+pub fn global_unstructured_with<T: ParamTree + ?Sized>(
+    model: &mut T,
+    paths: impl IntoIterator<Item = impl AsRef<str>>,
+    method: impl IntoMethod,
+    options: GlobalOptions,
+) -> Result<Report> {
+    let no_scores = [] as [(&str, _); 0];
+    global_unstructured_with_scores_and_options(model, paths, method, no_scores, options)
+}
+
+/// As [`global_unstructured_with_scores`] and [`global_unstructured_with`] in one. A parameter's norm is that of its
+/// scores where there are any.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::nn::{Linear, Sequential};
+/// use secateurs::prune::{self, GlobalOptions, L1Unstructured};
+///
+/// let mut model = Sequential::new()
+///     .push(Linear::from_arrays(array![[0.1, -3.0]], None)?)
+///     .push(Linear::from_arrays(array![[0.3, 0.4]], None)?);
+/// let scores = array![[12.0, 5.0]]; // over their norm, which is 13: 0.92 and 0.38; the others have 0.6 and 0.8
+/// let (scores, method) = ([("0.weight", scores.view().into_dyn())], L1Unstructured::new(1)?);
+/// prune::global_unstructured_with_scores_and_options(
+///     &mut model,
+///     ["0.weight", "1.weight"],
+///     method,
+///     scores,
+///     GlobalOptions::new().normalize(true),
+/// )?;
+/// assert_eq!(prune::mask(&model, "0.weight")?.unwrap().to_bool(), array![[true, false]].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As these.
+pub fn global_unstructured_with_scores_and_options<'a, T: ParamTree + ?Sized>(
+    model: &mut T,
+    paths: impl IntoIterator<Item = impl AsRef<str>>,
+    method: impl IntoMethod,
+    scores: impl IntoIterator<Item = (impl AsRef<str>, ArrayViewD<'a, f32>)>,
+    options: GlobalOptions,
+) -> Result<Report> {
     let paths: Vec<String> = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
     let mut scores_of: BTreeMap<String, ArrayViewD<'_, f32>> = BTreeMap::new();
     for (path, scores) in scores {
@@ -105,7 +177,7 @@ pub fn global_unstructured_with_scores<'a, T: ParamTree + ?Sized>(
         });
         hooks.push(parameter.hook().cloned());
     }
-    let outcome = mask::compute_global(&*method.into_method(), &ranked)?;
+    let outcome = mask::compute_global_with(&*method.into_method(), &ranked, options)?;
     let names = paths.iter().map(String::as_str);
     let report = Report::new(outcome.asked, outcome.pruned, names.zip(&outcome.masks));
     let mut changes = Vec::new();

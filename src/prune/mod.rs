@@ -26,9 +26,10 @@
 //!
 //! | to | call |
 //! |---|---|
-//! | prune one parameter | [`l1_unstructured`], [`ln_structured`], [`random_unstructured`], [`random_structured`], [`custom_from_mask`], [`identity`]; [`apply`] for any method |
+//! | prune one parameter | [`l1_unstructured`], [`ln_structured`], [`random_unstructured`], [`random_structured`], [`nm_structured`], [`block_structured`], [`custom_from_mask`], [`identity`]; [`apply`] for any method |
 //! | rank by scores of your own | [`l1_unstructured_with_scores`], [`ln_structured_with_scores`], [`apply_with_scores`] |
 //! | prune several, ranked together | [`global_unstructured`], [`global_unstructured_with_scores`] |
+//! | cap the sparsity of each of these, or rank by norms | [`global_unstructured_with`], [`global_unstructured_with_scores_and_options`] |
 //! | set a mask, growth allowed | [`set_mask`] |
 //! | bake masks in | [`remove`], [`remove_all`] |
 //! | get the original back | [`discard`] |
@@ -44,10 +45,13 @@ mod undo;
 pub use crate::mask::*;
 pub use apply::{apply, apply_with_scores, set_mask};
 pub use by_name::{
-    custom_from_mask, identity, l1_unstructured, l1_unstructured_with_scores, ln_structured,
-    ln_structured_with_scores, random_structured, random_unstructured,
+    block_structured, custom_from_mask, identity, l1_unstructured, l1_unstructured_with_scores,
+    ln_structured, ln_structured_with_scores, nm_structured, random_structured, random_unstructured,
 };
-pub use global::{global_unstructured, global_unstructured_with_scores};
+pub use global::{
+    global_unstructured, global_unstructured_with, global_unstructured_with_scores,
+    global_unstructured_with_scores_and_options,
+};
 pub use lookup::{container, hook, is_pruned, mask, weights};
 pub use report::{ParameterReport, Report};
 pub use undo::{discard, remove, remove_all};

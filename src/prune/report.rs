@@ -6,11 +6,11 @@ use crate::mask::Mask;
 
 /// What a pruning call did (S19).
 ///
-/// Units are entries, or channels for structured methods.
+/// Units are entries, or channels or blocks for methods that prune these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Units that the method was asked to prune; `None` where a method asks for no number, as a custom mask does.
+    /// Units that the method was asked to prune; `None` where a method asks for no number, as a custom mask and N:M do.
     pub asked: Option<usize>,
     /// Units that this call pruned.
     pub pruned: usize,

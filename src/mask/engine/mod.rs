@@ -1,11 +1,16 @@
 //! The engine: scores and a prior mask in, a mask out, under the rules that no method can break.
 
+mod entries;
 mod own;
+mod patterns;
 mod planned;
+
+use std::fmt::Debug;
 
 use ndarray::ArrayViewD;
 
 use super::method::{PruningMethod, PruningType};
+use super::options::GlobalOptions;
 use super::packed::Mask;
 use crate::error::{Error, Result};
 
@@ -15,8 +20,8 @@ use crate::error::{Error, Result};
 pub struct Outcome {
     /// The new mask; it keeps nothing that the prior mask pruned.
     pub mask: Mask,
-    /// Units (entries, or channels for structured methods) that the method was asked to prune; `None` where a
-    /// method does not ask for a number, as a custom mask does not.
+    /// Units (entries, or channels or blocks for methods that prune these) that the method was asked to prune;
+    /// `None` where a method does not ask for a number, as a custom mask and N:M do not.
     pub asked: Option<usize>,
     /// Units that are pruned now and were not before.
     pub pruned: usize,
@@ -44,7 +49,7 @@ pub struct Outcome {
 /// - [`Error::ShapeMismatch`] if `prior`, a custom mask, or a method's answer has another shape than `scores`;
 /// - [`Error::AmountTooLarge`] for a count above the units that are left;
 /// - [`Error::NoChannels`], [`Error::DimOutOfRange`], [`Error::NuclearNorm`] if a structured method does not fit
-///   the shape;
+///   the shape; [`Error::Groups`] if one of N:M does not;
 /// - [`Error::NanScore`] if an entry to be ranked is NaN;
 /// - whatever a user's own method returns.
 pub fn compute<M: PruningMethod + ?Sized>(
@@ -116,10 +121,36 @@ pub fn compute_global<M: PruningMethod + ?Sized>(
     method: &M,
     tensors: &[Ranked<'_, f32>],
 ) -> Result<GlobalOutcome> {
+    compute_global_with(method, tensors, GlobalOptions::default())
+}
+
+/// Runs an unstructured method over several tensors, all ranked together, with a cap on each tensor's sparsity or
+/// ranking by norms; [`GlobalOptions`] has an example.
+///
+/// # Errors
+///
+/// As [`compute_global`]; [`Error::Capped`] where the caps do not leave as much to prune as is asked for; and
+/// [`Error::Unsupported`] for options with a method of your own that does not describe itself by a [`Plan`], or for
+/// ranking by norms with a method that ranks by chance.
+///
+/// [`Plan`]: super::Plan
+pub fn compute_global_with<M: PruningMethod + ?Sized>(
+    method: &M,
+    tensors: &[Ranked<'_, f32>],
+    options: GlobalOptions,
+) -> Result<GlobalOutcome> {
     check_global(method, tensors)?;
     match method.plan() {
-        Some(plan) => plan.compute_global(tensors),
-        None => own::compute_global(method, tensors),
+        Some(plan) => plan.compute_global_with(tensors, options),
+        None if options == GlobalOptions::default() => own::compute_global(method, tensors),
+        None => Err(no_options(method)),
+    }
+}
+
+fn no_options(method: &(impl Debug + ?Sized)) -> Error {
+    Error::Unsupported {
+        method: format!("{method:?}"),
+        reason: "caps and norms are for methods that rank entries by magnitude, by value or by chance",
     }
 }
 

@@ -2,11 +2,13 @@
 
 use ndarray::{ArrayViewD, CowArray, IxDyn};
 
-use super::{GlobalOutcome, Outcome, Ranked, check_list, check_prior};
+use super::{GlobalOutcome, Outcome, Ranked, check_list, check_prior, entries, no_options, patterns};
 use crate::error::{Error, Result};
+use crate::mask::blocks::Blocks;
 use crate::mask::channels::Channels;
-use crate::mask::select::{self, Element, Order, RandomSegment, Segment, SelectError};
-use crate::mask::{ChannelRank, EntryRank, Mask, Norm, Plan, random};
+use crate::mask::groups::Groups;
+use crate::mask::select::Element;
+use crate::mask::{ChannelRank, GlobalOptions, Mask, Norm, Plan, random};
 
 impl Plan<'_> {
     /// Carries the plan out on one tensor of scores of any float type.
@@ -35,7 +37,20 @@ impl Plan<'_> {
                     pruned: asked,
                 })
             }
-            _ => {
+            Plan::Groups { keep, of, dim, by } => {
+                let groups = Groups::along(dim, scores.shape(), keep, of)?;
+                patterns::groups(groups, by, &scores, prior)
+            }
+            Plan::Blocks {
+                amount,
+                height,
+                width,
+                by,
+            } => {
+                let blocks = Blocks::of(scores.shape(), height, width)?;
+                patterns::blocks(blocks, amount, by, &scores, prior)
+            }
+            Plan::Nothing | Plan::Mask(_) | Plan::Entries { .. } => {
                 let outcome = self.compute_global(&[Ranked {
                     name: "",
                     scores,
@@ -61,10 +76,24 @@ impl Plan<'_> {
     ///
     /// As [`mask::compute_global`](crate::mask::compute_global).
     pub fn compute_global<T: Element>(&self, tensors: &[Ranked<'_, T>]) -> Result<GlobalOutcome> {
+        self.compute_global_with(tensors, GlobalOptions::default())
+    }
+
+    /// Carries the plan out on several tensors, all ranked together, with these options.
+    ///
+    /// # Errors
+    ///
+    /// As [`mask::compute_global_with`](crate::mask::compute_global_with).
+    pub fn compute_global_with<T: Element>(
+        &self,
+        tensors: &[Ranked<'_, T>],
+        options: GlobalOptions,
+    ) -> Result<GlobalOutcome> {
         check_list(tensors)?;
         let before: usize = tensors.iter().map(Ranked::left).sum();
         let (masks, asked) = match *self {
             Plan::Nothing => (tensors.iter().map(Ranked::mask).collect(), Some(0)),
+            Plan::Mask(_) if options != GlobalOptions::default() => return Err(no_options(self)),
             Plan::Mask(mask) => {
                 let masks = tensors.iter().map(|tensor| {
                     let shape = tensor.scores.shape();
@@ -83,9 +112,9 @@ impl Plan<'_> {
             }
             Plan::Entries { amount, by } => {
                 let asked = amount.units(before, tensors.iter().map(|t| t.scores.len()).sum())?;
-                (lowest_entries(by, tensors, asked)?, Some(asked))
+                (entries::lowest(by, tensors, asked, options)?, Some(asked))
             }
-            Plan::Channels { .. } => {
+            Plan::Channels { .. } | Plan::Groups { .. } | Plan::Blocks { .. } => {
                 return Err(Error::Unsupported {
                     method: format!("{self:?}"),
                     reason: "global pruning ranks single entries, so only unstructured methods can",
@@ -99,53 +128,6 @@ impl Plan<'_> {
             pruned: before - after,
         })
     }
-}
-
-fn lowest_entries<T: Element>(by: EntryRank, tensors: &[Ranked<'_, T>], asked: usize) -> Result<Vec<Mask>> {
-    let priors = tensors.iter().map(|t| t.prior.map(Mask::as_words));
-    let words = match by {
-        EntryRank::Random { seed } => {
-            let segments = tensors
-                .iter()
-                .zip(priors)
-                .enumerate()
-                .map(|(position, (tensor, prior))| RandomSegment {
-                    len: tensor.scores.len(),
-                    prior,
-                    key: random::stream_key(seed, position as u64, 0),
-                });
-            select::lowest_random(&segments.collect::<Vec<_>>(), asked)
-        }
-        EntryRank::Magnitude | EntryRank::Value => {
-            let order = if by == EntryRank::Value {
-                Order::Value
-            } else {
-                Order::Magnitude
-            };
-            let standard: Vec<_> = tensors.iter().map(|t| standard(&t.scores)).collect();
-            let segments = standard.iter().zip(priors).map(|(s, prior)| Segment {
-                values: slice(s),
-                prior,
-            });
-            select::lowest(&segments.collect::<Vec<_>>(), asked, order)
-        }
-    };
-    let words = words.map_err(|error| match error {
-        SelectError::Nan { segment, index } => Error::NanScore {
-            parameter: None,
-            index,
-        }
-        .at(tensors[segment].name),
-        SelectError::TooMany { asked, left } => Error::AmountTooLarge { asked, left },
-        SelectError::PriorLength { .. } | SelectError::StreamChanged => {
-            unreachable!("masks have their tensors' shapes, and arrays do not change")
-        }
-    })?;
-    words
-        .into_iter()
-        .zip(tensors)
-        .map(|(words, t)| Mask::from_words(t.scores.shape(), words))
-        .collect()
 }
 
 /// The `asked` lowest-ranked of the channels that are `left`.
@@ -188,20 +170,29 @@ fn ranked_norms<T: Element>(
     let Some(prior) = prior else {
         return Err(first_nan(values, None));
     };
-    let mut unmasked = values.to_vec();
-    for (value, kept) in unmasked.iter_mut().zip(prior) {
-        if !kept && value.as_().is_nan() {
-            *value = T::ZERO;
-        }
-    }
-    let norms = channels.norms(&unmasked, norm)?;
+    let norms = channels.norms(&without_masked_nans(values, prior), norm)?;
     if left.iter().any(|&channel| norms[channel].is_nan()) {
         return Err(first_nan(values, Some(prior)));
     }
     Ok(norms)
 }
 
-fn first_nan<T: Element>(values: &[T], prior: Option<&Mask>) -> Error {
+/// The values with +0.0 for every NaN that is masked.
+pub(super) fn without_masked_nans<T: Element>(values: &[T], prior: &Mask) -> Vec<T> {
+    let entries = values.iter().zip(prior);
+    entries
+        .map(|(&value, kept)| {
+            if !kept && value.as_().is_nan() {
+                T::ZERO
+            } else {
+                value
+            }
+        })
+        .collect()
+}
+
+/// The error that names the first NaN of those that are ranked.
+pub(super) fn first_nan<T: Element>(values: &[T], prior: Option<&Mask>) -> Error {
     let ranked = |index: usize| prior.is_none_or(|prior| prior.bit(index));
     let index = values
         .iter()
@@ -209,16 +200,16 @@ fn first_nan<T: Element>(values: &[T], prior: Option<&Mask>) -> Error {
         .position(|(index, value)| ranked(index) && value.as_().is_nan());
     Error::NanScore {
         parameter: None,
-        index: index.expect("a norm is NaN only where an entry is"),
+        index: index.expect("a rank is NaN only where an entry is"),
     }
 }
 
 /// The entries in standard layout, copied only where they are not.
-fn standard<'a, T: Copy>(scores: &'a ArrayViewD<'_, T>) -> CowArray<'a, T, IxDyn> {
+pub(super) fn standard<'a, T: Copy>(scores: &'a ArrayViewD<'_, T>) -> CowArray<'a, T, IxDyn> {
     scores.as_standard_layout()
 }
 
-fn slice<'a, T>(standard: &'a CowArray<'_, T, IxDyn>) -> &'a [T] {
+pub(super) fn slice<'a, T>(standard: &'a CowArray<'_, T, IxDyn>) -> &'a [T] {
     standard
         .as_slice()
         .expect("an array in standard layout is a slice")

@@ -1,0 +1,246 @@
+//! The lowest entries of several tensors, ranked together: as they are, by their share of a norm, or by chance; and
+//! under caps.
+
+use super::Ranked;
+use super::planned::{first_nan, slice, standard, without_masked_nans};
+use crate::error::{Error, Result};
+use crate::mask::normalize::{EuclideanNorm, normalized};
+use crate::mask::select::{self, CutFinder, Element, Order, RandomSegment, Segment, SelectError};
+use crate::mask::{EntryRank, GlobalOptions, Mask, random};
+
+/// So many quotients are held at once. A multiple of 64, so that each chunk begins where a word of a mask does.
+const CHUNK: usize = 4096;
+
+/// The masks of the tensors without the `asked` lowest-ranked entries of all of them.
+pub(super) fn lowest<T: Element>(
+    by: EntryRank,
+    tensors: &[Ranked<'_, T>],
+    asked: usize,
+    options: GlobalOptions,
+) -> Result<Vec<Mask>> {
+    let rooms: Vec<usize> = tensors
+        .iter()
+        .map(|t| options.room(t.left(), t.scores.len()))
+        .collect();
+    let reachable = rooms.iter().sum();
+    if let Some(max_sparsity) = options.cap()
+        && asked > reachable
+    {
+        return Err(Error::Capped {
+            asked,
+            reachable,
+            max_sparsity,
+        });
+    }
+    let order = match by {
+        EntryRank::Magnitude => Order::Magnitude,
+        EntryRank::Value => Order::Value,
+        EntryRank::Random { .. } if options.is_normalized() => {
+            return Err(Error::Unsupported {
+                method: format!("{by:?}"),
+                reason: "what ranks by chance has no norm to be ranked by",
+            });
+        }
+        EntryRank::Random { seed } => {
+            let lens = tensors.iter().map(|t| t.scores.len()).collect();
+            return under_caps(&ByChance { seed, lens }, tensors, &rooms, asked);
+        }
+    };
+    let standard: Vec<_> = tensors.iter().map(|t| standard(&t.scores)).collect();
+    let values: Vec<&[T]> = standard.iter().map(slice).collect();
+    if options.is_normalized() {
+        let norms = tensors.iter().zip(&values);
+        let norms = norms
+            .map(|(t, values)| norm(values, t.prior).map_err(|error| error.at(t.name)))
+            .collect::<Result<_>>()?;
+        let ranking = ByShare { values, order, norms };
+        under_caps(&ranking, tensors, &rooms, asked)
+    } else {
+        under_caps(&Plainly { values, order }, tensors, &rooms, asked)
+    }
+}
+
+/// As [`lowest`], where of each tensor no more fall than it has room for, which in all is enough.
+fn under_caps<T>(
+    ranking: &impl Ranking,
+    tensors: &[Ranked<'_, T>],
+    rooms: &[usize],
+    asked: usize,
+) -> Result<Vec<Mask>> {
+    let priors: Vec<_> = tensors.iter().map(|t| t.prior.map(Mask::as_words)).collect();
+    let words = if rooms.iter().zip(tensors).all(|(room, t)| *room == t.left()) {
+        ranking
+            .lowest(0, &priors, asked)
+            .map_err(|error| named(error, tensors))?
+    } else {
+        // What each tensor may lose is ranked together; what it may not is spared.
+        let (mut spared, mut candidates) = (Vec::new(), Vec::new());
+        for (position, (tensor, room)) in tensors.iter().zip(rooms).enumerate() {
+            let spare = ranking.lowest(position, &priors[position..=position], *room);
+            let spare = spare
+                .map_err(|error| named(error, &tensors[position..]))?
+                .swap_remove(0);
+            let left = tensor.mask();
+            let pairs = left.as_words().iter().zip(&spare);
+            candidates.push(pairs.map(|(left, spare)| left & !spare).collect::<Vec<_>>());
+            spared.push(spare);
+        }
+        let candidates: Vec<_> = candidates.iter().map(|words| Some(&words[..])).collect();
+        let mut kept = ranking
+            .lowest(0, &candidates, asked)
+            .map_err(|error| named(error, tensors))?;
+        for (kept, spared) in kept.iter_mut().flatten().zip(spared.iter().flatten()) {
+            *kept |= spared;
+        }
+        kept
+    };
+    words
+        .into_iter()
+        .zip(tensors)
+        .map(|(words, t)| Mask::from_words(t.scores.shape(), words))
+        .collect()
+}
+
+/// An error of selection, about the tensors that it saw.
+fn named<T>(error: SelectError, tensors: &[Ranked<'_, T>]) -> Error {
+    match error {
+        SelectError::Nan { segment, index } => Error::NanScore {
+            parameter: None,
+            index,
+        }
+        .at(tensors[segment].name),
+        SelectError::TooMany { asked, left } => Error::AmountTooLarge { asked, left },
+        SelectError::PriorLength { .. } | SelectError::StreamChanged => {
+            unreachable!("masks have their tensors' shapes, and arrays do not change")
+        }
+    }
+}
+
+/// What the entries of all tensors of a call are ranked by.
+trait Ranking {
+    /// Finds the `k` lowest of the entries that are left in as many tensors as there are `priors`, from tensor number
+    /// `first` on, and gives their new masks. Segments in errors are counted from `first`, too.
+    fn lowest(&self, first: usize, priors: &[Option<&[u64]>], k: usize)
+    -> Result<Vec<Vec<u64>>, SelectError>;
+}
+
+/// By magnitude or value, as they are.
+struct Plainly<'a, T> {
+    values: Vec<&'a [T]>,
+    order: Order,
+}
+
+impl<T: Element> Ranking for Plainly<'_, T> {
+    fn lowest(
+        &self,
+        first: usize,
+        priors: &[Option<&[u64]>],
+        k: usize,
+    ) -> Result<Vec<Vec<u64>>, SelectError> {
+        let pairs = self.values[first..].iter().zip(priors);
+        let segments: Vec<_> = pairs.map(|(&values, &prior)| Segment { values, prior }).collect();
+        select::lowest(&segments, k, self.order)
+    }
+}
+
+/// By magnitude or value, divided by the norm of the tensor.
+struct ByShare<'a, T> {
+    values: Vec<&'a [T]>,
+    order: Order,
+    norms: Vec<f64>,
+}
+
+impl<T: Element> ByShare<'_, T> {
+    /// The ranks of the entries of a tensor, chunk by chunk: `(first word, ranks)`.
+    fn chunks(
+        &self,
+        tensor: usize,
+        mut each: impl FnMut(usize, &[f64]) -> Result<(), SelectError>,
+    ) -> Result<(), SelectError> {
+        let norm = self.norms[tensor];
+        let mut ranks = Vec::with_capacity(CHUNK.min(self.values[tensor].len()));
+        for (number, chunk) in self.values[tensor].chunks(CHUNK).enumerate() {
+            ranks.clear();
+            ranks.extend(chunk.iter().map(|x| normalized(x.as_(), norm)));
+            each(number * (CHUNK / 64), &ranks)?;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Element> Ranking for ByShare<'_, T> {
+    fn lowest(
+        &self,
+        first: usize,
+        priors: &[Option<&[u64]>],
+        k: usize,
+    ) -> Result<Vec<Vec<u64>>, SelectError> {
+        let mut finder = CutFinder::new(k, self.order);
+        let cut = loop {
+            for (number, prior) in priors.iter().enumerate() {
+                self.chunks(first + number, |word, ranks| {
+                    finder.feed(ranks, part(*prior, word, ranks.len()))
+                })?;
+            }
+            if let Some(cut) = finder.end_pass()? {
+                break cut;
+            }
+        };
+        let mut writer = cut.writer();
+        let mut masks = Vec::with_capacity(priors.len());
+        for (number, prior) in priors.iter().enumerate() {
+            let mut mask = vec![0; self.values[first + number].len().div_ceil(64)];
+            self.chunks(first + number, |word, ranks| {
+                let mask = &mut mask[word..word + ranks.len().div_ceil(64)];
+                writer.mask(ranks, part(*prior, word, ranks.len()), mask);
+                Ok(())
+            })?;
+            masks.push(mask);
+        }
+        Ok(masks)
+    }
+}
+
+/// The words of a prior mask from `word` on that belong to `len` entries.
+fn part(prior: Option<&[u64]>, word: usize, len: usize) -> Option<&[u64]> {
+    prior.map(|prior| &prior[word..word + len.div_ceil(64)])
+}
+
+/// The norm of a tensor, of which no entry that is left is NaN. One that is masked counts as 0 (S8).
+fn norm<T: Element>(values: &[T], prior: Option<&Mask>) -> Result<f64> {
+    let norm_of = |values: &[T]| {
+        let mut norm = EuclideanNorm::new();
+        norm.feed(values);
+        norm.end()
+    };
+    let mut norm = norm_of(values);
+    if let (true, Some(prior)) = (norm.is_nan(), prior) {
+        norm = norm_of(&without_masked_nans(values, prior));
+    }
+    if norm.is_nan() {
+        return Err(first_nan(values, prior));
+    }
+    Ok(norm)
+}
+
+/// By chance: each tensor has its own stream of random words.
+struct ByChance {
+    seed: u64,
+    lens: Vec<usize>,
+}
+
+impl Ranking for ByChance {
+    fn lowest(
+        &self,
+        first: usize,
+        priors: &[Option<&[u64]>],
+        k: usize,
+    ) -> Result<Vec<Vec<u64>>, SelectError> {
+        let segments = priors.iter().enumerate().map(|(number, &prior)| RandomSegment {
+            len: self.lens[first + number],
+            prior,
+            key: random::stream_key(self.seed, (first + number) as u64, 0),
+        });
+        select::lowest_random(&segments.collect::<Vec<_>>(), k)
+    }
+}

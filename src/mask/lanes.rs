@@ -1,0 +1,94 @@
+//! The order in which the entries of a sum are added, fixed for every machine (S5).
+
+/// Sums are folded in this many lanes. Part of the documented order: changing it changes masks.
+const LANES: usize = 16;
+
+/// A sum, a maximum or another fold of a row of values, in the documented order: value number `i` goes to lane
+/// `i mod 16`, and at the end the lanes are joined pairwise (`0+8, 1+9, …`, then `0+4, …`, `0+2, …`, `0+1`).
+///
+/// The lanes do not depend on each other, so that a processor works on several at once; and the order depends on
+/// the position of a value only, not on the pieces in which the row is handed over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lanes {
+    lanes: [f64; LANES],
+    /// The lane of the next value.
+    next: usize,
+}
+
+impl Lanes {
+    /// Lanes that hold nothing yet, which is `empty`.
+    pub(crate) fn new(empty: f64) -> Self {
+        Lanes {
+            lanes: [empty; LANES],
+            next: 0,
+        }
+    }
+
+    /// Folds in the next values of the row.
+    pub(crate) fn fold(&mut self, values: &[f64], join: impl Fn(f64, f64) -> f64) {
+        let head = values.len().min((LANES - self.next) % LANES);
+        let (head, rest) = values.split_at(head);
+        for (lane, value) in self.lanes[self.next..].iter_mut().zip(head) {
+            *lane = join(*lane, *value);
+        }
+        for row in rest.chunks(LANES) {
+            for (lane, value) in self.lanes.iter_mut().zip(row) {
+                *lane = join(*lane, *value);
+            }
+        }
+        self.next = (self.next + values.len()) % LANES;
+    }
+
+    /// Joins the lanes pairwise, the upper half onto the lower, until one is left.
+    pub(crate) fn join(mut self, join: impl Fn(f64, f64) -> f64) -> f64 {
+        let mut half = LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                self.lanes[lane] = join(self.lanes[lane], self.lanes[lane + half]);
+            }
+            half /= 2;
+        }
+        self.lanes[0]
+    }
+}
+
+/// The sum of two.
+pub(crate) fn sum(a: f64, b: f64) -> f64 {
+    a + b
+}
+
+/// The larger of two, or NaN where one is NaN.
+pub(crate) fn largest(a: f64, b: f64) -> f64 {
+    if b > a || b.is_nan() { b } else { a }
+}
+
+/// The smaller of two, or NaN where one is NaN.
+pub(crate) fn smallest(a: f64, b: f64) -> f64 {
+    if b < a || b.is_nan() { b } else { a }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pieces_of_a_row_do_not_matter() {
+        let values: Vec<f64> = (0..100).map(|i| 1.0 / f64::from(i + 1)).collect();
+        let whole = {
+            let mut lanes = Lanes::new(0.0);
+            lanes.fold(&values, sum);
+            lanes.join(sum)
+        };
+        for piece in 1..40 {
+            let mut lanes = Lanes::new(0.0);
+            values.chunks(piece).for_each(|chunk| lanes.fold(chunk, sum));
+            assert_eq!(lanes.join(sum), whole, "in pieces of {piece}");
+        }
+        let mut lanes = [0.0; 16];
+        values.iter().enumerate().for_each(|(i, x)| lanes[i % 16] += x);
+        for half in [8, 4, 2, 1] {
+            (0..half).for_each(|lane| lanes[lane] += lanes[lane + half]);
+        }
+        assert_eq!(lanes[0], whole);
+    }
+}

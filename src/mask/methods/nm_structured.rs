@@ -1,0 +1,103 @@
+//! [`NmStructured`].
+
+use ndarray::ArrayViewD;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::mask::{EntryRank, Mask, Plan, PruningMethod, PruningType, engine, groups};
+
+/// Keeps n of each m consecutive entries along a dimension, those of highest absolute value: N:M sparsity.
+///
+/// 2 of each 4 along the input dimension of a linear layer (dimension 1 of its weight) is what the sparse tensor
+/// cores of GPUs speed up (Mishra et al. 2021, <https://arxiv.org/abs/2104.08378>). Of equals in a group the first
+/// falls first (S5). Entries that are pruned already count among the m − n that a group loses, so that a second
+/// pruning by the same pattern changes nothing (S3); a group that has lost more stays as it is.
+///
+/// It takes no amount, since the pattern says how much falls; [`Outcome::asked`](crate::mask::Outcome::asked) is
+/// `None`. Tensors of one dimension have groups, too. PyTorch has no equivalent among its pruning methods.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::mask::{NmStructured, PruningMethod};
+///
+/// let t = array![[1.0, -5.0, 0.5, 2.0], [3.0, 3.0, -3.0, 3.0]].into_dyn();
+/// let pruned = NmStructured::new(2, 4, 1)?.prune(t.view(), None, None)?;
+/// assert_eq!(pruned, array![[0.0, -5.0, 0.0, 2.0], [0.0, 0.0, -3.0, 3.0]].into_dyn());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Pruning fails by [`Error::Groups`] where the length of the dimension is not divisible by m, and by
+/// [`Error::DimOutOfRange`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct NmStructured {
+    keep: usize,
+    of: usize,
+    dim: isize,
+}
+
+/// What a serialised method looks like before it is known to make sense.
+#[derive(Deserialize)]
+struct Unchecked {
+    keep: usize,
+    of: usize,
+    dim: isize,
+}
+
+impl TryFrom<Unchecked> for NmStructured {
+    type Error = Error;
+
+    fn try_from(raw: Unchecked) -> Result<Self> {
+        NmStructured::new(raw.keep, raw.of, raw.dim)
+    }
+}
+
+impl NmStructured {
+    /// A method that keeps `keep` entries `of` so many consecutive ones along `dim`: 2, 4 for "2:4". A negative
+    /// `dim` counts from the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GroupPattern`] for groups of 0 entries, and where more are to be kept than a group has.
+    pub fn new(keep: usize, of: usize, dim: isize) -> Result<Self> {
+        groups::check(keep, of)?;
+        Ok(NmStructured { keep, of, dim })
+    }
+
+    /// Entries of a group that are kept: n.
+    pub fn keep(&self) -> usize {
+        self.keep
+    }
+
+    /// Entries of a group: m.
+    pub fn of(&self) -> usize {
+        self.of
+    }
+
+    /// The dimension along which the entries of a group are consecutive.
+    pub fn dim(&self) -> isize {
+        self.dim
+    }
+}
+
+#[typetag::serde(name = "secateurs::NmStructured")]
+impl PruningMethod for NmStructured {
+    fn pruning_type(&self) -> PruningType {
+        PruningType::Whole
+    }
+
+    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
+        engine::built_in(self, scores, prior)
+    }
+
+    fn plan(&self) -> Option<Plan<'_>> {
+        Some(Plan::Groups {
+            keep: self.keep,
+            of: self.of,
+            dim: self.dim,
+            by: EntryRank::Magnitude,
+        })
+    }
+}
