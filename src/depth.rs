@@ -7,8 +7,8 @@ use std::cell::Cell;
 
 use serde::de::Error;
 
-/// As deep as text formats go by their own account.
-const LIMIT: usize = 128;
+/// One level takes some 64 KB of stack where nothing is optimised, and a thread has 2 MB.
+const LIMIT: usize = 16;
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
@@ -29,5 +29,18 @@ pub(crate) fn nested<T, E: Error>(read: impl FnOnce() -> Result<T, E>) -> Result
         return Err(E::custom("nested too deeply"));
     }
     let _level = Level;
-    read()
+    read().map_err(readable)
+}
+
+/// The error without backslashes.
+///
+/// Some formats quote an error's text when it passes from one level of type-erased content to the next, and then
+/// quote the quotes: a text that doubles several times a level, so that a file of a few levels would fill memory.
+pub(crate) fn readable<E: Error>(error: E) -> E {
+    let text = error.to_string();
+    if text.contains('\\') {
+        E::custom(text.replace('\\', ""))
+    } else {
+        error
+    }
 }

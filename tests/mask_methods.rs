@@ -196,7 +196,7 @@ proptest! {
         let mut data = rng(seed);
         let scores = ArrayD::from_shape_simple_fn(IxDyn(&shape), || uniform(&mut data) as f32);
         let axis = axis.index(shape.len());
-        let mut kept = scores.mapv(|_| data.next_u32() % 3 != 0);
+        let mut kept = scores.mapv(|_| !data.next_u32().is_multiple_of(3));
         kept.index_axis_mut(Axis(axis), 0).fill(false);
         let prior = Mask::from_bool(kept.view());
         let expected = Mask::from_fn(scores.view(), |score| score.abs() >= threshold).and(&prior).unwrap();

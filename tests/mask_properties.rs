@@ -350,7 +350,7 @@ fn many_entries() {
         let split = vec![values[..a].to_vec(), values[a..b].to_vec(), values[b..].to_vec()];
         let kept = split
             .iter()
-            .map(|t| t.iter().map(|_| data.next_u32() % 5 != 0).collect())
+            .map(|t| t.iter().map(|_| !data.next_u32().is_multiple_of(5)).collect())
             .collect();
         for (values, kept) in [whole, (split, kept)] {
             let left = kept.iter().flatten().filter(|kept| **kept).count();
@@ -478,7 +478,7 @@ fn laid_out_values() -> impl Strategy<Value = (ArrayD<f64>, Mask, Layout)> {
                         f64::from(data.next_u32() % 4) - 2.0
                     }
                 });
-                let prior = Mask::from_bool(values.mapv(|_| data.next_u32() % 4 != 0).view());
+                let prior = Mask::from_bool(values.mapv(|_| !data.next_u32().is_multiple_of(4)).view());
                 (values, prior, layout)
             })
     })
@@ -679,7 +679,7 @@ proptest! {
         let mut data = rng(seed);
         let values = ArrayD::from_shape_simple_fn(IxDyn(&shape), || uniform(&mut data) as f32);
         // Some channels are wholly pruned, others in part (S3).
-        let mut kept = values.mapv(|_| data.next_u32() % 4 != 0);
+        let mut kept = values.mapv(|_| !data.next_u32().is_multiple_of(4));
         kept.index_axis_mut(Axis(axis), data.next_u32() as usize % shape[axis]).fill(false);
         let left: Vec<usize> = (0..shape[axis]).filter(|&c| kept.index_axis(Axis(axis), c).iter().any(|k| *k)).collect();
         let k = (share * left.len() as f64) as usize;
@@ -876,7 +876,7 @@ fn larger_nuclear_norms() {
     let n = 16;
     let hadamard: Vec<f64> = (0..n * n)
         .map(|i: u32| {
-            if ((i / n) & (i % n)).count_ones() % 2 == 0 {
+            if ((i / n) & (i % n)).count_ones().is_multiple_of(2) {
                 0.25
             } else {
                 -0.25
@@ -1133,14 +1133,14 @@ proptest! {
     fn nan_is_refused_unless_masked(shape in [1_usize..6, 1_usize..6, 1_usize..20], seed in any::<u64>(), fraction in prop::sample::select(vec![0.0, 0.4, 1.0_f64])) {
         let mut data = rng(seed);
         let nan = if seed % 2 == 0 { f32::NAN } else { f32::from_bits(0xffc1_2345) };
-        let kept = ArrayD::from_shape_simple_fn(shape.to_vec(), || data.next_u32() % 3 != 0);
+        let kept = ArrayD::from_shape_simple_fn(shape.to_vec(), || !data.next_u32().is_multiple_of(3));
         let clean = kept.mapv(|_| uniform(&mut data) as f32 * 3.0);
         let prior = Mask::from_bool(kept.view());
         // NaN under the mask, some of it in channels that are left.
         let masked = ndarray::Zip::from(&clean).and(&kept).map_collect(|x, kept| if *kept { *x } else { nan });
         let zeroed = prior.apply(clean.view()).unwrap();
         // And NaN among what is kept as well.
-        let places: Vec<usize> = (0..kept.len()).filter(|i| bits(&prior)[*i] && data.next_u32() % 4 == 0).collect();
+        let places: Vec<usize> = (0..kept.len()).filter(|i| bits(&prior)[*i] && data.next_u32().is_multiple_of(4)).collect();
         let mut bad = masked.clone();
         places.iter().for_each(|&i| *bad.iter_mut().nth(i).unwrap() = nan);
         for method in ranking_methods(Amount::fraction(fraction).unwrap()) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
@@ -40,12 +40,10 @@ use crate::error::{Error, Result};
 /// ```compile_fail,E0277
 /// secateurs::mask::Amount::try_from("0.1");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Kind", into = "Kind")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Amount(Kind);
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Fraction(f64),
     Count(usize),
@@ -110,21 +108,18 @@ fn round(fraction: f64, units: usize) -> usize {
     (fraction * units as f64).round_ties_even() as usize
 }
 
-impl TryFrom<Kind> for Amount {
-    type Error = Error;
-
-    fn try_from(kind: Kind) -> Result<Self> {
-        match kind {
-            Kind::Fraction(fraction) => Amount::fraction(fraction),
-            Kind::Count(count) => Ok(Amount::count(count)),
-            Kind::Until(sparsity) => Amount::until(sparsity),
-        }
+impl Serialize for Amount {
+    /// As text: it comes through parsers that get the last digit of a number wrong, and serde_json's is one.
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<Amount> for Kind {
-    fn from(amount: Amount) -> Self {
-        amount.0
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use ndarray::ArrayViewD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::engine;
 use super::method::{IntoMethod, PruningMethod, PruningType};
 use super::packed::Mask;
+use crate::depth;
 use crate::error::{Error, Result};
 
 /// The successive methods that pruned one tensor, in the order in which they did (S16).
@@ -33,8 +34,7 @@ use crate::error::{Error, Result};
 /// assert!(container.add("bias", Identity).is_err());
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(try_from = "Unchecked")]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct PruningContainer {
     tensor_name: String,
     methods: Vec<Arc<dyn PruningMethod>>,
@@ -56,6 +56,13 @@ impl TryFrom<Unchecked> for PruningContainer {
             container.add(&raw.tensor_name, method)?;
         }
         Ok(container)
+    }
+}
+
+impl<'de> Deserialize<'de> for PruningContainer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let raw = depth::nested(|| Unchecked::deserialize(deserializer))?;
+        raw.try_into().map_err(serde::de::Error::custom)
     }
 }
 

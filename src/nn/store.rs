@@ -10,8 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::array_serde::Portable;
 use super::observers::{HookHandle, Observers};
 use super::parameter::Parameter;
+use crate::depth::readable;
 use crate::error::{Error, Result};
-use crate::mask::{Mask, PruningMethod};
+use crate::mask::{CustomFromMask, Mask, PruningContainer, PruningMethod};
 use crate::tensor::Tensor;
 
 /// The suffix by which the original of a pruned parameter is seen.
@@ -290,17 +291,41 @@ impl Serialize for ParamStore {
     }
 }
 
+/// A hook that was loaded may be of another parameter: bound to another name, or with masks of another shape.
+fn check_hook(name: &str, shape: &[usize], hook: &dyn PruningMethod) -> Result<()> {
+    if let Some(container) = hook.downcast_ref::<PruningContainer>() {
+        if container.tensor_name() != name {
+            return Err(Error::OtherTensor {
+                expected: container.tensor_name().to_owned(),
+                got: name.to_owned(),
+            });
+        }
+        return container
+            .iter()
+            .try_for_each(|method| check_hook(name, shape, &**method));
+    }
+    match hook.downcast_ref::<CustomFromMask>() {
+        Some(custom) if custom.mask().shape() != shape => Err(Error::ShapeMismatch {
+            what: "the custom mask",
+            expected: shape.to_vec(),
+            got: custom.mask().shape().to_vec(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 impl<'de> Deserialize<'de> for ParamStore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let mut store = ParamStore::new();
-        for (name, stored) in Vec::<(String, Stored)>::deserialize(deserializer)? {
+        for (name, stored) in Vec::<(String, Stored)>::deserialize(deserializer).map_err(readable)? {
             let inserted = match stored {
                 Stored::Parameter(value) => store.insert_parameter(&name, value.0.into_owned()),
                 Stored::Buffer(value) => store.insert_buffer(&name, value.0.into_owned()),
                 Stored::Pruned { original, mask, hook } => {
                     let mut parameter = Parameter::new(original.0.into_owned());
-                    let pruned = parameter.set_pruning(mask, hook);
-                    pruned.and_then(|()| store.insert("parameter", &name, Slot::Parameter(parameter)))
+                    check_hook(&name, parameter.shape(), &*hook)
+                        .and_then(|()| parameter.set_pruning(mask, hook))
+                        .and_then(|()| store.insert("parameter", &name, Slot::Parameter(parameter)))
                 }
             };
             inserted.map_err(serde::de::Error::custom)?;

@@ -142,8 +142,13 @@ pub trait ParamTreeExt: ParamTree {
     /// [`Error::UnknownParameter`] if there is none.
     fn parameter(&self, path: &str) -> Result<&Parameter> {
         let (module, name) = split(path);
-        let store = find(self, module);
+        // No name is empty, so neither is one of a path: `.weight` is not another way to write `weight`.
+        let store = path
+            .split('.')
+            .all(|name| !name.is_empty())
+            .then(|| find(self, module));
         store
+            .flatten()
             .and_then(|store| store.parameter(name))
             .ok_or_else(|| unknown(self, path))
     }

@@ -126,7 +126,8 @@ impl<'a> Backward<'a> {
     /// # Errors
     ///
     /// [`Error::Op`] if the root wants no gradient, if it has other than one element and no cotangent was given, or
-    /// if the cotangent has another shape than the root; [`Error::ShapeMismatch`] if a mask has another shape than
+    /// if the cotangent has another shape than the root, or leaves of one id have two shapes;
+    /// [`Error::ShapeMismatch`] if a mask has another shape than
     /// its parameter.
     pub fn run(self) -> Result<Gradients> {
         let root = &*self.root.0;
@@ -172,6 +173,18 @@ impl<'a> Backward<'a> {
             match &node.origin {
                 Origin::Constant => {}
                 Origin::Leaf { id, mask } => {
+                    if let Some(other) = gradients.masked.get(id)
+                        && other.shape() != grad.shape()
+                    {
+                        return Err(fail(
+                            &format!(
+                                "leaves of two shapes, {:?} and {:?}, have one id",
+                                other.shape(),
+                                grad.shape()
+                            ),
+                            None,
+                        ));
+                    }
                     let kept = self.dense.asked(*id).then(|| grad.clone());
                     let grad = match mask {
                         // Masking selects: what was NaN or infinite under the mask is +0.0.   S10

@@ -47,6 +47,7 @@ fn steps_are_those_of_pytorch() {
         let name = text(&case["name"]);
         let set = |setting: &str| case["settings"][setting].as_f64().unwrap();
         let mut model = Model::of(&case["parameters"]);
+        #[allow(clippy::type_complexity)] // two optimisers, one call
         let mut step: Box<dyn FnMut(&mut Model, &Gradients)> = match text(&case["optimiser"]) {
             "SGD" => {
                 let mut sgd = Sgd::new(set("lr")).unwrap().momentum(set("momentum")).unwrap();

@@ -103,15 +103,16 @@ fn sample<S: Source + ?Sized, B: By>(problem: &Problem<'_, S>, salt: u64) -> Vec
     let stretch = ((problem.entries as f64 / (wanted * sparse)) as usize).max(1);
     let mut keys = Vec::with_capacity((wanted * 1.25) as usize + 16);
     let mut number = salt << 32;
-    let mut start = 0;
+    // As if the segments lay one behind the other, so that a stretch may reach over many small ones.
+    let (mut base, mut start) = (0, 0);
     for segment in 0..source.segments() {
         let (len, prior) = (source.len(segment), source.prior(segment));
         loop {
-            // The last stretch of a segment goes on in the next one, so that many small ones are seen too.
-            let index = start + ((u128::from(hash(number)) * stretch as u128) >> 64) as usize;
-            if index >= len {
+            let place = start + ((u128::from(hash(number)) * stretch as u128) >> 64) as usize;
+            if place >= base + len {
                 break;
             }
+            let index = place - base;
             number += 1;
             start += stretch;
             let Some(prior) = prior else {
@@ -126,29 +127,28 @@ fn sample<S: Source + ?Sized, B: By>(problem: &Problem<'_, S>, salt: u64) -> Vec
                 keys.push(B::key(source.entry(segment, word * BITS + bit)));
             }
         }
-        start -= len.min(start);
+        base += len;
     }
     keys
 }
 
-/// A bracket from counting all entries, for few: it never misses.
+/// A bracket from counting all entries, for fewer than 2^16 of them: it never misses.
+#[inline(always)]
 pub fn by_counting<S: Source + ?Sized, B: By>(problem: &Problem<'_, S>) -> Bracket<<S::Item as Rank>::Key> {
     let mut low = B::lowest::<S::Item>();
     let mut bits = (u64::BITS - S::Item::HIGHEST.above(low).leading_zeros()).max(1);
     let mut below = 0;
     loop {
         let shift = bits.saturating_sub(11);
-        let mut counts = [0u32; 2048];
+        // The last counter is for keys above the range, and for those below, whose offsets wrap. NaNs are counted
+        // wherever they happen to land: the pass finds them.
+        let mut counts = [0u16; 2049];
         each_key::<S, B>(problem.source, |key| {
-            let offset = key.above(low);
-            // NaNs are found in the pass.
-            if offset.checked_shr(bits).unwrap_or(0) == 0 {
-                counts[(offset >> shift) as usize & 2047] += 1;
-            }
+            counts[(key.above(low) >> shift).min(2048) as usize] += 1
         });
         let mut bucket = 0;
-        while bucket < 2047 && below + (counts[bucket] as usize) < problem.k {
-            below += counts[bucket] as usize;
+        while bucket < 2047 && below + usize::from(counts[bucket]) < problem.k {
+            below += usize::from(counts[bucket]);
             bucket += 1;
         }
         low = Key::from_i64(low.to_i64().wrapping_add((bucket as i64) << shift));
@@ -157,7 +157,7 @@ pub fn by_counting<S: Source + ?Sized, B: By>(problem: &Problem<'_, S>) -> Brack
             return Bracket { low, high: low };
         }
         bits = shift;
-        if counts[bucket] as usize <= problem.left / 8 + 16 {
+        if usize::from(counts[bucket]) <= problem.left / 8 + 16 {
             let above = low
                 .to_i64()
                 .saturating_add(1 << bits)

@@ -1,6 +1,7 @@
 //! Blocks of the ChaCha8 stream, some side by side.
 
 use super::source::BLOCK;
+use super::words::arrays;
 
 /// Words of 32 bits in a block of the stream.
 pub const WORDS: usize = 16;
@@ -16,13 +17,15 @@ type Lanes = [u32; LANES];
 /// chooses its width by a feature, and hands out its words one by one.
 #[inline(always)]
 pub fn chacha8(key: &[u8; 32], block: u64, out: &mut [u32; BLOCK]) {
-    for (i, out) in out.as_chunks_mut::<{ WORDS * LANES }>().0.iter_mut().enumerate() {
+    for (i, out) in out.chunks_exact_mut(WORDS * LANES).enumerate() {
         lanes(key, block + (i * LANES) as u64, out);
     }
 }
 
 #[inline(always)]
-fn lanes(key: &[u8; 32], block: u64, out: &mut [u32; WORDS * LANES]) {
+fn lanes(key: &[u8; 32], block: u64, out: &mut [u32]) {
+    // One check of the length instead of one for each word.
+    let out = &mut out[..WORDS * LANES];
     let mut start = [[0; LANES]; WORDS];
     for (word, constant) in start
         .iter_mut()
@@ -30,7 +33,7 @@ fn lanes(key: &[u8; 32], block: u64, out: &mut [u32; WORDS * LANES]) {
     {
         *word = [constant; LANES];
     }
-    for (word, bytes) in start[4..].iter_mut().zip(key.as_chunks::<4>().0) {
+    for (word, bytes) in start[4..].iter_mut().zip(arrays(key)) {
         *word = [u32::from_le_bytes(*bytes); LANES];
     }
     start[12] = std::array::from_fn(|lane| (block + lane as u64) as u32);

@@ -174,14 +174,23 @@ impl CutFinder {
         values: &[T],
         prior: Option<&[u64]>,
     ) -> Result<(), SelectError> {
+        vectorized(
+            #[inline(always)]
+            || self.blocks::<T, B>(values, prior),
+        )
+    }
+
+    #[inline(always)]
+    fn blocks<T: Rank, B: By>(&mut self, values: &[T], prior: Option<&[u64]>) -> Result<(), SelectError> {
         for (word, block) in values.chunks(BITS).enumerate() {
             let left = prior_word(prior, word, block.len());
             if left == 0 {
                 continue;
             }
-            if block
+            let highest = block
                 .iter()
-                .fold(false, |nan, x| nan | (x.magnitude() > T::HIGHEST))
+                .fold(T::MAGNITUDE_LOWEST, |max, x| max.max(x.magnitude()));
+            if highest > T::HIGHEST
                 && let Some(bit) = ones(left).find(|bit| block[*bit].magnitude() > T::HIGHEST)
             {
                 return Err(SelectError::Nan {
@@ -190,53 +199,38 @@ impl CutFinder {
                 });
             }
             self.survivors += left.count_ones() as usize;
-            if left == u64::MAX {
-                // By 64 at once, without looking for bits.
-                for x in block {
-                    self.count::<T>(B::key(*x));
-                }
+            let keys = keys::<T, B>(block);
+            if let Some(which) = T::NARROW {
+                let counts = &mut self.narrow[which];
+                counts.resize(1 << 16, 0);
+                each(left, |i| counts[(keys[i].to_i64() + (1 << 15)) as usize] += 1);
             } else {
-                for i in ones(left) {
-                    self.count::<T>(B::key(block[i]));
-                }
+                self.count(&keys.map(T::widen), left, 1);
             }
         }
         Ok(())
     }
 
+    /// Counts the wide keys whose bit is set in `left`, each of them so many times.
     #[inline(always)]
-    fn count<T: Rank>(&mut self, key: T::Key) {
-        match T::NARROW {
-            Some(which) => {
-                let counts = &mut self.narrow[which];
-                if counts.is_empty() {
-                    counts.resize(1 << 16, 0);
-                }
-                counts[(key.to_i64() + (1 << 15)) as usize] += 1;
-            }
-            None => self.count_wide(T::widen(key), 1),
-        }
-    }
-
-    #[inline(always)]
-    fn count_wide(&mut self, key: i64, times: u64) {
+    fn count(&mut self, keys: &[i64; BITS], left: u64, times: u64) {
         match (&mut self.counts, &self.range) {
-            (Counts::Fine(counts), Some(range)) => {
+            (Counts::Fine(counts), Some(range)) => each(left, |i| {
                 // Keys below the range wrap to offsets far above it.
-                let offset = key.wrapping_sub(range.low) as u64;
+                let offset = keys[i].wrapping_sub(range.low) as u64;
                 if offset >> range.bits == 0 {
                     counts[(offset >> range.shift()) as usize] += times;
                 }
-            }
-            (Counts::Coarse(exponents), _) => {
-                self.seen |= key;
-                let bucket = ((key >> COARSE) + (1 << (i64::BITS - COARSE - 1))) as usize;
+            }),
+            (Counts::Coarse(exponents), _) => each(left, |i| {
+                self.seen |= keys[i];
+                let bucket = ((keys[i] >> COARSE) + (1 << (i64::BITS - COARSE - 1))) as usize;
                 let counts = &mut exponents[bucket / PER_EXPONENT];
                 if counts.is_empty() {
                     counts.resize(PER_EXPONENT, 0);
                 }
                 counts[bucket % PER_EXPONENT] += times;
-            }
+            }),
             (Counts::Fine(_), None) => {}
         }
     }
@@ -255,7 +249,7 @@ impl CutFinder {
             let mut counts = std::mem::take(&mut self.narrow[which]);
             for (key, times) in (i16::MIN..=i16::MAX).zip(&mut counts) {
                 if *times > 0 {
-                    self.count_wide(widen(key), std::mem::take(times));
+                    self.count(&[widen(key); BITS], 1, std::mem::take(times));
                 }
             }
             self.narrow[which] = counts;
@@ -322,6 +316,16 @@ impl CutFinder {
         self.counts = Counts::Fine(vec![0; 1 << (bits - range.shift())]);
         self.range = Some(range);
         Ok(None)
+    }
+}
+
+/// Calls `see` with the position of every bit that is set.
+#[inline(always)]
+fn each(left: u64, see: impl FnMut(usize)) {
+    if left == u64::MAX {
+        (0..BITS).for_each(see)
+    } else {
+        ones(left).for_each(see)
     }
 }
 
@@ -398,12 +402,14 @@ impl CutWriter {
             let mask = &mut mask[..words(part.len())];
             let prior = prior.map(|prior| &prior[i * WORDS..][..mask.len()]);
             fell += self.mask(part, prior, mask);
-            for (word, block) in mask.iter().zip(part.chunks_mut(BITS)) {
-                for (i, x) in block.iter_mut().enumerate() {
-                    // By selecting, so that the loop has no branches.
-                    *x = if word >> i & 1 == 1 { *x } else { T::ZERO };
-                }
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (word, block) in mask.iter().zip(part.chunks_mut(BITS)) {
+                        keep(block, *word);
+                    }
+                },
+            );
         }
         fell
     }
@@ -415,22 +421,46 @@ impl CutWriter {
         mask: &mut [u64],
     ) -> usize {
         let (low, equal) = native::<T>(self.cut.key);
-        vectorized(|| {
-            let mut fell = 0;
-            for (word, (mask, block)) in mask.iter_mut().zip(values.chunks(BITS)).enumerate() {
-                let left = prior_word(prior, word, block.len());
-                let keys = keys::<T, B>(block);
-                let mut falls = pack(|i| keys[i] < low) & left;
-                if equal && self.equals_left > 0 {
-                    let equals = lowest_bits(pack(|i| keys[i] == low) & left, self.equals_left);
-                    self.equals_left -= equals.count_ones() as usize;
-                    falls |= equals;
+        vectorized(
+            #[inline(always)]
+            || {
+                let mut fell = 0;
+                for (word, (mask, block)) in mask.iter_mut().zip(values.chunks(BITS)).enumerate() {
+                    let left = prior_word(prior, word, block.len());
+                    let keys = keys::<T, B>(block);
+                    let mut falls = pack(|i| keys[i] < low) & left;
+                    if equal && self.equals_left > 0 {
+                        let equals = lowest_bits(pack(|i| keys[i] == low) & left, self.equals_left);
+                        self.equals_left -= equals.count_ones() as usize;
+                        falls |= equals;
+                    }
+                    fell += falls.count_ones() as usize;
+                    *mask = left & !falls;
                 }
-                fell += falls.count_ones() as usize;
-                *mask = left & !falls;
-            }
-            fell
-        })
+                fell
+            },
+        )
+    }
+}
+
+/// Makes +0.0 of the entries of a word whose bit is 0.
+///
+/// The bits become bytes first, eight by a multiplication, and the entries are selected, not skipped: so the second
+/// loop has neither branches nor shifts, and is done on whole vectors.
+#[inline(always)]
+fn keep<T: Element>(block: &mut [T], word: u64) {
+    let mut flags = [0u8; BITS];
+    for (eight, byte) in flags.chunks_exact_mut(8).zip(word.to_le_bytes()) {
+        let each = u64::from(byte).wrapping_mul(0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+        eight.copy_from_slice(&each.to_le_bytes());
+    }
+    let select = |x: T, flag: u8| if flag == 0 { T::ZERO } else { x };
+    match <&mut [T; BITS]>::try_from(&mut *block) {
+        Ok(block) => *block = std::array::from_fn(|i| select(block[i], flags[i])),
+        Err(_) => block
+            .iter_mut()
+            .zip(flags)
+            .for_each(|(x, flag)| *x = select(*x, flag)),
     }
 }
 

@@ -5,7 +5,7 @@ use super::cut::{CutFinder, check_prior};
 use super::key::{By, Key, Rank};
 use super::source::{BLOCK, Source};
 use super::words::{
-    BITS, highest_bits, keys, lowest_bits, ones, pack, prior_word, survivors, vectorized, words,
+    BITS, arrays, highest_bits, keys, lowest_bits, ones, pack, prior_word, survivors, vectorized, words,
 };
 use super::{Order, SelectError};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,12 +47,29 @@ type KeyOf<S> = <<S as Source>::Item as Rank>::Key;
 
 /// The k lowest of a source, as masks.
 pub fn lowest<S: Source + ?Sized, B: By>(source: &S, k: usize) -> Result<Vec<Vec<u64>>, SelectError> {
+    lowest_by::<S>(source, k, solve::<S, B>)
+}
+
+/// The same by counting alone, which takes an input that defeats all samples to happen.
+#[cfg(test)]
+pub fn lowest_counted<S: Source + ?Sized, B: By>(source: &S, k: usize) -> Result<Vec<Vec<u64>>, SelectError> {
+    lowest_by::<S>(source, k, counted::<S, B>)
+}
+
+fn lowest_by<S: Source + ?Sized>(
+    source: &S,
+    k: usize,
+    way: impl FnOnce(&Problem<'_, S>, &mut [Task<'_, KeyOf<S>>]) -> Result<(), SelectError>,
+) -> Result<Vec<Vec<u64>>, SelectError> {
     let (mut left, mut entries) = (0, 0);
     for segment in 0..source.segments() {
         let (len, prior) = (source.len(segment), source.prior(segment));
         check_prior(segment, len, prior)?;
         entries += len;
-        left += vectorized(|| survivors(prior, len));
+        left += vectorized(
+            #[inline(always)]
+            || survivors(prior, len),
+        );
     }
     if k > left {
         return Err(SelectError::TooMany { asked: k, left });
@@ -66,30 +83,32 @@ pub fn lowest<S: Source + ?Sized, B: By>(source: &S, k: usize) -> Result<Vec<Vec
     let mut masks: Vec<Vec<u64>> = (0..source.segments())
         .map(|s| vec![0; words(source.len(s))])
         .collect();
-    solve::<S, B>(&problem, &mut masks)?;
+    way(&problem, &mut tasks(source, &mut masks))?;
     Ok(masks)
 }
 
 fn solve<S: Source + ?Sized, B: By>(
     problem: &Problem<'_, S>,
-    masks: &mut [Vec<u64>],
+    tasks: &mut [Task<'_, KeyOf<S>>],
 ) -> Result<(), SelectError> {
-    let mut tasks = tasks(problem.source, masks);
     let threads = Threads::of(problem.entries);
     if problem.k == 0 || problem.k == problem.left {
         let all = if problem.k == 0 { Key::MIN } else { Key::MAX };
-        if attempt::<S, B>(problem, &mut tasks, Bracket { low: all, high: all }, threads)? {
+        if attempt::<S, B>(problem, tasks, Bracket { low: all, high: all }, threads)? {
             return Ok(());
         }
     } else if S::EVEN {
         for sigmas in [4.0, 16.0] {
-            if attempt::<S, B>(problem, &mut tasks, of_even(problem, sigmas), threads)? {
+            if attempt::<S, B>(problem, tasks, of_even(problem, sigmas), threads)? {
                 return Ok(());
             }
         }
     } else if problem.left <= SMALL {
-        let bracket = vectorized(|| by_counting::<S, B>(problem));
-        if attempt::<S, B>(problem, &mut tasks, bracket, threads)? {
+        let bracket = vectorized(
+            #[inline(always)]
+            || by_counting::<S, B>(problem),
+        );
+        if attempt::<S, B>(problem, tasks, bracket, threads)? {
             return Ok(());
         }
     } else {
@@ -98,12 +117,12 @@ fn solve<S: Source + ?Sized, B: By>(
             let Some(bracket) = by_sample::<S, B>(problem, salt, sigmas) else {
                 break;
             };
-            if attempt::<S, B>(problem, &mut tasks, bracket, threads)? {
+            if attempt::<S, B>(problem, tasks, bracket, threads)? {
                 return Ok(());
             }
         }
     }
-    counted::<S, B>(problem, &mut tasks)
+    counted::<S, B>(problem, tasks)
 }
 
 fn tasks<'m, S: Source + ?Sized>(source: &S, masks: &'m mut [Vec<u64>]) -> Vec<Task<'m, KeyOf<S>>> {
@@ -141,7 +160,10 @@ fn attempt<S: Source + ?Sized, B: By>(
         if collected.load(Ordering::Relaxed) > room {
             return None;
         }
-        let nan = vectorized(|| pass::<S, B>(problem.source, task, bracket));
+        let nan = vectorized(
+            #[inline(always)]
+            || pass::<S, B>(problem.source, task, bracket),
+        );
         collected.fetch_add(task.keys.len(), Ordering::Relaxed);
         nan.map(|index| SelectError::Nan {
             segment: task.segment,
@@ -182,44 +204,79 @@ fn pass<S: Source + ?Sized, B: By>(
 ) -> Option<usize> {
     let prior = source.prior(task.segment);
     let mut buffer = [S::Item::default(); BLOCK];
-    let mut kept = 0;
+    let mut doubts = Doubts {
+        count: 0,
+        places: [0; BLOCK],
+        keys: [Default::default(); BLOCK],
+    };
+    task.kept = 0;
     task.places.clear();
     task.keys.clear();
     for (at, masks) in task.mask.chunks_mut(BLOCK / BITS).enumerate() {
         let at = at * BLOCK;
         let start = task.start + at;
-        let len = BLOCK.min(task.len - at);
-        if prior.is_some_and(|prior| prior[start / BITS..][..masks.len()].iter().all(|word| *word == 0)) {
+        let prior = prior.map(|prior| &prior[start / BITS..][..masks.len()]);
+        if prior.is_some_and(|prior| prior.iter().all(|word| *word == 0)) {
             masks.fill(0);
             continue;
         }
-        let block = source.block(task.segment, start, len, &mut buffer);
-        if block
+        let block = source.block(task.segment, start, BLOCK.min(task.len - at), &mut buffer);
+        // A NaN has the highest magnitude of all, and a maximum takes one instruction for a whole vector.
+        let highest = block
             .iter()
-            .fold(false, |nan, x| nan | (x.magnitude() > S::Item::HIGHEST))
-        {
+            .fold(S::Item::MAGNITUDE_LOWEST, |max, x| max.max(x.magnitude()));
+        if highest > S::Item::HIGHEST {
             for (word, entries) in block.chunks(BITS).enumerate() {
-                let left = prior_word(prior, start / BITS + word, entries.len());
+                let left = prior_word(prior, word, entries.len());
                 if let Some(bit) = ones(left).find(|bit| entries[*bit].magnitude() > S::Item::HIGHEST) {
                     return Some(start + word * BITS + bit);
                 }
             }
         }
-        for (word, (mask, entries)) in masks.iter_mut().zip(block.chunks(BITS)).enumerate() {
-            let left = prior_word(prior, start / BITS + word, entries.len());
-            let keys = keys::<S::Item, B>(entries);
-            let keep = pack(|i| keys[i] > bracket.low) & left;
-            let doubt = keep & pack(|i| keys[i] < bracket.high);
-            *mask = keep;
-            kept += keep.count_ones() as usize;
-            for bit in ones(doubt) {
-                task.places.push((at + word * BITS + bit) as u16);
-                task.keys.push(keys[bit]);
-            }
+        let whole = arrays::<_, BITS>(block);
+        let rest = &block[whole.len() * BITS..];
+        let (masks, last) = masks.split_at_mut(whole.len());
+        for (word, (mask, entries)) in masks.iter_mut().zip(whole).enumerate() {
+            let left = prior.map_or(u64::MAX, |prior| prior[word]);
+            let keys = std::array::from_fn(|i| B::key(entries[i]));
+            *mask = doubts.judge(at + word * BITS, &keys, left, bracket);
         }
+        if let Some(last) = last.first_mut() {
+            let left = prior_word(prior, masks.len(), rest.len());
+            *last = doubts.judge(at + masks.len() * BITS, &keys::<S::Item, B>(rest), left, bracket);
+            task.kept += last.count_ones() as usize;
+        }
+        task.kept += masks.iter().map(|mask| mask.count_ones() as usize).sum::<usize>();
+        task.places.extend_from_slice(&doubts.places[..doubts.count]);
+        task.keys.extend_from_slice(&doubts.keys[..doubts.count]);
+        doubts.count = 0;
     }
-    task.kept = kept;
     None
+}
+
+/// The entries of a block that are in doubt.
+struct Doubts<K> {
+    count: usize,
+    places: [u16; BLOCK],
+    keys: [K; BLOCK],
+}
+
+impl<K: Key> Doubts<K> {
+    /// The mask of a word, as far as it is certain; entries in doubt are kept for now, and noted.
+    #[inline(always)]
+    fn judge(&mut self, at: usize, keys: &[K; BITS], left: u64, bracket: Bracket<K>) -> u64 {
+        let keep = pack(|i| keys[i] > bracket.low) & left;
+        let mut doubt = keep & pack(|i| keys[i] < bracket.high);
+        while doubt != 0 {
+            let bit = doubt.trailing_zeros() as usize;
+            // Never as many as wrap around; it spares the check of the index.
+            self.places[self.count % BLOCK] = (at + bit) as u16;
+            self.keys[self.count % BLOCK] = keys[bit];
+            self.count += 1;
+            doubt &= doubt - 1;
+        }
+        keep
+    }
 }
 
 /// Lets the `wanted` lowest of the entries in doubt fall.
@@ -257,26 +314,9 @@ fn nth<K: Key>(tasks: &[Task<'_, K>], bracket: Bracket<K>, wanted: usize) -> (K,
     let mut low = bracket.low;
     let mut bits = (u64::BITS - bracket.high.above(low).leading_zeros()).max(1);
     let mut below = 0;
+    let mut inside: usize = tasks.iter().map(|task| task.keys.len()).sum();
     loop {
-        let shift = bits.saturating_sub(11);
-        let mut counts = [0usize; 2048];
-        for key in tasks.iter().flat_map(|task| &task.keys) {
-            let offset = key.above(low);
-            if offset.checked_shr(bits).unwrap_or(0) == 0 {
-                counts[(offset >> shift) as usize & 2047] += 1;
-            }
-        }
-        let mut bucket = 0;
-        while bucket < 2047 && below + counts[bucket] < wanted {
-            below += counts[bucket];
-            bucket += 1;
-        }
-        low = Key::from_i64(low.to_i64().wrapping_add((bucket as i64) << shift));
-        if shift == 0 {
-            return (low, below, counts[bucket]);
-        }
-        bits = shift;
-        if counts[bucket] <= 4096 {
+        if inside <= 4096 {
             let mut keys: Vec<K> = (tasks.iter().flat_map(|task| &task.keys).copied())
                 .filter(|key| key.above(low).checked_shr(bits).unwrap_or(0) == 0)
                 .collect();
@@ -286,6 +326,25 @@ fn nth<K: Key>(tasks: &[Task<'_, K>], bracket: Bracket<K>, wanted: usize) -> (K,
             let equal = keys.iter().filter(|key| **key == cut).count();
             return (cut, below + lower, equal);
         }
+        let shift = bits.saturating_sub(11);
+        let mut counts = [0u32; 2049];
+        for task in tasks {
+            for key in &task.keys {
+                // The last counter is for the keys outside of the range.
+                counts[(key.above(low) >> shift).min(2048) as usize] += 1;
+            }
+        }
+        let mut bucket = 0;
+        while bucket < 2047 && below + (counts[bucket] as usize) < wanted {
+            below += counts[bucket] as usize;
+            bucket += 1;
+        }
+        low = Key::from_i64(low.to_i64().wrapping_add((bucket as i64) << shift));
+        inside = counts[bucket] as usize;
+        if shift == 0 {
+            return (low, below, inside);
+        }
+        bits = shift;
     }
 }
 
@@ -307,7 +366,10 @@ fn equals<S: Source + ?Sized, B: By, const BACK: bool>(
         let has = match batch {
             [_] => vec![usize::MAX],
             _ => threads.each(batch, |task| {
-                vectorized(|| equals_of_task::<S, B, BACK>(problem.source, task, key, usize::MAX, false))
+                vectorized(
+                    #[inline(always)]
+                    || equals_of_task::<S, B, BACK>(problem.source, task, key, usize::MAX, false),
+                )
             }),
         };
         let mut rest = todo;
@@ -319,7 +381,10 @@ fn equals<S: Source + ?Sized, B: By, const BACK: bool>(
             })
             .collect();
         let found = threads.each(&mut shares, |(task, share)| {
-            vectorized(|| equals_of_task::<S, B, BACK>(problem.source, task, key, *share, true))
+            vectorized(
+                #[inline(always)]
+                || equals_of_task::<S, B, BACK>(problem.source, task, key, *share, true),
+            )
         });
         todo -= found.iter().sum::<usize>();
         if todo == 0 {

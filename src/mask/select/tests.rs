@@ -136,9 +136,10 @@ fn check<T: Plain>(segments: &[Owned<T>], k: usize, what: &str) {
     }
 }
 
+type Pattern = Box<dyn Fn(usize) -> f64>;
+
 /// Inputs that a selection can stumble over, as functions of the index.
-#[allow(clippy::type_complexity)]
-fn patterns(n: usize) -> Vec<(&'static str, Box<dyn Fn(usize) -> f64>)> {
+fn patterns(n: usize) -> Vec<(&'static str, Pattern)> {
     fn noise(i: usize) -> f64 {
         let mut x = (i as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         x = (x ^ x >> 31).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -481,6 +482,87 @@ fn random_masks_are_pinned() {
         lowest_random(&[segment], 50).unwrap(),
         naive_random(&[segment], 50)
     );
+}
+
+#[test]
+fn many_tiny_segments() {
+    let values: Vec<Vec<f32>> = (0..3000)
+        .map(|s| (0..s % 23).map(|i| ((s * 31 + i * 17) % 997) as f32).collect())
+        .collect();
+    let segments: Vec<Owned<f32>> = values.into_iter().map(|values| (values, None)).collect();
+    for k in [1, 1000, 16_000, 32_000] {
+        check(&segments, k, "tiny segments");
+    }
+}
+
+#[test]
+fn counting_alone_gives_the_same() {
+    for (name, pattern) in patterns(30_000) {
+        let values: Vec<f32> = (0..30_000).map(|i| pattern(i) as f32).collect();
+        for prior in priors(values.len()) {
+            let segments = [(values.clone(), prior)];
+            for k in [left(&segments) / 3, left(&segments) / 2] {
+                for order in [Order::Magnitude, Order::Value] {
+                    let counted = match order {
+                        Order::Magnitude => {
+                            engine::lowest_counted::<_, key::ByMagnitude>(&views(&segments)[..], k)
+                        }
+                        Order::Value => engine::lowest_counted::<_, key::ByValue>(&views(&segments)[..], k),
+                    };
+                    assert!(
+                        counted.unwrap() == naive(&segments, k, order),
+                        "{name}, k = {k}, {order:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// S5: the result never depends on the number of threads.
+#[cfg(feature = "rayon")]
+#[test]
+fn threads_change_nothing() {
+    let pool = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+    };
+    let pools = [pool(1), pool(2), pool(5)];
+    let lens = [80_000, 7, 120_001, 65_536 * 2];
+    for (name, pattern) in patterns(340_000) {
+        for pruned in [false, true] {
+            let segments: Vec<Owned<f32>> = lens
+                .iter()
+                .map(|&len| {
+                    let prior = if pruned { priors(len).swap_remove(1) } else { None };
+                    ((0..len).map(|i| pattern(i) as f32).collect(), prior)
+                })
+                .collect();
+            for share in [3, 2] {
+                let k = left(&segments) / share;
+                let got = pools
+                    .each_ref()
+                    .map(|pool| pool.install(|| lowest(&views(&segments), k, Order::Magnitude)));
+                assert!(got[0] == got[1] && got[0] == got[2], "{name}");
+                assert!(
+                    got[0].as_ref() == Ok(&naive(&segments, k, Order::Magnitude)),
+                    "{name}"
+                );
+            }
+        }
+    }
+    let random = [RandomSegment {
+        len: 1_000_000,
+        prior: None,
+        key: [9; 32],
+    }];
+    let got = pools
+        .each_ref()
+        .map(|pool| pool.install(|| lowest_random(&random, 400_000)));
+    assert!(got[0] == got[1] && got[0] == got[2]);
+    assert!(got[0].as_ref() == Ok(&naive_random(&random, 400_000)));
 }
 
 fn any_values() -> impl Strategy<Value = Vec<f32>> {

@@ -28,10 +28,18 @@ pub fn pack(flag: impl Fn(usize) -> bool) -> u64 {
         *byte = flag(i).into();
     }
     let mut word = 0;
-    for (i, eight) in bytes.as_chunks::<8>().0.iter().enumerate() {
+    for (i, eight) in arrays::<_, 8>(&bytes).enumerate() {
         word |= (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i);
     }
     word
+}
+
+/// The whole chunks of a slice, as arrays, so that loops over them have a fixed length.
+#[inline(always)]
+pub fn arrays<T, const N: usize>(slice: &[T]) -> impl ExactSizeIterator<Item = &[T; N]> {
+    slice
+        .chunks_exact(N)
+        .map(|chunk| chunk.try_into().expect("the length of a chunk"))
 }
 
 /// The keys of a word's entries; those behind the last entry are of no meaning.

@@ -127,12 +127,7 @@ impl<const D: usize> Conv<D> {
             || !config.in_channels.is_multiple_of(groups)
             || !config.out_channels.is_multiple_of(groups)
         {
-            return Err(Error::Setting {
-                what: "Conv",
-                setting: "groups",
-                value: groups.to_string(),
-                reason: "it has to divide the channels, in and out",
-            });
+            return Err(groups_do_not_divide(groups));
         }
         let mut shape = vec![config.out_channels, config.in_channels / groups];
         shape.extend(config.kernel);
@@ -172,8 +167,21 @@ impl<const D: usize> TryFrom<Raw> for Conv<D> {
                 got,
             });
         }
+        // That groups divide the channels in is seen from the input: the weight tells only those of one group.
+        if options.groups == 0 || !shape[0].is_multiple_of(options.groups) {
+            return Err(groups_do_not_divide(options.groups));
+        }
         expect_shapes(&store, [("bias", &shape[..1])], true)?;
         Ok(Conv { store, options })
+    }
+}
+
+fn groups_do_not_divide(groups: usize) -> Error {
+    Error::Setting {
+        what: "Conv",
+        setting: "groups",
+        value: groups.to_string(),
+        reason: "it has to divide the channels, in and out",
     }
 }
 

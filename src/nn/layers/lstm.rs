@@ -167,12 +167,31 @@ impl Lstm {
                 shapes: vec![input.shape().to_vec()],
             });
         }
+        if input.shape()[2] != self.config.input_size {
+            return Err(Error::Op {
+                op: "Lstm",
+                reason: format!("the input needs {} features", self.config.input_size),
+                shapes: vec![input.shape().to_vec()],
+            });
+        }
         let by_step = if self.config.batch_first {
             input.transpose(0, 1)?
         } else {
             input.clone()
         };
         let batch = by_step.shape()[1];
+        let expected = [self.config.layers, batch, self.config.hidden_size];
+        if let Some(state) = state
+            && (state.hidden.shape() != expected || state.cell.shape() != expected)
+        {
+            return Err(Error::Op {
+                op: "Lstm",
+                reason: format!("the initial states need shape {expected:?}: layers, batch and hidden units"),
+                shapes: [input, &state.hidden, &state.cell]
+                    .map(|t| t.shape().to_vec())
+                    .into(),
+            });
+        }
         let zeros = || Tensor::new(ArrayD::zeros(vec![batch, self.config.hidden_size]));
         let (mut steps, mut hiddens, mut cells) = (by_step, Vec::new(), Vec::new());
         for layer in 0..self.config.layers {

@@ -1,7 +1,7 @@
 //! [`Sequential`].
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::depth;
 use crate::error::{Error, Result};
@@ -31,6 +31,8 @@ use crate::tensor::Tensor;
 #[derive(Default, Serialize)]
 pub struct Sequential {
     store: ParamStore,
+    /// Written as a list: not every format keeps the order of a map, and the order is what the module computes.
+    #[serde(serialize_with = "in_order")]
     children: IndexMap<String, Box<dyn Module>>,
 }
 
@@ -139,12 +141,19 @@ impl Module for Sequential {
     }
 }
 
+fn in_order<S: Serializer>(
+    children: &IndexMap<String, Box<dyn Module>>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_seq(children)
+}
+
 impl<'de> Deserialize<'de> for Sequential {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Raw {
             store: ParamStore,
-            children: IndexMap<String, Box<dyn Module>>,
+            children: Vec<(String, Box<dyn Module>)>,
         }
 
         let raw = depth::nested(|| Raw::deserialize(deserializer))?;

@@ -111,7 +111,7 @@ impl Adam {
                 mean: ArrayD::zeros(gradient.raw_dim()),
                 square: ArrayD::zeros(gradient.raw_dim()),
             });
-            moments.steps += 1;
+            moments.steps = moments.steps.saturating_add(1); // what was loaded may be any number
             let corrected = |beta: f64| 1.0 - libm::pow(beta, moments.steps as f64);
             let (step, root) = ((lr / corrected(beta1)) as f32, corrected(beta2).sqrt() as f32);
             let (b1, b2) = (beta1 as f32, beta2 as f32);

@@ -37,6 +37,8 @@ use crate::error::{Error, Result};
 use crate::tensor::Gradients;
 
 /// Calls `update` with each parameter that has a gradient, and that gradient.
+///
+/// One of another shape, of a leaf that a caller made under the parameter's id, is none of its own.
 fn for_each_gradient<T: ParamTree + ?Sized>(
     model: &mut T,
     gradients: &Gradients,
@@ -44,7 +46,8 @@ fn for_each_gradient<T: ParamTree + ?Sized>(
 ) {
     tree::walk_mut(model, "", &mut |_, store| {
         for (_, parameter) in store.parameters_mut() {
-            if let Some(gradient) = gradients.get(parameter.id()) {
+            let gradient = gradients.get(parameter.id());
+            if let Some(gradient) = gradient.filter(|gradient| gradient.shape() == parameter.shape()) {
                 update(parameter, gradient);
             }
         }

@@ -51,10 +51,10 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if it is negative or not finite.
+    /// [`Error::Setting`] if it is negative or not finite, or 0 where momentum is Nesterov's.
     pub fn momentum(mut self, momentum: f64) -> Result<Self> {
         self.momentum = non_negative("Sgd", "momentum", momentum)?;
-        Ok(self)
+        self.check_nesterov()
     }
 
     /// With so much of each gradient kept out of the momentum.

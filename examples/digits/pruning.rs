@@ -1,0 +1,54 @@
+//! Step by step to more and more sparsity: prune, fine-tune, measure, and again.
+
+use secateurs::Result;
+use secateurs::nn::Sequential;
+use secateurs::prune::{self, Amount, IntoMethod};
+
+use crate::data::Digits;
+use crate::train::{accuracy, copy};
+
+/// The shares of all weights to prune, one after the other.
+pub const SPARSITIES: [f64; 5] = [0.50, 0.80, 0.90, 0.95, 0.98];
+
+/// A network at one sparsity.
+pub struct Stage {
+    /// The share of the weights that was to be pruned.
+    pub sparsity: f64,
+    /// The share of the test images that are recognised.
+    pub accuracy: f64,
+    /// The network with its masks baked in: zeros among its weights, and no pruning any more.
+    pub baked: Sequential,
+}
+
+impl Stage {
+    /// Bakes a copy of a network, and measures it.
+    fn of(model: &Sequential, sparsity: f64, test: &Digits) -> Result<Self> {
+        let mut baked = copy(model)?;
+        prune::remove_all(&mut baked);
+        let accuracy = accuracy(&baked, test)?;
+        Ok(Stage {
+            sparsity,
+            accuracy,
+            baked,
+        })
+    }
+}
+
+/// The network as it is; then pruned to each sparsity in turn, all weights ranked together, and tuned after each.
+pub fn gradually<M: IntoMethod>(
+    dense: &Sequential,
+    test: &Digits,
+    mut method: impl FnMut(Amount) -> Result<M>,
+    mut tune: impl FnMut(&mut Sequential) -> Result<()>,
+) -> Result<Vec<Stage>> {
+    let mut model = copy(dense)?;
+    let weights = prune::weights(&model); // 0.weight, 2.weight, 4.weight
+    let mut stages = vec![Stage::of(&model, 0.0, test)?];
+    for sparsity in SPARSITIES {
+        let method = method(Amount::until(sparsity)?)?;
+        prune::global_unstructured(&mut model, &weights, method)?;
+        tune(&mut model)?;
+        stages.push(Stage::of(&model, sparsity, test)?);
+    }
+    Ok(stages)
+}
