@@ -7,11 +7,11 @@
 use super::Checkpoint;
 use super::extent::Extent;
 use super::flow::CHUNK;
-use super::lanes::{Lanes, largest, smallest, sum};
 use super::values::{Float, with_floats};
 use super::work::Phase;
 use crate::error::{Error, Result};
 use crate::mask::Norm;
+use crate::mask::lanes::{Lanes, largest, smallest, sum};
 
 /// Partial sums held at once: a megabyte of them.
 const PLACES: usize = CHUNK / size_of::<f64>();
@@ -158,6 +158,8 @@ struct Norms {
     fold: Fold,
     inner: usize,
     lanes: Lanes,
+    /// Places of the current channel that are folded in already.
+    folded: usize,
     norms: Vec<f64>,
 }
 
@@ -178,6 +180,7 @@ impl Checkpoint {
             fold,
             inner: channels.inner,
             lanes: Lanes::new(empty),
+            folded: 0,
             norms: Vec::with_capacity(channels.count),
         };
         if channels.outer * channels.slab() == 0 {
@@ -207,12 +210,13 @@ impl Norms {
     fn take(&mut self, mut places: &[f64]) {
         let join = self.fold.join();
         while !places.is_empty() {
-            let (now, rest) = places.split_at(places.len().min(self.inner - self.lanes.folded));
+            let (now, rest) = places.split_at(places.len().min(self.inner - self.folded));
             self.lanes.fold(now, join);
+            self.folded += now.len();
             places = rest;
-            if self.lanes.folded == self.inner {
+            if self.folded == self.inner {
                 self.norms.push(self.fold.root(self.lanes.join(join)));
-                self.lanes = Lanes::new(self.fold.empty());
+                (self.lanes, self.folded) = (Lanes::new(self.fold.empty()), 0);
             }
         }
     }

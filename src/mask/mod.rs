@@ -26,7 +26,7 @@ mod channels;
 mod container;
 mod engine;
 mod groups;
-mod lanes;
+pub(crate) mod lanes;
 mod method;
 mod methods;
 mod norm;
