@@ -211,7 +211,7 @@ impl Norms {
         let join = self.fold.join();
         while !places.is_empty() {
             let (now, rest) = places.split_at(places.len().min(self.inner - self.folded));
-            self.lanes.fold(now, join);
+            self.lanes.fold(now, |x| x, join);
             self.folded += now.len();
             places = rest;
             if self.folded == self.inner {
