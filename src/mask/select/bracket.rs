@@ -94,10 +94,12 @@ fn hash(x: u64) -> u64 {
 }
 
 /// Keys of about n^⅔ of the entries that are left: one from each of as many equal stretches, at a hashed place. With
-/// fewer, collecting what is in doubt would cost more; with more, the sample itself.
+/// fewer, collecting what is in doubt would cost more; with more, the sample itself. Up to a million entries it is
+/// some more of them, a 32nd part, because what is in doubt would take a share of memory that is worth it.
 fn sample<S: Source + ?Sized, B: By>(problem: &Problem<'_, S>, salt: u64) -> Vec<<S::Item as Rank>::Key> {
     let source = problem.source;
-    let wanted = (problem.left as f64).powf(2.0 / 3.0);
+    let left = problem.left as f64;
+    let wanted = left.powf(2.0 / 3.0).max((left / 32.0).min(32_768.0));
     // Where much is pruned already, many places are empty, so more of them are looked at.
     let sparse = (problem.entries as f64 / problem.left as f64).min(16.0);
     let stretch = ((problem.entries as f64 / (wanted * sparse)) as usize).max(1);
