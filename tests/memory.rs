@@ -52,7 +52,8 @@ fn pruning_takes_a_tenth_of_the_weights_beyond_the_masks() {
         Box::new(LnStructured::new(amount, 2, 0).unwrap()),
         Box::new(LnStructured::new(amount, f64::INFINITY, 1).unwrap()),
         Box::new(NmStructured::new(2, 4, 1).unwrap()),
-        Box::new(BlockStructured::new(amount, 4, 4, BlockRank::MaxAbs).unwrap()),
+        // It holds a score of 8 bytes for each block: with blocks of 20 entries or more, a tenth of f32 weights.
+        Box::new(BlockStructured::new(amount, 8, 8, BlockRank::MaxAbs).unwrap()),
         Box::new(CustomFromMask::new(half.clone())),
     ];
     // Adversarial values take no more.
