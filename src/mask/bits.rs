@@ -31,14 +31,24 @@ pub(crate) fn clear(words: &mut [u64], range: Range<usize>) {
 
 /// Sets each of `len` bits of `into` that is set in `from`, where these begin at bit `start`.
 pub(crate) fn or_from(into: &mut [u64], from: &[u64], start: usize, len: usize) {
-    for (number, word) in into.iter_mut().enumerate().take(len.div_ceil(BITS)) {
+    // Most slabs begin where a word does, and whole words are handled side by side.
+    let whole = if start.is_multiple_of(BITS) { len / BITS } else { 0 };
+    for (word, from) in into.iter_mut().zip(&from[start / BITS..]).take(whole) {
+        *word |= from;
+    }
+    for (number, word) in into.iter_mut().enumerate().take(len.div_ceil(BITS)).skip(whole) {
         *word |= word_at(from, start + number * BITS) & lowest(len - number * BITS);
     }
 }
 
 /// Clears each of the `len` bits of `words` from bit `start` on that is not set in `with`, whose bits begin at 0.
 pub(crate) fn and_at(words: &mut [u64], start: usize, len: usize, with: &[u64]) {
-    and(words, start, len, |bit| word_at(with, bit));
+    let whole = if start.is_multiple_of(BITS) { len / BITS } else { 0 };
+    for (word, with) in words[start / BITS..].iter_mut().zip(with).take(whole) {
+        *word &= with;
+    }
+    let done = whole * BITS;
+    and(words, start + done, len - done, |bit| word_at(with, done + bit));
 }
 
 /// Clears each of the `len` bits from bit `start` on that is not set in `with(bit)`, which gives the 64 bits from

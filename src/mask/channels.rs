@@ -64,17 +64,21 @@ impl<'a> Channels<'a> {
 
     /// The prior mask without the channels that are not `kept`.
     pub(crate) fn mask(&self, prior: Option<&Mask>, kept: &[bool]) -> Mask {
-        let slab = self.slab();
-        let mut places = Mask::ones(&[slab]).into_words();
-        for (c, _) in kept.iter().enumerate().filter(|(_, kept)| !**kept) {
-            bits::clear(&mut places, c * self.inner..(c + 1) * self.inner);
-        }
         let mut words = match prior {
             Some(prior) => prior.as_words().to_vec(),
             None => Mask::ones(self.shape).into_words(),
         };
-        for o in 0..self.outer {
-            bits::and_at(&mut words, o * slab, slab, &places);
+        let pruned = (0..self.count).filter(|&c| !kept[c]);
+        let pruned = pruned.map(|c| c * self.inner..(c + 1) * self.inner);
+        if self.outer == 1 {
+            pruned.for_each(|places| bits::clear(&mut words, places));
+        } else {
+            let slab = self.slab();
+            let mut kept = Mask::ones(&[slab]).into_words();
+            pruned.for_each(|places| bits::clear(&mut kept, places));
+            for o in 0..self.outer {
+                bits::and_at(&mut words, o * slab, slab, &kept);
+            }
         }
         Mask::from_words(self.shape, words).expect("clearing bits leaves a mask a mask")
     }

@@ -187,7 +187,10 @@ impl Mask {
 
     /// Number of entries that are kept.
     pub fn count_kept(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
+        vectorized(
+            #[inline(always)]
+            || self.words.iter().map(|word| word.count_ones() as usize).sum(),
+        )
     }
 
     /// Number of entries that are pruned.

@@ -42,10 +42,7 @@ impl Threads {
         match self {
             Threads::One => items.iter_mut().map(work).collect(),
             #[cfg(feature = "rayon")]
-            Threads::Many => {
-                use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
-                items.par_iter_mut().map(work).collect()
-            }
+            Threads::Many => each_by_many(items, work),
         }
     }
 
@@ -66,4 +63,36 @@ impl Threads {
             Threads::Many => 4 * rayon::current_num_threads(),
         }
     }
+}
+
+/// Calls `work` on every item from this thread and others of the pool.
+///
+/// Not by a parallel iterator: for that a caller outside of the pool goes to sleep until others have woken up and done
+/// the work. Waking takes longer than all the work on a layer of some million weights, so the caller begins at once,
+/// and whoever wakes up takes what is left.
+#[cfg(feature = "rayon")]
+fn each_by_many<T: Send, R: Send>(items: &mut [T], work: impl Fn(&mut T) -> R + Sync + Send) -> Vec<R> {
+    use std::sync::{Mutex, PoisonError};
+
+    let mut answers: Vec<Option<R>> = items.iter().map(|_| None).collect();
+    let others = (rayon::current_num_threads() - 1).min(items.len().saturating_sub(1));
+    let queue = Mutex::new(items.iter_mut().zip(&mut answers));
+    let take_all = || {
+        loop {
+            // Poisoned only where another thread has panicked, which the scope hands on.
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((item, answer)) = next else { break };
+            *answer = Some(work(item));
+        }
+    };
+    rayon::in_place_scope(|scope| {
+        for _ in 0..others {
+            scope.spawn(|_| take_all());
+        }
+        take_all();
+    });
+    answers
+        .into_iter()
+        .map(|answer| answer.expect("every item is taken"))
+        .collect()
 }
