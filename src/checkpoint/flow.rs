@@ -7,7 +7,6 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use super::values::Values;
 use crate::error::Result;
 
 /// Bytes of a chunk: small enough that it stays in the cache between decoding and encoding. Tests have short ones, so
@@ -17,16 +16,17 @@ pub(super) const CHUNK: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 /// Chunks that are on their way at once.
 const CHUNKS: usize = 6;
 
-/// Takes each job in turn through `read`, `work` and `write`. The first error ends it.
-pub(super) fn flow<J: Send>(
+/// Takes each job in turn through `read`, `work` and `write`, together with a chunk of memory, which is used again for
+/// later jobs. The first error ends it.
+pub(super) fn flow<J: Send, C: Default + Send>(
     in_parallel: bool,
     jobs: impl Iterator<Item = J> + Send,
-    mut read: impl FnMut(&J, &mut Values) -> Result<()> + Send,
-    mut work: impl FnMut(&mut J, &mut Values) -> Result<()>,
-    mut write: impl FnMut(J, &Values) -> Result<()> + Send,
+    mut read: impl FnMut(&J, &mut C) -> Result<()> + Send,
+    mut work: impl FnMut(&mut J, &mut C) -> Result<()>,
+    mut write: impl FnMut(J, &C) -> Result<()> + Send,
 ) -> Result<()> {
     if !in_parallel {
-        let mut chunk = Values::default();
+        let mut chunk = C::default();
         for mut job in jobs {
             read(&job, &mut chunk)?;
             work(&mut job, &mut chunk)?;
@@ -36,9 +36,9 @@ pub(super) fn flow<J: Send>(
     }
     let (put_empty, empty) = sync_channel(CHUNKS);
     let (put_full, full) = sync_channel(CHUNKS);
-    let (put_done, done) = sync_channel::<(J, Values)>(CHUNKS);
+    let (put_done, done) = sync_channel::<(J, C)>(CHUNKS);
     for _ in 0..CHUNKS {
-        let _ = put_empty.send(Values::default()); // there is room, and the other end is in this function
+        let _ = put_empty.send(C::default()); // there is room, and the other end is in this function
     }
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -79,6 +79,7 @@ pub(super) fn flow<J: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::values::Values;
     use crate::error::Error;
 
     fn run(in_parallel: bool, fail_at: [Option<usize>; 3]) -> (Result<()>, Vec<usize>) {

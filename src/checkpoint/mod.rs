@@ -20,21 +20,29 @@
 //! `.secateurs-partial`: the next run for the same output removes it. If a file of the input changes while it is
 //! read, nothing is written.
 
+mod apply;
+mod bake;
 mod choose;
+mod diff;
 mod draft;
 mod erase;
 mod extent;
+mod files;
 mod find;
 mod flow;
+mod given;
 mod header;
 mod index;
+mod infer;
 mod inspect;
 mod layout;
 mod lots;
+mod masking;
 mod masks;
 mod norms;
 mod open;
 mod others;
+mod pack;
 mod positional;
 mod prune;
 mod report;
@@ -44,9 +52,12 @@ mod values;
 mod work;
 
 pub use choose::is_weight;
+pub use diff::{CheckpointDiff, Difference, MetadataDiff, TensorDiff};
 pub use draft::Existing;
 pub use inspect::{ChannelPattern, GroupPattern, TensorStats};
+pub use masking::{MaskedTensor, MaskingReport};
 pub use open::{Checkpoint, TensorInfo};
+pub use pack::{PackReport, PackedTensor, UnpackReport, Zeros};
 pub use prune::{Pruning, Scope};
 pub use report::{CheckpointReport, TensorReport};
 pub use safetensors::Dtype;

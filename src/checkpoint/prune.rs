@@ -98,7 +98,7 @@ impl Checkpoint {
     }
 
     /// The numbers of tensors that can be pruned, by their names.
-    fn numbers(&self, names: impl IntoIterator<Item: AsRef<str>>) -> Result<Vec<usize>> {
+    pub(super) fn numbers(&self, names: impl IntoIterator<Item: AsRef<str>>) -> Result<Vec<usize>> {
         let mut numbers = Vec::new();
         for name in names {
             let name = name.as_ref();

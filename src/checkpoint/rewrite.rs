@@ -110,7 +110,7 @@ impl<'a> Rewrite<'a> {
         flow(
             checkpoint.work.in_parallel(),
             jobs,
-            |job, values| match *job {
+            |job, values: &mut Values| match *job {
                 Job::Bytes { shard, position, len } => {
                     checkpoint.read_bytes(shard, position, len, &mut read_scratch)?;
                     values.decode(None, &read_scratch);

@@ -88,6 +88,16 @@ impl Shard {
         &self.header.metadata
     }
 
+    /// The JSON of the header, as it stands in the file.
+    pub(super) fn header_text(&self) -> Result<String> {
+        let mut text = vec![0; (self.data - PREFIX) as usize];
+        self.read_at(&mut text, PREFIX)?;
+        // It was valid JSON when the file was opened, and so valid UTF-8.
+        String::from_utf8(text).map_err(|_| Error::ChangedMeanwhile {
+            path: self.path.clone(),
+        })
+    }
+
     /// Fills `buffer` from a position of the file.
     pub(super) fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<()> {
         self.file

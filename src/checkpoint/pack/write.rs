@@ -1,0 +1,357 @@
+//! Packing: [`Checkpoint::pack`].
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+
+use super::bits::{self, with_width};
+use super::form::{Form, Part};
+use super::read::Contents;
+use super::record;
+use super::report::{PackReport, PackedTensor};
+use crate::checkpoint::draft::{Draft, Existing};
+use crate::checkpoint::extent::{Extent, whole};
+use crate::checkpoint::files::{Chunk, Copied, Files, Piece, join};
+use crate::checkpoint::flow::flow;
+use crate::checkpoint::header::LIMIT;
+use crate::checkpoint::index;
+use crate::checkpoint::layout::{Layout, Planned};
+use crate::checkpoint::work::{Phase, Progress};
+use crate::checkpoint::{Checkpoint, TensorInfo};
+use crate::damage::Damage;
+use crate::error::{Error, Result};
+
+/// Which zeros count as absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Zeros {
+    /// +0.0 only, so that unpacking gives every bit back.
+    #[default]
+    Exact,
+    /// Both: a −0.0 of a tensor that is packed becomes +0.0, and comes back as that.
+    Canonical,
+}
+
+/// Zeros of one tensor.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    positive: usize,
+    negative: usize,
+}
+
+impl Tally {
+    fn absent(self, zeros: Zeros) -> usize {
+        match zeros {
+            Zeros::Exact => self.positive,
+            Zeros::Canonical => self.positive + self.negative,
+        }
+    }
+}
+
+/// A tensor that is to be packed.
+struct Target {
+    form: Form,
+    kept: u64,
+}
+
+impl Checkpoint {
+    /// Writes a packed checkpoint: of pruned tensors only a bit for each entry and the entries that are not +0.0.
+    ///
+    /// [`unpack`](Self::unpack) gives back the very bytes that were packed, unless [`Zeros::Canonical`] made +0.0 of
+    /// −0.0. Tensors that would not become smaller stay as they are. The layout, that of the `sparse-bitmask` format
+    /// of compressed-tensors where it fits, stands in `src/checkpoint/pack/mod.rs`, and in short:
+    ///
+    /// | of `fc.weight` | dtype | shape | holds |
+    /// |---|---|---|---|
+    /// | `fc.compressed` | as it was | `[k]` | the entries that are not +0.0, in row-major order |
+    /// | `fc.bitmask` | U8 | `[rows, ⌈columns / 8⌉]` | a bit for each entry, lowest bits first, 1 where it is kept |
+    /// | `fc.row_offsets` | I64 | `[rows]` | how many kept entries come before each row |
+    /// | `fc.shape` | I64 | `[rank]` | its shape |
+    ///
+    /// Matrices whose columns number 512 or more, and a multiple of 8, keep their rows; all else is packed as one
+    /// row. The metadata `secateurs.pack`, `secateurs.header` and, in an index, `secateurs.index`, remember the rest.
+    ///
+    /// Tensors are read twice: once to count, once to write. Every chunk is unpacked again from the bytes that are
+    /// about to be written, and compared. Memory does not grow with the checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PackedAlready`]; [`Error::Damaged`] where the header would become longer than one can be;
+    /// [`Error::OutputExists`], [`Error::BadOutput`], [`Error::Io`], and [`Error::ChangedMeanwhile`].
+    pub fn pack(&self, path: impl AsRef<Path>, existing: Existing, zeros: Zeros) -> Result<PackReport> {
+        let draft = Draft::begin(self, path.as_ref(), self.is_folder(), existing)?;
+        if let Some(shard) = self.shards().iter().find(|shard| record::is_packed(shard)) {
+            return Err(Error::PackedAlready {
+                path: shard.path().to_owned(),
+            });
+        }
+        let tallies = self.count_zeros()?;
+        let targets = self.targets(&tallies, zeros);
+        let plan = Plan::new(self, &targets)?;
+        let outputs: Vec<_> = plan
+            .layouts
+            .iter()
+            .map(|l| Some((&l.header[..], l.len)))
+            .collect();
+        let files = Files::begin(self, draft, &outputs)?;
+        self.write_packed(&files, &targets, &plan, zeros)?;
+        let index = plan.index(self)?;
+        // What cannot be unpacked is not given a name.
+        let copied = files.finish(index.as_deref(), |packed| {
+            Contents::of(&Checkpoint::open(packed)?).map(drop)
+        })?;
+        let tensors = tallies.iter().map(|(number, tally)| {
+            let (info, target) = (&self.tensors()[*number], targets.get(number));
+            PackedTensor {
+                name: info.name().to_owned(),
+                dtype: info.dtype(),
+                shape: info.shape().to_vec(),
+                entries: info.entries(),
+                absent: tally.absent(zeros),
+                negative_zeros: tally.negative,
+                bytes: info.bytes(),
+                packed_bytes: target.map(|target| target.form.packed_bytes(target.kept as usize)),
+            }
+        });
+        Ok(PackReport {
+            tensors: tensors.collect(),
+            bytes_before: self.shards().iter().map(|shard| shard.bytes()).sum(),
+            bytes_after: plan.layouts.iter().map(|layout| layout.len).sum(),
+            copied,
+        })
+    }
+
+    /// Counts the zeros of all tensors of floats.
+    fn count_zeros(&self) -> Result<BTreeMap<usize, Tally>> {
+        let floats = || {
+            let all = self.tensors().iter().enumerate();
+            all.filter(|(_, info)| info.is_float())
+        };
+        let mut tallies: BTreeMap<_, _> = floats().map(|(number, _)| (number, Tally::default())).collect();
+        let extents = floats().flat_map(|(number, info)| whole(number, info, 64));
+        let total = floats().map(|(_, info)| info.bytes()).sum();
+        let mut done = 0;
+        flow(
+            self.work.in_parallel(),
+            extents,
+            |extent, bytes: &mut Vec<u8>| self.read_raw(*extent, bytes),
+            |extent, bytes| {
+                let width = self.tensors()[extent.tensor].dtype().bitsize() / 8;
+                let (positive, negative) = with_width!(width, N => bits::zeros::<N>(bytes));
+                let tally = tallies.entry(extent.tensor).or_default();
+                tally.positive += positive;
+                tally.negative += negative;
+                done += bytes.len() as u64;
+                let phase = Phase::Reading;
+                self.work.tell(Progress { phase, done, total });
+                Ok(())
+            },
+            |_, _| Ok(()),
+        )?;
+        Ok(tallies)
+    }
+
+    /// The tensors that become smaller, and whose parts find their names free.
+    fn targets(&self, tallies: &BTreeMap<usize, Tally>, zeros: Zeros) -> BTreeMap<usize, Target> {
+        let mut taken: HashSet<String> = self.tensors().iter().map(|info| info.name().to_owned()).collect();
+        let mut targets = BTreeMap::new();
+        for (&number, tally) in tallies {
+            let info = &self.tensors()[number];
+            let form = Form::of_tensor(info);
+            let kept = info.entries() - tally.absent(zeros);
+            let names = Part::ALL.map(|part| part.name(info.name()));
+            let packed = form.packed_bytes(kept) + form.header_bytes(info.name());
+            if packed < info.bytes() && !names.iter().any(|name| taken.contains(name)) {
+                taken.extend(names);
+                let kept = kept as u64;
+                targets.insert(number, Target { form, kept });
+            }
+        }
+        targets
+    }
+
+    fn write_packed(
+        &self,
+        files: &Files<'_>,
+        targets: &BTreeMap<usize, Target>,
+        plan: &Plan,
+        zeros: Zeros,
+    ) -> Result<()> {
+        let jobs = targets
+            .keys()
+            .flat_map(|&number| whole(number, &self.tensors()[number], 64));
+        let total = self.shards().iter().map(|shard| shard.bytes()).sum();
+        // Values of the tensor under way that are written.
+        let mut before = 0;
+        files.run(
+            plan.copied.clone(),
+            jobs,
+            total,
+            |extent, chunk| self.read_raw(*extent, &mut chunk.input),
+            |extent, chunk| {
+                let target = &targets[&extent.tensor];
+                if extent.first == 0 {
+                    before = 0;
+                }
+                with_width!(target.form.width(), N => {
+                    before += pack_chunk::<N>(*extent, &self.tensors()[extent.tensor], target, plan, before, zeros, chunk)?;
+                });
+                let is_last = extent.first + extent.len == target.form.entries;
+                if before > target.kept || is_last && before != target.kept {
+                    // It was counted otherwise.
+                    return Err(Error::ChangedMeanwhile {
+                        path: self.shards()[self.tensors()[extent.tensor].shard].path().to_owned(),
+                    });
+                }
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Packs a chunk into pieces, checks that they give it back, and returns how many values there are in it.
+fn pack_chunk<const N: usize>(
+    extent: Extent,
+    info: &TensorInfo,
+    target: &Target,
+    plan: &Plan,
+    before: u64,
+    zeros: Zeros,
+    chunk: &mut Chunk,
+) -> Result<u64> {
+    let Extent { tensor, first, len } = extent;
+    if zeros == Zeros::Canonical {
+        bits::canonical::<N>(&mut chunk.input);
+    }
+    let columns = target.form.columns();
+    let packed = bits::pack::<N>(&chunk.input, first, columns, before);
+    if bits::unpack::<N>(&packed.bits, &packed.values, len) != chunk.input {
+        return Err(Error::NotReproduced {
+            name: info.name().to_owned(),
+            first,
+        });
+    }
+    let kept = (packed.values.len() / N) as u64;
+    let begins = &plan.begins[&tensor];
+    let mut put = |part: Part, at: u64, bytes: Vec<u8>| {
+        chunk.pieces.push(Piece {
+            shard: info.shard,
+            position: begins[part as usize] + at,
+            bytes,
+        });
+    };
+    if first == 0 {
+        let shape = info.shape().iter().flat_map(|&n| (n as i64).to_le_bytes());
+        put(Part::Shape, 0, shape.collect());
+    }
+    put(
+        Part::RowOffsets,
+        first.div_ceil(columns) as u64 * 8,
+        packed.offsets,
+    );
+    put(Part::Compressed, before * N as u64, packed.values);
+    put(Part::Bitmask, (first / 8) as u64, packed.bits);
+    Ok(kept)
+}
+
+/// Where everything goes.
+struct Plan {
+    layouts: Vec<Layout>,
+    /// By packed tensor: where each of its parts begins.
+    begins: BTreeMap<usize, [u64; 4]>,
+    copied: Vec<Copied>,
+    /// The names of the new tensors, by shard.
+    names: Vec<Vec<String>>,
+    /// Bytes of all new tensors.
+    size: u64,
+}
+
+impl Plan {
+    fn new(checkpoint: &Checkpoint, targets: &BTreeMap<usize, Target>) -> Result<Self> {
+        let mut plan = Plan {
+            layouts: Vec::new(),
+            begins: BTreeMap::new(),
+            copied: Vec::new(),
+            names: Vec::new(),
+            size: 0,
+        };
+        for (number, shard) in checkpoint.shards().iter().enumerate() {
+            // Of each new tensor: what it is, and what tensor it comes from, in whole or as a part.
+            let mut planned: Vec<(Planned, usize, Option<Part>)> = Vec::new();
+            for entry in &shard.header.entries {
+                let Some(tensor) = checkpoint.number(&entry.name) else {
+                    continue;
+                };
+                match targets.get(&tensor) {
+                    Some(Target { form, kept }) => {
+                        let parts = form.parts(&entry.name, *kept as usize).into_iter().zip(Part::ALL);
+                        planned.extend(parts.map(|(planned, part)| (planned, tensor, Some(part))));
+                    }
+                    None => planned.push((
+                        Planned {
+                            name: entry.name.clone(),
+                            dtype: entry.dtype,
+                            shape: entry.shape.clone(),
+                        },
+                        tensor,
+                        None,
+                    )),
+                }
+            }
+            // Wide types first, so that every tensor lies where all readers can take it. The original's order is in
+            // its header.
+            planned.sort_by_key(|(planned, ..)| std::cmp::Reverse(planned.dtype.bitsize()));
+            let tensors: Vec<_> = planned.iter().map(|(planned, ..)| planned.clone()).collect();
+            let metadata = record::metadata(shard.metadata(), shard.header_text()?);
+            let layout = Layout::new(&tensors, &metadata)?;
+            let claimed = layout.header.len() as u64;
+            if claimed > LIMIT {
+                return Err(Error::Damaged {
+                    path: shard.path().to_owned(),
+                    damage: Box::new(Damage::HeaderTooLarge {
+                        claimed,
+                        limit: LIMIT,
+                    }),
+                });
+            }
+            plan.size += layout.len - layout.header.len() as u64;
+            for ((_, tensor, part), begin) in planned.iter().zip(&layout.begins) {
+                let info = &checkpoint.tensors()[*tensor];
+                match part {
+                    Some(part) => plan.begins.entry(*tensor).or_default()[*part as usize] = *begin,
+                    None => plan.copied.push(Copied {
+                        shard: number,
+                        from: info.begin,
+                        to: *begin,
+                        len: info.bytes(),
+                    }),
+                }
+            }
+            plan.names
+                .push(tensors.into_iter().map(|tensor| tensor.name).collect());
+            plan.layouts.push(layout);
+        }
+        plan.copied = join(plan.copied);
+        Ok(plan)
+    }
+
+    /// The text of the new index, where there is one; the old one is a note in it.
+    fn index(&self, checkpoint: &Checkpoint) -> Result<Option<String>> {
+        let Some(path) = &checkpoint.index else {
+            return Ok(None);
+        };
+        let changed = || Error::ChangedMeanwhile { path: path.clone() };
+        let old = index::text(path)?;
+        let placed: BTreeSet<String> = index::placed(&old).map_err(|_| changed())?.into_keys().collect();
+        if !placed
+            .iter()
+            .eq(checkpoint.tensors().iter().map(TensorInfo::name))
+        {
+            return Err(changed());
+        }
+        let old = String::from_utf8(old).map_err(|_| changed())?;
+        let shards = checkpoint.shards().iter().zip(&self.names);
+        let placed =
+            shards.flat_map(|(shard, names)| names.iter().map(|name| (&name[..], shard.file_name())));
+        let note = Some((record::INDEX_KEY, &old[..]));
+        index::replaced(path, &placed.collect(), self.size, note).map(Some)
+    }
+}
