@@ -1,7 +1,7 @@
 //! [`TensorStats`]: what a tensor of a checkpoint holds, found in one pass over it.
 
 use super::extent::whole;
-use super::norms::Channels;
+use super::find::Channels;
 use super::values::{Float, with_floats};
 use super::work::Phase;
 use super::{Checkpoint, TensorInfo};

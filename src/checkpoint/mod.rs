@@ -20,19 +20,18 @@
 //! `.secateurs-partial`: the next run for the same output removes it. If a file of the input changes while it is
 //! read, nothing is written.
 
+mod bits;
 mod choose;
+mod crew;
 mod draft;
 mod erase;
 mod extent;
 mod find;
-mod flow;
 mod header;
 mod index;
 mod inspect;
 mod layout;
-mod lots;
 mod masks;
-mod norms;
 mod open;
 mod others;
 mod positional;
@@ -48,7 +47,7 @@ pub use draft::Existing;
 pub use inspect::{ChannelPattern, GroupPattern, TensorStats};
 pub use open::{Checkpoint, TensorInfo};
 pub use prune::{Pruning, Scope};
-pub use report::{CheckpointReport, TensorReport};
+pub use report::{CheckpointReport, TensorReport, Unit};
 pub use safetensors::Dtype;
 pub use shard::Shard;
 pub use work::{Phase, Progress};

@@ -22,8 +22,10 @@ macro_rules! float {
             }
 
             fn encode(values: &[Self], bytes: &mut Vec<u8>) {
-                bytes.clear();
-                bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                bytes.resize(size_of_val(values), 0);
+                for (bytes, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
+                    *bytes = value.to_le_bytes();
+                }
             }
 
             fn is_negative_zero(&self) -> bool {
@@ -91,6 +93,18 @@ impl Values {
             raw.extend_from_slice(bytes);
         }
         with_floats!(self, values => Float::decode(bytes, values), raw => {});
+    }
+
+    /// No entries yet, of type F64.
+    pub fn doubles(&mut self) -> &mut Vec<f64> {
+        if !matches!(self, Values::F64(_)) {
+            *self = Values::F64(Vec::new());
+        }
+        let Values::F64(values) = self else {
+            unreachable!("that is what it was just made")
+        };
+        values.clear();
+        values
     }
 
     /// The bytes of the entries; `scratch` is memory to put them in where they do not lie as they are stored.

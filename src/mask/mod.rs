@@ -21,21 +21,21 @@
 //! | [`PruningContainer`] | what its last method says | | `PruningContainer` |
 
 mod amount;
-mod blocks;
+pub(crate) mod blocks;
 mod channels;
 mod container;
 mod engine;
-mod groups;
+pub(crate) mod groups;
 pub(crate) mod lanes;
 mod method;
 mod methods;
-mod norm;
+pub(crate) mod norm;
 pub(crate) mod normalize;
 mod nuclear;
 mod options;
 mod packed;
 mod plan;
-mod random;
+pub(crate) mod random;
 pub mod select;
 
 pub use amount::Amount;

@@ -235,6 +235,24 @@ impl CutFinder {
         }
     }
 
+    /// Takes in what another finder counted of other chunks of the same pass; both began it as copies of one finder.
+    pub(crate) fn merge(&mut self, other: CutFinder) {
+        self.survivors += other.survivors;
+        self.seen |= other.seen;
+        match (&mut self.counts, other.counts) {
+            (Counts::Coarse(ours), Counts::Coarse(theirs)) => {
+                ours.iter_mut()
+                    .zip(theirs)
+                    .for_each(|(ours, theirs)| add(ours, theirs));
+            }
+            (Counts::Fine(ours), Counts::Fine(theirs)) => add(ours, theirs),
+            _ => debug_assert!(false, "the two finders are not in the same pass"),
+        }
+        for (ours, theirs) in self.narrow.iter_mut().zip(other.narrow) {
+            add(ours, theirs);
+        }
+    }
+
     /// Ends a pass over the stream. `None` means that another pass over the same stream is needed.
     ///
     /// # Errors
@@ -316,6 +334,17 @@ impl CutFinder {
         self.counts = Counts::Fine(vec![0; 1 << (bits - range.shift())]);
         self.range = Some(range);
         Ok(None)
+    }
+}
+
+/// Adds up counters, of which there are none where nothing has been counted.
+fn add(ours: &mut Vec<u64>, theirs: Vec<u64>) {
+    if ours.is_empty() {
+        *ours = theirs;
+    } else {
+        ours.iter_mut()
+            .zip(theirs)
+            .for_each(|(ours, theirs)| *ours += theirs);
     }
 }
 
