@@ -103,10 +103,7 @@ impl Checkpoint {
         let mut numbers = Vec::new();
         for name in names {
             let name = name.as_ref();
-            let found = self.tensors().binary_search_by(|info| info.name().cmp(name));
-            let Ok(number) = found else {
-                return Err(Error::UnknownTensor { name: name.into() });
-            };
+            let number = self.number(name)?;
             let info = &self.tensors()[number];
             if !info.is_float() {
                 return Err(Error::NotPrunable {
