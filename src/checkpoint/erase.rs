@@ -1,11 +1,11 @@
 //! The second half of pruning: what was found to fall becomes masks of chunks, and zeros.
 
 use super::Checkpoint;
-use super::bits::{count, trim};
 use super::extent::{Chunk, Extent};
 use super::find::{Asked, Verdict, Verdicts, under};
-use super::values::{Values, select, with_floats};
+use super::values::{Values, count, select, with_floats};
 use crate::error::Result;
+use crate::mask::bits::clear;
 use crate::mask::select::CutWriter;
 
 /// What a worker has in its hands.
@@ -64,7 +64,8 @@ impl<'a> Eraser<'a> {
         self.checkpoint.read_chunk(extent, &mut desk.chunk)?;
         desk.kept.clear();
         desk.kept.resize(extent.entries().div_ceil(64), u64::MAX);
-        trim(&mut desk.kept, extent.entries());
+        let behind = extent.entries()..desk.kept.len() * 64;
+        clear(&mut desk.kept, behind);
         let verdict = &self.verdicts.each[self.place(extent)];
         match verdict.mask(extent, &desk.chunk.values, &mut desk.kept) {
             Ok(()) => Ok(()),
@@ -91,7 +92,8 @@ impl<'a> Eraser<'a> {
             for (kept, candidates) in desk.kept.iter_mut().zip(candidates) {
                 *kept |= !candidates;
             }
-            trim(&mut desk.kept, extent.entries());
+            let behind = extent.entries()..desk.kept.len() * 64;
+            clear(&mut desk.kept, behind);
         }
     }
 

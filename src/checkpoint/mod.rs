@@ -20,7 +20,6 @@
 //! `.secateurs-partial`: the next run for the same output removes it. If a file of the input changes while it is
 //! read, nothing is written.
 
-mod bits;
 mod choose;
 mod crew;
 mod draft;

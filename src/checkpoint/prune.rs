@@ -143,9 +143,10 @@ impl Pruning<'_> {
     pub fn with_options(mut self, options: GlobalOptions) -> Result<Self> {
         let reason = match (self.scope, &self.plan) {
             (Scope::Local, _) => Some("caps and norms are for global pruning, which ranks tensors together"),
-            (_, Plan::Entries { by, .. }) if matches!(by, EntryRank::Random { .. }) => {
-                Some("what ranks by chance has no norm to be ranked by").filter(|_| options.is_normalized())
-            }
+            (_, Plan::Entries { by, .. }) if options.is_normalized() => match by {
+                EntryRank::Random { .. } => Some("what ranks by chance has no norm to be ranked by"),
+                EntryRank::Magnitude | EntryRank::Value => None,
+            },
             _ => None,
         };
         if let Some(reason) = reason.filter(|_| options != GlobalOptions::default()) {

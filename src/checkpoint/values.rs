@@ -3,6 +3,8 @@
 use half::{bf16, f16};
 use safetensors::Dtype;
 
+use crate::mask::bits::{BITS, masked};
+use crate::mask::parallel::vectorized;
 use crate::mask::select::Element;
 
 /// A float as it is stored: little-endian, on every machine.
@@ -119,16 +121,32 @@ impl Values {
 
 /// Makes +0.0 of the entries whose bit is 0 (S10), and returns how many entries are zero then, of either sign.
 pub(super) fn select<T: Float>(values: &mut [T], kept: &[u64]) -> usize {
-    let mut zeros = 0;
-    for (block, &word) in values.chunks_mut(64).zip(kept) {
-        if word != u64::MAX {
-            for (i, value) in block.iter_mut().enumerate() {
-                *value = if word >> i & 1 == 1 { *value } else { T::ZERO };
+    vectorized(
+        #[inline(always)]
+        || {
+            let mut zeros = 0;
+            for (block, &word) in values.chunks_mut(BITS).zip(kept) {
+                match <&mut [T; BITS]>::try_from(&mut *block) {
+                    Ok(block) => *block = masked(block, word, T::ZERO),
+                    Err(_) => {
+                        for (i, value) in block.iter_mut().enumerate() {
+                            *value = if word >> i & 1 == 1 { *value } else { T::ZERO };
+                        }
+                    }
+                }
+                zeros += block
+                    .iter()
+                    .map(|value| usize::from(*value == T::ZERO))
+                    .sum::<usize>();
             }
-        }
-        zeros += block.iter().filter(|value| **value == T::ZERO).count();
-    }
-    zeros
+            zeros
+        },
+    )
+}
+
+/// How many bits are set.
+pub(super) fn count(words: &[u64]) -> usize {
+    words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 #[cfg(test)]

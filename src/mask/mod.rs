@@ -21,9 +21,11 @@
 //! | [`PruningContainer`] | what its last method says | | `PruningContainer` |
 
 mod amount;
+pub(crate) mod bits;
 pub(crate) mod blocks;
 mod channels;
 mod container;
+mod effective;
 mod engine;
 pub(crate) mod groups;
 pub(crate) mod lanes;
@@ -34,6 +36,7 @@ pub(crate) mod normalize;
 mod nuclear;
 mod options;
 mod packed;
+pub(crate) mod parallel;
 mod plan;
 pub(crate) mod random;
 pub mod select;
@@ -41,6 +44,7 @@ pub mod select;
 pub use amount::Amount;
 pub use container::PruningContainer;
 pub use engine::{GlobalOutcome, Outcome, Ranked, compute, compute_global, compute_global_with};
+pub(crate) use engine::{compute_effective, compute_global_effective};
 pub use method::{IntoMethod, PruningMethod, PruningType};
 pub use methods::*;
 pub use norm::Norm;

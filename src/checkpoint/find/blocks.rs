@@ -5,11 +5,11 @@
 
 use super::Verdict;
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::bits::clear;
 use crate::checkpoint::extent::{CHUNK, Extent};
 use crate::checkpoint::values::{Float, with_floats};
 use crate::checkpoint::work::Phase;
 use crate::error::Result;
+use crate::mask::bits::clear;
 use crate::mask::blocks::Blocks;
 use crate::mask::lanes::{Lanes, largest, sum};
 use crate::mask::select::{self, Order, Segment};
@@ -102,7 +102,7 @@ impl Tiles {
             while entry < end_of_row {
                 let end = end_of_row.min(end_of_tile);
                 if stays[tile / 64] >> (tile % 64) & 1 == 0 {
-                    clear(kept, entry, end);
+                    clear(kept, entry..end);
                 }
                 (entry, tile, end_of_tile) = (end, tile + 1, end_of_tile + self.width);
             }
@@ -159,7 +159,7 @@ impl Checkpoint {
             let mut rest = &*columns;
             while !rest.is_empty() {
                 let (part, after) = rest.split_at(rest.len().min(tiles.width - filled));
-                block.fold(part, join);
+                block.fold(part, |x| x, join);
                 filled += part.len();
                 rest = after;
                 if filled == tiles.width || (rest.is_empty() && at_the_edge) {

@@ -9,11 +9,11 @@ use ndarray::{ArrayView, IxDyn};
 use super::Verdict;
 use super::ranks::draw;
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::bits::clear;
 use crate::checkpoint::extent::{CHUNK, Chunk, Extent};
 use crate::checkpoint::values::{Float, with_floats};
 use crate::checkpoint::work::Phase;
 use crate::error::{Error, Result};
+use crate::mask::bits::clear;
 use crate::mask::lanes::{Lanes, largest, smallest, sum};
 use crate::mask::norm::Kind;
 use crate::mask::{Amount, ChannelRank, Norm, Plan, random};
@@ -67,7 +67,7 @@ impl Channels {
             let (channel, run) = self.of(extent.first + entry);
             let end = extent.len.min(entry + run);
             if !stays[channel] {
-                clear(kept, entry, end);
+                clear(kept, entry..end);
             }
             entry = end;
         }
@@ -290,7 +290,7 @@ impl Norms {
         let join = self.fold.join();
         while !places.is_empty() {
             let (now, rest) = places.split_at(places.len().min(self.inner - self.folded));
-            self.lanes.fold(now, join);
+            self.lanes.fold(now, |x| x, join);
             self.folded += now.len();
             places = rest;
             if self.folded == self.inner {

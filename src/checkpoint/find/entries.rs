@@ -1,13 +1,13 @@
 //! Entries: the cut that the lowest of them fall under, found by passes over all of them.
 
 use super::{Asked, Ranks, Verdict, Verdicts};
-use crate::checkpoint::bits::trim;
 use crate::checkpoint::crew::crew;
 use crate::checkpoint::extent::{Chunk, Extent, whole};
 use crate::checkpoint::values::{Values, with_floats};
 use crate::checkpoint::work::Phase;
 use crate::checkpoint::{Checkpoint, Unit};
 use crate::error::{Error, Result};
+use crate::mask::bits::clear;
 use crate::mask::normalize::EuclideanNorm;
 use crate::mask::select::{Cut, CutFinder, CutWriter, Order, SelectError};
 use crate::mask::{Amount, EntryRank, GlobalOptions};
@@ -229,7 +229,8 @@ pub(in crate::checkpoint) fn under(writer: &mut CutWriter, ranked: &Values, unde
         under.resize(values.len().div_ceil(64), 0);
         writer.mask(values, None, under);
         under.iter_mut().for_each(|word| *word = !*word);
-        trim(under, values.len());
+        let behind = values.len()..under.len() * 64;
+        clear(under, behind);
     }, raw => {});
 }
 

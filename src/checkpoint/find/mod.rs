@@ -6,9 +6,8 @@ mod entries;
 mod groups;
 mod ranks;
 
-use super::bits::count;
 use super::extent::{Extent, whole};
-use super::values::{Float, Values, with_floats};
+use super::values::{Float, Values, count, with_floats};
 use super::work::Phase;
 use super::{Checkpoint, Scope, Unit};
 use crate::error::{Error, Result};

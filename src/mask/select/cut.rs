@@ -1,8 +1,9 @@
 //! Selection over a stream: first the cut, by counting, then the mask, by comparing.
 
 use super::key::{By, ByMagnitude, ByValue, Key, Rank};
-use super::words::{BITS, keys, lowest_bits, ones, pack, prior_word, vectorized, words};
+use super::words::{BITS, keys, lowest_bits, ones, pack, prior_word, words};
 use super::{Element, Order, SelectError};
+use crate::mask::parallel::vectorized;
 
 /// Bits of a wide key that the first pass leaves open: it tells apart the sign, the exponent of 11 bits and the first
 /// 10 bits of the mantissa. That is all that `f16` and `bf16` have, so these need one pass, and `f32` a second one for
