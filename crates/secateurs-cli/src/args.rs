@@ -46,10 +46,10 @@ Examples:
 #[derive(Debug, Args)]
 pub struct How {
     /// Write the report as JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 100)]
     pub json: bool,
     /// Use this many threads; as many as the machine has by default. Results do not depend on it.
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", display_order = 100)]
     pub threads: Option<NonZeroUsize>,
 }
 
