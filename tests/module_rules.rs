@@ -1129,7 +1129,10 @@ proptest! {
 fn corrupted(bytes: &[u8], rng: &mut impl Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..rng.random_range(1..4) {
-        let at = rng.random_range(0..bytes.len());
+        let Some(last) = bytes.len().checked_sub(1) else {
+            break; // nothing is left to damage
+        };
+        let at = rng.random_range(0..=last);
         match rng.random_range(0..6) {
             0 => bytes[at] = rng.random(),
             1 => bytes[at] ^= 1 << rng.random_range(0..8),

@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
-use super::Checkpoint;
 use super::draft::{Draft, Existing, check_apart};
-use super::erase::Tally;
-use super::extent::Extent;
-use super::given::{MaskBuffer, SUFFIX, check_mask};
+use super::files::{Copied, Files, join};
+use super::given::{SUFFIX, check_mask};
 use super::masking::{MaskedTensor, MaskingReport};
-use super::rewrite::Rewrite;
-use super::values::{select, with_floats};
+use super::overlay::{Masked, Overlay};
+use super::{Checkpoint, Shard};
 use crate::error::{Error, Result};
 
 impl Checkpoint {
@@ -57,31 +55,40 @@ impl Checkpoint {
         let path = path.as_ref();
         check_apart(masks, path, self.is_folder())?;
         let draft = Draft::begin(self, path, self.is_folder(), existing)?;
-        let pairs = self.masked_by(masks)?;
-        let tensors: Vec<usize> = pairs.iter().map(|&(tensor, _)| tensor).collect();
-        let mut tally = vec![Tally::default(); pairs.len()];
-        let mut buffer = MaskBuffer::default();
-        let rewrite = Rewrite::begin(self, draft)?;
-        rewrite.run(&tensors, None, |extent, values, kept| {
-            let place = tensors.binary_search(&extent.tensor).expect("it is in the list");
-            let of_mask = Extent {
-                tensor: pairs[place].1,
-                ..extent
-            };
-            masks.read_mask(of_mask, &mut buffer, kept)?;
-            tally[place] += Tally {
-                fell: extent.len - ones(kept),
-                zeros: with_floats!(values, values => select(values, kept), raw => 0),
-            };
-            Ok(())
-        })?;
-        masks
-            .shards()
-            .iter()
-            .try_for_each(|shard| shard.check_unchanged())?;
-        let copied = rewrite.finish(None)?;
-        let masked = tensors.iter().zip(tally).map(|(&tensor, tally)| {
-            let info = &self.tensors()[tensor];
+        let overlay = Overlay {
+            tensors: self,
+            masks,
+            pairs: self.masked_by(masks)?,
+        };
+        let headers = self.shards().iter().map(Shard::header_bytes);
+        let headers = headers.collect::<Result<Vec<_>>>()?;
+        let shards = headers.iter().zip(self.shards());
+        let outputs: Vec<_> = shards
+            .map(|(header, shard)| Some((&header[..], shard.bytes())))
+            .collect();
+        let files = Files::begin(self, draft, &outputs)?;
+        let of_mask = |number: &usize| {
+            overlay
+                .pairs
+                .binary_search_by_key(number, |pair| pair.tensor)
+                .is_ok()
+        };
+        let stay = (0..self.tensors().len()).filter(|number| !of_mask(number));
+        let copied = stay.map(|number| {
+            let info = &self.tensors()[number];
+            Copied {
+                shard: info.shard,
+                from: info.begin,
+                to: info.begin,
+                len: info.bytes(),
+            }
+        });
+        let total = self.shards().iter().map(Shard::bytes).sum();
+        let tallies = overlay.write(&files, &join(copied.collect()), total)?;
+        masks.shards().iter().try_for_each(Shard::check_unchanged)?;
+        let copied = files.finish(None, |_| Ok(()))?;
+        let masked = overlay.pairs.iter().zip(tallies).map(|(pair, tally)| {
+            let info = &self.tensors()[pair.tensor];
             MaskedTensor::new(info.name(), info, tally)
         });
         Ok(MaskingReport {
@@ -90,8 +97,8 @@ impl Checkpoint {
         })
     }
 
-    /// Numbers of the tensors that masks are for and of their masks, in the order of the tensors.
-    fn masked_by(&self, masks: &Checkpoint) -> Result<Vec<(usize, usize)>> {
+    /// The tensors that masks are for, and their masks, in the order of the tensors.
+    fn masked_by(&self, masks: &Checkpoint) -> Result<Vec<Masked>> {
         let mut pairs = Vec::new();
         for (number, mask) in masks.tensors().iter().enumerate() {
             let not_mask = |reason| Error::NotMask {
@@ -101,7 +108,7 @@ impl Checkpoint {
             let Some(name) = mask.name().strip_suffix(SUFFIX) else {
                 return Err(not_mask("masks are named `NAME_mask`"));
             };
-            let Some(tensor) = self.number(name) else {
+            let Ok(tensor) = self.number(name) else {
                 return Err(not_mask(
                     "the checkpoint holds no tensor that it could be the mask of",
                 ));
@@ -114,24 +121,19 @@ impl Checkpoint {
                 });
             }
             check_mask(mask, info)?;
-            pairs.push((tensor, number));
+            let begin = info.begin;
+            pairs.push(Masked {
+                tensor,
+                mask: number,
+                begin,
+            });
         }
         if pairs.is_empty() {
             return Err(Error::NoMasks {
                 path: masks.path().to_owned(),
             });
         }
-        pairs.sort_unstable();
+        pairs.sort_by_key(|pair| pair.tensor);
         Ok(pairs)
     }
-
-    /// The number of the tensor of this name.
-    pub(super) fn number(&self, name: &str) -> Option<usize> {
-        self.tensors().binary_search_by(|info| info.name().cmp(name)).ok()
-    }
-}
-
-/// Bits that are set.
-pub(super) fn ones(words: &[u64]) -> usize {
-    words.iter().map(|word| word.count_ones() as usize).sum()
 }

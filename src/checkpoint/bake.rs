@@ -4,16 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Checkpoint;
-use super::apply::ones;
 use super::draft::{Draft, Existing};
-use super::erase::Tally;
-use super::extent::{Extent, whole};
-use super::files::{Copied, Files, Piece, join};
-use super::given::{MaskBuffer, SUFFIX, check_mask};
+use super::files::{Copied, Files, join};
+use super::given::{SUFFIX, check_mask};
 use super::index;
 use super::layout::{Layout, Planned};
 use super::masking::{MaskedTensor, MaskingReport};
-use super::values::{Values, select, with_floats};
+use super::overlay::{Masked, Overlay};
 use crate::error::{Error, Result};
 
 /// What the name of an original has behind that of its weight.
@@ -54,12 +51,25 @@ impl Checkpoint {
             .map(|layout| layout.as_ref().map(|layout| (&layout.header[..], layout.len)))
             .collect();
         let files = Files::begin(self, draft, &outputs)?;
-        let tally = self.write_baked(&files, &pairs, &plan)?;
+        let overlay = Overlay {
+            tensors: self,
+            masks: self,
+            pairs: pairs
+                .iter()
+                .map(|pair| Masked {
+                    tensor: pair.original,
+                    mask: pair.mask,
+                    begin: plan.begins[&pair.original],
+                })
+                .collect(),
+        };
+        let total = plan.layouts.iter().flatten().map(|layout| layout.len).sum();
+        let tallies = overlay.write(&files, &plan.copied, total)?;
         let index = plan.index(self)?;
         let copied = files.finish(index.as_deref(), |_| Ok(()))?;
         let mut tensors: Vec<_> = pairs
             .iter()
-            .zip(tally)
+            .zip(tallies)
             .map(|(pair, tally)| MaskedTensor::new(&pair.name, &self.tensors()[pair.original], tally))
             .collect();
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
@@ -74,13 +84,13 @@ impl Checkpoint {
                 continue;
             };
             let mask = format!("{name}{SUFFIX}");
-            let Some(mask) = self.number(&mask) else {
+            let Ok(number) = self.number(&mask) else {
                 return Err(Error::Unpaired {
                     name: info.name().into(),
                     mask,
                 });
             };
-            if self.number(name).is_some() {
+            if self.number(name).is_ok() {
                 return Err(Error::NameTaken {
                     name: info.name().into(),
                     weight: name.into(),
@@ -92,9 +102,13 @@ impl Checkpoint {
                     dtype: info.dtype().to_string(),
                 });
             }
-            check_mask(&self.tensors()[mask], info)?;
+            check_mask(&self.tensors()[number], info)?;
             let name = name.to_owned();
-            pairs.push(Pair { original, mask, name });
+            pairs.push(Pair {
+                original,
+                mask: number,
+                name,
+            });
         }
         if pairs.is_empty() {
             return Err(Error::NoPairs {
@@ -102,49 +116,6 @@ impl Checkpoint {
             });
         }
         Ok(pairs)
-    }
-
-    /// Writes all tensors, and returns what was counted of each pair.
-    fn write_baked(&self, files: &Files<'_>, pairs: &[Pair], plan: &Plan) -> Result<Vec<Tally>> {
-        let place = |extent: &Extent| {
-            pairs
-                .binary_search_by_key(&extent.tensor, |pair| pair.original)
-                .expect("only originals are masked")
-        };
-        let jobs = pairs
-            .iter()
-            .flat_map(|pair| whole(pair.original, &self.tensors()[pair.original], 64));
-        let total = plan.layouts.iter().flatten().map(|layout| layout.len).sum();
-        let mut tally = vec![Tally::default(); pairs.len()];
-        let (mut buffer, mut kept) = (MaskBuffer::default(), Vec::new());
-        let mut values = Values::default();
-        files.run(
-            plan.copied.clone(),
-            jobs,
-            total,
-            |extent, chunk| self.read_raw(*extent, &mut chunk.input),
-            |extent, chunk| {
-                let (info, place) = (&self.tensors()[extent.tensor], place(extent));
-                let of_mask = Extent {
-                    tensor: pairs[place].mask,
-                    ..*extent
-                };
-                self.read_mask(of_mask, &mut buffer, &mut kept)?;
-                values.decode(Some(info.dtype()), &chunk.input);
-                tally[place] += Tally {
-                    fell: extent.len - ones(&kept),
-                    zeros: with_floats!(&mut values, values => select(values, &kept), raw => 0),
-                };
-                let before = (extent.first * info.dtype().bitsize() / 8) as u64;
-                chunk.pieces.push(Piece {
-                    shard: info.shard,
-                    position: plan.begins[&extent.tensor] + before,
-                    bytes: values.encode(&mut Vec::new()).to_vec(),
-                });
-                Ok(())
-            },
-        )?;
-        Ok(tally)
     }
 }
 
@@ -175,7 +146,7 @@ impl Plan {
         for (number, shard) in checkpoint.shards().iter().enumerate() {
             let entries = shard.header.entries.iter();
             let mut stay: Vec<usize> = entries
-                .filter_map(|entry| checkpoint.number(&entry.name))
+                .filter_map(|entry| checkpoint.number(&entry.name).ok())
                 .filter(|tensor| !masks.contains(tensor))
                 .collect();
             if stay.is_empty() && !shard.header.entries.is_empty() {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::Dtype;
 
+use super::crew::crew;
 use super::extent::{Extent, whole};
-use super::flow::flow;
-use super::work::{Phase, Progress};
+use super::work::Phase;
 use super::{Checkpoint, TensorInfo};
 use crate::error::Result;
 
@@ -85,6 +85,8 @@ impl CheckpointDiff {
 struct Both {
     left: Vec<u8>,
     right: Vec<u8>,
+    /// How many entries differ, and the first of them.
+    differing: Option<(usize, usize)>,
 }
 
 impl Checkpoint {
@@ -106,7 +108,7 @@ impl Checkpoint {
         let mut comparable = Vec::new();
         for name in &names {
             let difference = match (self.number(name), right.number(name)) {
-                (Some(left), Some(other)) => {
+                (Ok(left), Ok(other)) => {
                     let (a, b) = (&self.tensors()[left], &right.tensors()[other]);
                     if (a.dtype(), a.shape()) == (b.dtype(), b.shape()) {
                         comparable.push((left, other));
@@ -117,7 +119,7 @@ impl Checkpoint {
                         right: (b.dtype(), b.shape().to_vec()),
                     }
                 }
-                (Some(_), None) => Difference::OnlyLeft,
+                (Ok(_), Err(_)) => Difference::OnlyLeft,
                 _ => Difference::OnlyRight,
             };
             tensors.push(TensorDiff {
@@ -140,27 +142,25 @@ impl Checkpoint {
         let extents = pairs.iter().flat_map(|&(tensor, other)| {
             whole(tensor, &self.tensors()[tensor], 64).map(move |extent| (extent, other))
         });
-        let total = pairs.iter().map(|pair| self.tensors()[pair.0].bytes()).sum();
-        let mut done = 0;
+        let mut told = self.meter(Phase::Reading, extents.clone().map(|(extent, _)| extent));
         let mut found: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-        flow(
-            self.work.in_parallel(),
+        crew(
+            &mut self.work.hire(extents.clone(), Both::default),
             extents,
-            |(extent, other), both: &mut Both| {
+            |(extent, other), both| {
                 self.read_raw(*extent, &mut both.left)?;
-                let tensor = *other;
-                right.read_raw(Extent { tensor, ..*extent }, &mut both.right)
+                let of_right = Extent::run(*other, extent.first, extent.len);
+                right.read_raw(of_right, &mut both.right)?;
+                let bits = self.tensors()[extent.tensor].dtype().bitsize();
+                both.differing = differing(&both.left, &both.right, bits);
+                Ok(())
             },
             |(extent, _), both| {
-                if both.left != both.right {
-                    let bits = self.tensors()[extent.tensor].dtype().bitsize();
-                    let (count, first) = differing(&both.left, &both.right, bits);
+                if let Some((count, first)) = both.differing {
                     let known = found.entry(extent.tensor).or_insert((0, extent.first + first));
                     known.0 += count;
                 }
-                done += self.bytes_of(*extent);
-                let phase = Phase::Reading;
-                self.work.tell(Progress { phase, done, total });
+                told(*extent);
                 Ok(())
             },
             |_, _| Ok(()),
@@ -183,28 +183,27 @@ impl Checkpoint {
 
     /// Reads the bytes of an extent.
     pub(super) fn read_raw(&self, extent: Extent, bytes: &mut Vec<u8>) -> Result<()> {
-        let info = &self.tensors()[extent.tensor];
-        let before = Extent {
-            first: 0,
-            len: extent.first,
-            ..extent
-        };
-        let position = info.begin + self.bytes_of(before);
-        self.read_bytes(info.shard, position, self.bytes_of(extent) as usize, bytes)
+        let shard = self.tensors()[extent.tensor].shard;
+        self.read_bytes(
+            shard,
+            self.position(extent),
+            self.bytes_of(extent) as usize,
+            bytes,
+        )
     }
 }
 
 /// How many entries of `bits` bits differ, and the first of them, where some do.
-fn differing(left: &[u8], right: &[u8], bits: usize) -> (usize, usize) {
-    let mut first = None;
-    let mut count = 0;
+fn differing(left: &[u8], right: &[u8], bits: usize) -> Option<(usize, usize)> {
+    if left == right {
+        return None;
+    }
+    let (mut count, mut first) = (0, None);
     if bits.is_multiple_of(8) {
         let entries = left.chunks(bits / 8).zip(right.chunks(bits / 8));
-        for (i, (a, b)) in entries.enumerate() {
-            if a != b {
-                first.get_or_insert(i);
-                count += 1;
-            }
+        for (i, _) in entries.enumerate().filter(|(_, (a, b))| a != b) {
+            first.get_or_insert(i);
+            count += 1;
         }
     } else {
         // Entries narrower than a byte, lowest bits first.
@@ -217,7 +216,7 @@ fn differing(left: &[u8], right: &[u8], bits: usize) -> (usize, usize) {
             }
         }
     }
-    (count, first.unwrap_or(0))
+    first.map(|first| (count, first))
 }
 
 /// The metadata of all files of a checkpoint, whichever they are in.
@@ -284,10 +283,11 @@ mod tests {
 
     #[test]
     fn entries_of_any_width_are_counted() {
-        assert_eq!(differing(&[1, 2, 3, 4], &[1, 0, 0, 4], 8), (2, 1));
-        assert_eq!(differing(&[1, 2, 3, 4], &[1, 0, 0, 4], 16), (2, 0));
-        assert_eq!(differing(&[1, 2, 3, 4], &[1, 2, 0, 0], 16), (1, 1));
-        assert_eq!(differing(&[0x11, 0x22], &[0x11, 0x31], 4), (2, 2));
-        assert_eq!(differing(&[0, 0, 0], &[0, 0b1100_0000, 0], 6), (1, 2));
+        assert_eq!(differing(&[1, 2, 3, 4], &[1, 0, 0, 4], 8), Some((2, 1)));
+        assert_eq!(differing(&[1, 2, 3, 4], &[1, 0, 0, 4], 16), Some((2, 0)));
+        assert_eq!(differing(&[1, 2, 3, 4], &[1, 2, 0, 0], 16), Some((1, 1)));
+        assert_eq!(differing(&[0x11, 0x22], &[0x11, 0x31], 4), Some((2, 2)));
+        assert_eq!(differing(&[0, 0, 0], &[0, 0b1100_0000, 0], 6), Some((1, 2)));
+        assert_eq!(differing(&[7], &[7], 4), None);
     }
 }

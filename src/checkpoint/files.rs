@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::Checkpoint;
+use super::crew::crew;
 use super::draft::Draft;
-use super::flow::{CHUNK, flow};
+use super::extent::CHUNK;
 use super::rewrite::Output;
 use super::work::{Phase, Progress};
 use crate::error::{Error, Result};
@@ -35,15 +36,18 @@ pub(super) struct Piece {
     pub bytes: Vec<u8>,
 }
 
-/// Memory of one job, used again for later ones.
+/// What a worker has in its hands.
 #[derive(Default)]
-pub(super) struct Chunk {
+pub(super) struct Desk<W> {
     pub input: Vec<u8>,
-    /// A second input, of jobs that have one.
-    pub bits: Vec<u8>,
+    /// How many bytes of the total the job counts for.
+    pub bytes: u64,
+    /// What came of it.
     pub pieces: Vec<Piece>,
+    pub own: W,
 }
 
+#[derive(Clone)]
 enum Job<J> {
     Copy(Copied),
     Make(J),
@@ -78,18 +82,19 @@ impl<'a> Files<'a> {
         })
     }
 
-    /// Writes what is only copied, and what each job makes: `read` fetches its inputs, `work` leaves the pieces that
-    /// come of them. Jobs are worked on in order, one after the other.
-    pub fn run<J: Send>(
+    /// Writes what is only copied, and the pieces that come of each job, by as many workers as are allowed. What is
+    /// done `before`, in and `after` the turn of a job: see [`crew`].
+    pub fn run<J: Clone + Send, W: Default + Send>(
         &self,
-        copied: Vec<Copied>,
-        jobs: impl Iterator<Item = J> + Send,
+        copied: &[Copied],
+        jobs: impl Iterator<Item = J> + Clone + Send,
         total: u64,
-        mut read: impl FnMut(&J, &mut Chunk) -> Result<()> + Send,
-        mut work: impl FnMut(&J, &mut Chunk) -> Result<()>,
+        before: impl Fn(&mut J, &mut Desk<W>) -> Result<()> + Sync,
+        mut turn: impl FnMut(&mut J, &mut Desk<W>) -> Result<()> + Send,
+        after: impl Fn(&J, &mut Desk<W>) -> Result<()> + Sync,
     ) -> Result<()> {
         let checkpoint = self.checkpoint;
-        let copies = copied.into_iter().flat_map(|Copied { shard, from, to, len }| {
+        let copies = copied.iter().flat_map(|&Copied { shard, from, to, len }| {
             (0..len).step_by(CHUNK).map(move |at| Copied {
                 shard,
                 from: from + at,
@@ -97,34 +102,38 @@ impl<'a> Files<'a> {
                 len: (len - at).min(CHUNK as u64),
             })
         });
+        let jobs = copies.map(Job::Copy).chain(jobs.map(Job::Make));
         let mut done = 0;
-        flow(
-            checkpoint.work.in_parallel(),
-            copies.map(Job::Copy).chain(jobs.map(Job::Make)),
-            |job, chunk: &mut Chunk| match job {
-                Job::Copy(part) => {
-                    checkpoint.read_bytes(part.shard, part.from, part.len as usize, &mut chunk.input)
-                }
-                Job::Make(job) => read(job, chunk),
-            },
-            |job, chunk| {
-                chunk.pieces.clear();
+        crew(
+            &mut checkpoint.work.hire(jobs.clone(), Desk::default),
+            jobs,
+            |job, desk| {
+                desk.pieces.clear();
                 match job {
-                    Job::Copy(_) => Ok(()),
-                    Job::Make(job) => work(job, chunk),
+                    Job::Copy(part) => {
+                        desk.bytes = part.len;
+                        checkpoint.read_bytes(part.shard, part.from, part.len as usize, &mut desk.input)
+                    }
+                    Job::Make(job) => before(job, desk),
                 }
             },
-            |job, chunk| {
-                if let Job::Copy(part) = job {
-                    self.write(part.shard, part.to, &chunk.input)?;
+            |job, desk| {
+                if let Job::Make(job) = job {
+                    turn(job, desk)?;
                 }
-                for piece in &chunk.pieces {
-                    self.write(piece.shard, piece.position, &piece.bytes)?;
-                }
-                done += chunk.input.len() as u64;
+                done += desk.bytes;
                 let phase = Phase::Writing;
                 checkpoint.work.tell(Progress { phase, done, total });
                 Ok(())
+            },
+            |job, desk| {
+                match job {
+                    Job::Copy(part) => self.write(part.shard, part.to, &desk.input)?,
+                    Job::Make(job) => after(&job, desk)?,
+                }
+                desk.pieces
+                    .iter()
+                    .try_for_each(|piece| self.write(piece.shard, piece.position, &piece.bytes))
             },
         )
     }
@@ -170,7 +179,7 @@ impl<'a> Files<'a> {
     }
 }
 
-/// What of the shards is only copied, given the places of all that is: runs that stay together are joined.
+/// Joins what is copied and stays together.
 pub(super) fn join(mut parts: Vec<Copied>) -> Vec<Copied> {
     parts.sort_by_key(|part| (part.shard, part.from));
     let mut joined: Vec<Copied> = Vec::with_capacity(parts.len());

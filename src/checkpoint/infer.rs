@@ -3,15 +3,22 @@
 use std::path::Path;
 
 use super::Checkpoint;
+use super::crew::crew;
 use super::draft::Existing;
 use super::erase::Tally;
-use super::extent::whole;
-use super::flow::flow;
+use super::extent::{Chunk, whole};
 use super::masking::{MaskedTensor, MaskingReport};
 use super::masks::MaskFile;
-use super::values::{Float, Values, with_floats};
-use super::work::{Phase, Progress};
+use super::values::{Float, count, with_floats};
+use super::work::Phase;
 use crate::error::Result;
+
+/// What a worker has in its hands.
+#[derive(Default)]
+struct Hands {
+    chunk: Chunk,
+    kept: Vec<u64>,
+}
 
 impl Checkpoint {
     /// Writes the masks of tensors that were pruned before, to a safetensors file of its own: of each tensor `name` a
@@ -36,29 +43,26 @@ impl Checkpoint {
         let mut tally = vec![Tally::default(); tensors.len()];
         let extents = tensors
             .iter()
-            .flat_map(|&tensor| whole(tensor, &self.tensors()[tensor], 64))
-            .map(|extent| (extent, Vec::new()));
-        let total = tensors.iter().map(|&tensor| self.tensors()[tensor].bytes()).sum();
-        let mut done = 0;
-        let mut scratch = Vec::new();
-        flow(
-            self.work.in_parallel(),
+            .flat_map(|&tensor| whole(tensor, &self.tensors()[tensor], 64));
+        let mut told = self.meter(Phase::Writing, extents.clone());
+        crew(
+            &mut self.work.hire(extents.clone(), Hands::default),
             extents,
-            |(extent, _), values: &mut Values| self.read_extent(*extent, &mut scratch, values),
-            |(extent, kept), values| {
-                with_floats!(values, values => not_zero(values, kept), raw => {});
+            |extent, hands| {
+                self.read_chunk(*extent, &mut hands.chunk)?;
+                hands.kept.clear();
+                with_floats!(&hands.chunk.values, values => not_zero(values, &mut hands.kept), raw => {});
+                Ok(())
+            },
+            |extent, hands| {
                 let place = tensors.binary_search(&extent.tensor).expect("it is in the list");
-                let zeros = extent.len - super::apply::ones(kept);
-                tally[place] += Tally { fell: zeros, zeros };
+                let zeros = extent.len - count(&hands.kept);
+                tally[place].fell += zeros;
+                tally[place].zeros += zeros;
+                told(*extent);
                 Ok(())
             },
-            |(extent, kept), _| {
-                masks.write(extent, &kept)?;
-                done += self.bytes_of(extent);
-                let phase = Phase::Writing;
-                self.work.tell(Progress { phase, done, total });
-                Ok(())
-            },
+            |extent, hands| masks.write(extent, &hands.kept),
         )?;
         self.shards()
             .iter()

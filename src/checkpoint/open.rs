@@ -172,13 +172,15 @@ impl Checkpoint {
     ///
     /// [`Error::UnknownTensor`] where there is none.
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
-        match self
+        self.number(name).map(|number| &self.tensors[number])
+    }
+
+    /// The place of the tensor of this name in [`tensors`](Self::tensors).
+    pub(super) fn number(&self, name: &str) -> Result<usize> {
+        let found = self
             .tensors
-            .binary_search_by(|tensor| tensor.name.as_str().cmp(name))
-        {
-            Ok(at) => Ok(&self.tensors[at]),
-            Err(_) => Err(Error::UnknownTensor { name: name.into() }),
-        }
+            .binary_search_by(|tensor| tensor.name.as_str().cmp(name));
+        found.map_err(|_| Error::UnknownTensor { name: name.into() })
     }
 }
 

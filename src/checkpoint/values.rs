@@ -3,6 +3,8 @@
 use half::{bf16, f16};
 use safetensors::Dtype;
 
+use crate::mask::bits::{BITS, masked};
+use crate::mask::parallel::vectorized;
 use crate::mask::select::Element;
 
 /// A float as it is stored: little-endian, on every machine.
@@ -22,8 +24,10 @@ macro_rules! float {
             }
 
             fn encode(values: &[Self], bytes: &mut Vec<u8>) {
-                bytes.clear();
-                bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                bytes.resize(size_of_val(values), 0);
+                for (bytes, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
+                    *bytes = value.to_le_bytes();
+                }
             }
 
             fn is_negative_zero(&self) -> bool {
@@ -93,6 +97,18 @@ impl Values {
         with_floats!(self, values => Float::decode(bytes, values), raw => {});
     }
 
+    /// No entries yet, of type F64.
+    pub fn doubles(&mut self) -> &mut Vec<f64> {
+        if !matches!(self, Values::F64(_)) {
+            *self = Values::F64(Vec::new());
+        }
+        let Values::F64(values) = self else {
+            unreachable!("that is what it was just made")
+        };
+        values.clear();
+        values
+    }
+
     /// The bytes of the entries; `scratch` is memory to put them in where they do not lie as they are stored.
     pub fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> &'a [u8] {
         if let Values::Raw(raw) = self {
@@ -105,16 +121,32 @@ impl Values {
 
 /// Makes +0.0 of the entries whose bit is 0 (S10), and returns how many entries are zero then, of either sign.
 pub(super) fn select<T: Float>(values: &mut [T], kept: &[u64]) -> usize {
-    let mut zeros = 0;
-    for (block, &word) in values.chunks_mut(64).zip(kept) {
-        if word != u64::MAX {
-            for (i, value) in block.iter_mut().enumerate() {
-                *value = if word >> i & 1 == 1 { *value } else { T::ZERO };
+    vectorized(
+        #[inline(always)]
+        || {
+            let mut zeros = 0;
+            for (block, &word) in values.chunks_mut(BITS).zip(kept) {
+                match <&mut [T; BITS]>::try_from(&mut *block) {
+                    Ok(block) => *block = masked(block, word, T::ZERO),
+                    Err(_) => {
+                        for (i, value) in block.iter_mut().enumerate() {
+                            *value = if word >> i & 1 == 1 { *value } else { T::ZERO };
+                        }
+                    }
+                }
+                zeros += block
+                    .iter()
+                    .map(|value| usize::from(*value == T::ZERO))
+                    .sum::<usize>();
             }
-        }
-        zeros += block.iter().filter(|value| **value == T::ZERO).count();
-    }
-    zeros
+            zeros
+        },
+    )
+}
+
+/// How many bits are set.
+pub(super) fn count(words: &[u64]) -> usize {
+    words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 #[cfg(test)]

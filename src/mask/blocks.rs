@@ -1,15 +1,12 @@
 //! The blocks of a tensor: tiles of its last two dimensions, their scores, and masks that drop them whole.
 
-use num_traits::AsPrimitive;
-
-use super::channels::clear;
+use super::bits;
+use super::effective::{Entries, PIECE};
 use super::lanes::{Lanes, largest, sum};
 use super::packed::Mask;
 use super::plan::BlockRank;
+use super::select::Element;
 use crate::error::{Error, Result};
-
-/// So many columns are added up at once: their sums stay in the first-level cache. A multiple of the lanes.
-const STRIP: usize = 2048;
 
 /// A tensor seen as matrices of `rows × columns`, each cut into tiles of `height × width` from its first entry on;
 /// the last tiles of a row and of a column are as large as what is left. Blocks are numbered by matrix, then by row
@@ -90,7 +87,7 @@ impl<'a> Blocks<'a> {
         for (first, row) in self.rows() {
             let left = &mut left[row * self.across()..];
             for (left, part) in left.iter_mut().zip(self.parts(first)) {
-                *left = *left || { part }.any(|flat| mask.bit(flat));
+                *left = *left || bits::any_set(mask.as_words(), part);
             }
         }
         Mask::collect(&[left.len()], left.into_iter())
@@ -105,7 +102,7 @@ impl<'a> Blocks<'a> {
         for (first, row) in self.rows() {
             for (column, part) in self.parts(first).enumerate() {
                 if !kept.bit(row * self.across() + column) {
-                    clear(&mut words, part);
+                    bits::clear(&mut words, part);
                 }
             }
         }
@@ -118,44 +115,48 @@ impl<'a> Blocks<'a> {
     /// sums of its columns are added in 16 lanes, as [`Lanes`] says.
     ///
     /// A NaN in a block makes its score NaN.
-    pub(crate) fn scores<T: AsPrimitive<f64>>(&self, values: &[T], by: BlockRank) -> Vec<f64> {
+    pub(crate) fn scores<T: Element>(&self, entries: Entries<'_, T>, by: BlockRank) -> Vec<f64> {
         match by {
-            BlockRank::MeanSquare => self.fold(values, |x| x * x, sum, |sum, entries| sum / entries as f64),
-            BlockRank::MaxAbs => self.fold(values, f64::abs, largest, |largest, _| largest),
+            BlockRank::MeanSquare => self.fold(entries, |x| x * x, sum, |sum, entries| sum / entries as f64),
+            BlockRank::MaxAbs => self.fold(entries, f64::abs, largest, |largest, _| largest),
         }
     }
 
-    fn fold<T: AsPrimitive<f64>>(
+    fn fold<T: Element>(
         &self,
-        values: &[T],
+        entries: Entries<'_, T>,
         map: impl Fn(f64) -> f64 + Copy,
         join: impl Fn(f64, f64) -> f64 + Copy,
         end: impl Fn(f64, usize) -> f64,
     ) -> Vec<f64> {
         let mut scores = Vec::with_capacity(self.count());
-        if values.is_empty() {
+        if entries.len() == 0 {
             return scores;
         }
-        let mut sums = [0.0; STRIP];
+        let mut buffer = [T::ZERO; PIECE];
+        let mut sums = [0.0; PIECE];
         // Strips are of whole blocks, or where a block is wider, it takes several strips.
-        let strip = (STRIP / self.width * self.width).max(STRIP.min(self.width));
-        for matrix in values.chunks_exact(self.rows * self.columns) {
-            for band in matrix.chunks(self.height * self.columns) {
-                let height = band.len() / self.columns;
+        let strip = (PIECE / self.width * self.width).max(PIECE.min(self.width));
+        let of_matrix = self.rows * self.columns;
+        for matrix in (0..entries.len()).step_by(of_matrix) {
+            for top in (0..self.rows).step_by(self.height) {
+                let height = self.height.min(self.rows - top);
                 let mut block = Lanes::new(0.0);
                 let mut filled = 0;
                 for start in (0..self.columns).step_by(strip) {
                     let sums = &mut sums[..strip.min(self.columns - start)];
                     sums.fill(0.0);
-                    for row in band.chunks_exact(self.columns) {
-                        for (sum, x) in sums.iter_mut().zip(&row[start..]) {
+                    for row in top..top + height {
+                        let first = matrix + row * self.columns + start;
+                        let piece = entries.piece(first, sums.len(), &mut buffer);
+                        for (sum, x) in sums.iter_mut().zip(piece) {
                             *sum = join(*sum, map(x.as_()));
                         }
                     }
                     let mut rest = &*sums;
                     while !rest.is_empty() {
                         let (part, after) = rest.split_at(rest.len().min(self.width - filled));
-                        block.fold(part, join);
+                        block.fold(part, |x| x, join);
                         filled += part.len();
                         rest = after;
                         if filled == self.width {

@@ -24,22 +24,36 @@ impl Lanes {
         }
     }
 
-    /// Folds in the next values of the row.
-    pub(crate) fn fold(&mut self, values: &[f64], join: impl Fn(f64, f64) -> f64) {
+    /// Folds in the next values of the row, which are what `map` makes of each of `values`.
+    #[inline(always)]
+    pub(crate) fn fold<T: Copy>(
+        &mut self,
+        values: &[T],
+        map: impl Fn(T) -> f64,
+        join: impl Fn(f64, f64) -> f64,
+    ) {
         let head = values.len().min((LANES - self.next) % LANES);
         let (head, rest) = values.split_at(head);
         for (lane, value) in self.lanes[self.next..].iter_mut().zip(head) {
-            *lane = join(*lane, *value);
+            *lane = join(*lane, map(*value));
         }
-        for row in rest.chunks(LANES) {
-            for (lane, value) in self.lanes.iter_mut().zip(row) {
-                *lane = join(*lane, *value);
+        // In a local, so that the lanes stay in registers.
+        let mut lanes = self.lanes;
+        let (rows, tail) = rest.as_chunks::<LANES>();
+        for row in rows {
+            for (lane, value) in lanes.iter_mut().zip(row) {
+                *lane = join(*lane, map(*value));
             }
         }
+        for (lane, value) in lanes.iter_mut().zip(tail) {
+            *lane = join(*lane, map(*value));
+        }
+        self.lanes = lanes;
         self.next = (self.next + values.len()) % LANES;
     }
 
     /// Joins the lanes pairwise, the upper half onto the lower, until one is left.
+    #[inline(always)]
     pub(crate) fn join(mut self, join: impl Fn(f64, f64) -> f64) -> f64 {
         let mut half = LANES / 2;
         while half > 0 {
@@ -53,16 +67,19 @@ impl Lanes {
 }
 
 /// The sum of two.
+#[inline(always)]
 pub(crate) fn sum(a: f64, b: f64) -> f64 {
     a + b
 }
 
 /// The larger of two, or NaN where one is NaN.
+#[inline(always)]
 pub(crate) fn largest(a: f64, b: f64) -> f64 {
     if b > a || b.is_nan() { b } else { a }
 }
 
 /// The smaller of two, or NaN where one is NaN.
+#[inline(always)]
 pub(crate) fn smallest(a: f64, b: f64) -> f64 {
     if b < a || b.is_nan() { b } else { a }
 }
@@ -76,12 +93,14 @@ mod tests {
         let values: Vec<f64> = (0..100).map(|i| 1.0 / f64::from(i + 1)).collect();
         let whole = {
             let mut lanes = Lanes::new(0.0);
-            lanes.fold(&values, sum);
+            lanes.fold(&values, |x| x, sum);
             lanes.join(sum)
         };
         for piece in 1..40 {
             let mut lanes = Lanes::new(0.0);
-            values.chunks(piece).for_each(|chunk| lanes.fold(chunk, sum));
+            values
+                .chunks(piece)
+                .for_each(|chunk| lanes.fold(chunk, |x| x, sum));
             assert_eq!(lanes.join(sum), whole, "in pieces of {piece}");
         }
         let mut lanes = [0.0; 16];

@@ -21,26 +21,30 @@
 //! | [`PruningContainer`] | what its last method says | | `PruningContainer` |
 
 mod amount;
-mod blocks;
+pub(crate) mod bits;
+pub(crate) mod blocks;
 mod channels;
 mod container;
+mod effective;
 mod engine;
-mod groups;
+pub(crate) mod groups;
 pub(crate) mod lanes;
 mod method;
 mod methods;
-mod norm;
+pub(crate) mod norm;
 pub(crate) mod normalize;
 mod nuclear;
 mod options;
 mod packed;
+pub(crate) mod parallel;
 mod plan;
-mod random;
+pub(crate) mod random;
 pub mod select;
 
 pub use amount::Amount;
 pub use container::PruningContainer;
 pub use engine::{GlobalOutcome, Outcome, Ranked, compute, compute_global, compute_global_with};
+pub(crate) use engine::{compute_effective, compute_global_effective};
 pub use method::{IntoMethod, PruningMethod, PruningType};
 pub use methods::*;
 pub use norm::Norm;

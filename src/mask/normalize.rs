@@ -1,10 +1,8 @@
 //! The norm of a tensor and its share in the rank of an entry.
 
 use super::lanes::{Lanes, sum};
+use super::parallel::vectorized;
 use super::select::Element;
-
-/// So many entries are looked at in one go.
-const CHUNK: usize = 1024;
 
 /// Finds the Euclidean norm of a tensor, in f64, over a stream of its entries.
 ///
@@ -21,14 +19,14 @@ impl EuclideanNorm {
 
     /// Looks at the next entries.
     pub(crate) fn feed<T: Element>(&mut self, values: &[T]) {
-        let mut squares = [0.0; CHUNK];
-        for chunk in values.chunks(CHUNK) {
-            for (square, x) in squares.iter_mut().zip(chunk) {
-                let x: f64 = x.as_();
-                *square = x * x;
-            }
-            self.0.fold(&squares[..chunk.len()], sum);
-        }
+        let square = |x: T| {
+            let x: f64 = x.as_();
+            x * x
+        };
+        vectorized(
+            #[inline(always)]
+            || self.0.fold(values, square, sum),
+        );
     }
 
     /// The norm; NaN where an entry is NaN, ∞ where one is infinite and none is NaN.

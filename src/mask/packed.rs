@@ -6,9 +6,9 @@ use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, Dimension, IxDyn};
 use num_traits::{One, Zero};
 use serde::{Deserialize, Serialize};
 
+use super::bits::{BITS, masked};
+use super::parallel::{Threads, vectorized};
 use crate::error::{Error, Result};
-
-const BITS: usize = u64::BITS as usize;
 
 /// A binary mask of any shape, stored packed: a set bit is an entry that is kept, a clear one is pruned (S9).
 ///
@@ -236,6 +236,11 @@ impl Mask {
         &self.words
     }
 
+    /// The packed words, without the shape.
+    pub(crate) fn into_words(self) -> Vec<u64> {
+        self.words
+    }
+
     /// The mask as an array of booleans, `true` where kept.
     pub fn to_bool(&self) -> ArrayD<bool> {
         self.expand(|kept| kept)
@@ -299,16 +304,15 @@ impl Mask {
     /// # Errors
     ///
     /// [`Error::ShapeMismatch`] if the shapes differ.
-    pub fn apply<T: Zero + Copy>(&self, array: ArrayViewD<'_, T>) -> Result<ArrayD<T>> {
+    pub fn apply<T: Zero + Copy + Send + Sync>(&self, array: ArrayViewD<'_, T>) -> Result<ArrayD<T>> {
         self.check_shape("the array", array.shape())?;
-        // Standard layout first: the mask then lies beside the entries, word by word.
-        let mut out = match array.as_slice() {
-            Some(values) => Array::from_shape_vec(IxDyn(&self.shape), values.to_vec())
-                .expect("a slice has its array's shape"),
-            None => array.as_standard_layout().into_owned(),
-        };
-        self.zero_pruned(out.as_slice_mut().expect("the copy is in standard layout"));
-        Ok(out)
+        let standard = array.as_standard_layout();
+        let values = standard
+            .as_slice()
+            .expect("an array in standard layout is a slice");
+        let mut out = vec![T::zero(); values.len()];
+        self.write_kept(values, &mut out);
+        Ok(Array::from_shape_vec(IxDyn(&self.shape), out).expect("a mask has as many entries as its shape"))
     }
 
     /// Puts a positive zero wherever the mask prunes, in place, in any memory layout.
@@ -316,7 +320,10 @@ impl Mask {
     /// # Errors
     ///
     /// [`Error::ShapeMismatch`] if the shapes differ.
-    pub fn apply_inplace<T: Zero + Copy>(&self, mut array: ndarray::ArrayViewMutD<'_, T>) -> Result<()> {
+    pub fn apply_inplace<T: Zero + Copy + Send>(
+        &self,
+        mut array: ndarray::ArrayViewMutD<'_, T>,
+    ) -> Result<()> {
         self.check_shape("the array", array.shape())?;
         match array.as_slice_mut() {
             Some(values) => self.zero_pruned(values),
@@ -329,20 +336,56 @@ impl Mask {
         Ok(())
     }
 
-    fn zero_pruned<T: Zero + Copy>(&self, values: &mut [T]) {
-        // Whichever is rarer in a word, kept or pruned, is visited bit by bit: a branch on each entry would be
-        // mispredicted half of the time.
-        for (chunk, &word) in values.chunks_mut(BITS).zip(&self.words) {
-            if word.count_ones() as usize >= BITS / 2 {
-                let len = chunk.len();
-                let pruned = set_bits(!word).take_while(|&bit| bit < len);
-                pruned.for_each(|bit| chunk[bit] = T::zero());
-            } else {
-                let mut kept = [T::zero(); BITS];
-                set_bits(word).for_each(|bit| kept[bit] = chunk[bit]);
-                chunk.copy_from_slice(&kept[..chunk.len()]);
-            }
-        }
+    /// Copies the entries that are kept into an array of zeros.
+    fn write_kept<T: Zero + Copy + Send + Sync>(&self, values: &[T], into: &mut [T]) {
+        let threads = Threads::of(values.len());
+        let of_task = self.words.len().div_ceil(threads.tasks()).max(1);
+        let into = into.chunks_mut(of_task * BITS);
+        let tasks = into
+            .zip(values.chunks(of_task * BITS))
+            .zip(self.words.chunks(of_task));
+        threads.each(&mut tasks.collect::<Vec<_>>(), |((into, values), words)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let (whole, rest) = values.as_chunks();
+                    let (into, into_rest) = into.as_chunks_mut();
+                    for ((into, values), word) in into.iter_mut().zip(whole).zip(words.iter()) {
+                        *into = masked(values, *word, T::zero());
+                    }
+                    let word = words.last().copied().unwrap_or(0);
+                    for (i, (into, value)) in into_rest.iter_mut().zip(rest).enumerate() {
+                        if word >> i & 1 == 1 {
+                            *into = *value;
+                        }
+                    }
+                },
+            )
+        });
+    }
+
+    /// Puts zeros over the entries that are pruned.
+    fn zero_pruned<T: Zero + Copy + Send>(&self, values: &mut [T]) {
+        let threads = Threads::of(values.len());
+        let of_task = self.words.len().div_ceil(threads.tasks()).max(1);
+        let tasks = values.chunks_mut(of_task * BITS).zip(self.words.chunks(of_task));
+        threads.each(&mut tasks.collect::<Vec<_>>(), |(values, words)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let (whole, rest) = values.as_chunks_mut();
+                    for (values, word) in whole.iter_mut().zip(words.iter()) {
+                        *values = masked(values, *word, T::zero());
+                    }
+                    let word = words.last().copied().unwrap_or(0);
+                    for (i, value) in rest.iter_mut().enumerate() {
+                        if word >> i & 1 == 0 {
+                            *value = T::zero();
+                        }
+                    }
+                },
+            )
+        });
     }
 
     /// An error where `got` is not the shape of this mask.
@@ -425,13 +468,6 @@ fn entries(shape: &[usize]) -> Option<usize> {
         return None;
     }
     Some(if shape.contains(&0) { 0 } else { nonzero })
-}
-
-/// The positions of the set bits of a word, rising.
-fn set_bits(word: u64) -> impl Iterator<Item = usize> {
-    let rest = std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)));
-    rest.take_while(|&rest| rest != 0)
-        .map(|rest| rest.trailing_zeros() as usize)
 }
 
 /// Clears the bits past the last entry; says whether any was set.

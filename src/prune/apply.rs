@@ -8,7 +8,7 @@ use super::Report;
 use crate::error::{Error, Result};
 use crate::mask::{self, CustomFromMask, IntoMethod, Mask, PruningContainer, PruningMethod};
 use crate::nn::tree::split;
-use crate::nn::{ParamTree, ParamTreeExt};
+use crate::nn::{ParamTree, ParamTreeExt, Parameter};
 
 /// Prunes a parameter by any method, ranked by the parameter itself as forward sees it.
 ///
@@ -75,28 +75,28 @@ fn prune_one<T: ParamTree + ?Sized>(
 ) -> Result<Report> {
     let parameter = module.parameter(path)?;
     let hook = compose(split(path).1, parameter.hook(), method.clone())?;
-    let outcome = scores_or_effective(parameter, scores)
-        .and_then(|scores| mask::compute(&*method, scores, parameter.mask()))
-        .map_err(|error| error.at(path))?;
+    let outcome = match scores {
+        None => mask::compute_effective(&*method, parameter.original(), parameter.mask()),
+        Some(scores) => {
+            check_scores(parameter, &scores).and_then(|()| mask::compute(&*method, scores, parameter.mask()))
+        }
+    }
+    .map_err(|error| error.at(path))?;
     let report = Report::new(outcome.asked, outcome.pruned, [(path, &outcome.mask)]);
     module.parameter_mut(path)?.set_pruning(outcome.mask, hook)?;
     Ok(report)
 }
 
-/// The scores that rank a parameter: those given, if they fit, or the parameter as forward sees it (S7).
-pub(super) fn scores_or_effective<'a>(
-    parameter: &'a crate::nn::Parameter,
-    scores: Option<ArrayViewD<'a, f32>>,
-) -> Result<ArrayViewD<'a, f32>> {
-    match scores {
-        None => Ok(parameter.effective()),
-        Some(scores) if scores.shape() == parameter.shape() => Ok(scores),
-        Some(scores) => Err(Error::ShapeMismatch {
-            what: "the array of importance scores",
-            expected: parameter.shape().to_vec(),
-            got: scores.shape().to_vec(),
-        }),
+/// An error where importance scores have another shape than their parameter.
+pub(super) fn check_scores(parameter: &Parameter, scores: &ArrayViewD<'_, f32>) -> Result<()> {
+    if scores.shape() == parameter.shape() {
+        return Ok(());
     }
+    Err(Error::ShapeMismatch {
+        what: "the array of importance scores",
+        expected: parameter.shape().to_vec(),
+        got: scores.shape().to_vec(),
+    })
 }
 
 /// The hook of a parameter after one more method: the method itself, or a container of all so far (S16).

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use ndarray::ArrayViewD;
 
 use super::Report;
-use super::apply::{compose, scores_or_effective};
+use super::apply::{check_scores, compose};
 use crate::error::{Error, Result};
 use crate::mask::{self, CustomFromMask, GlobalOptions, IntoMethod, Ranked};
 use crate::nn::tree::split;
@@ -161,6 +161,8 @@ pub fn global_unstructured_with_scores_and_options<'a, T: ParamTree + ?Sized>(
             return Err(Error::ListedTwice { path });
         }
     }
+    // Where any scores are given, what the others rank by has to be an array, too: the effective tensor.
+    let no_scores = scores_of.is_empty();
     let (mut seen, mut ranked, mut hooks) = (HashSet::new(), Vec::new(), Vec::new());
     for path in &paths {
         let parameter = model.parameter(path)?;
@@ -168,8 +170,14 @@ pub fn global_unstructured_with_scores_and_options<'a, T: ParamTree + ?Sized>(
         if !seen.insert(parameter.id()) {
             return Err(Error::ListedTwice { path: path.clone() });
         }
-        let scores =
-            scores_or_effective(parameter, scores_of.remove(path)).map_err(|error| error.at(path))?;
+        let scores = match scores_of.remove(path) {
+            Some(scores) => {
+                check_scores(parameter, &scores).map_err(|error| error.at(path))?;
+                scores
+            }
+            None if no_scores => parameter.original(),
+            None => parameter.effective(),
+        };
         ranked.push(Ranked {
             name: path,
             scores,
@@ -177,7 +185,12 @@ pub fn global_unstructured_with_scores_and_options<'a, T: ParamTree + ?Sized>(
         });
         hooks.push(parameter.hook().cloned());
     }
-    let outcome = mask::compute_global_with(&*method.into_method(), &ranked, options)?;
+    let method = method.into_method();
+    let outcome = if no_scores {
+        mask::compute_global_effective(&*method, &ranked, options)?
+    } else {
+        mask::compute_global_with(&*method, &ranked, options)?
+    };
     let names = paths.iter().map(String::as_str);
     let report = Report::new(outcome.asked, outcome.pruned, names.zip(&outcome.masks));
     let mut changes = Vec::new();

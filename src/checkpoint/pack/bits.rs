@@ -26,15 +26,14 @@ pub(super) use with_width;
 pub(super) struct Packed {
     pub bits: Vec<u8>,
     pub values: Vec<u8>,
-    /// Values before each row that begins in the chunk.
-    pub offsets: Vec<u8>,
+    /// Values of the chunk before each row that begins in it.
+    pub offsets: Vec<u64>,
 }
 
-/// Packs the entries of a chunk that begins at entry `first`, a multiple of 8, of rows of `columns` entries, with
-/// `before` values before it.
+/// Packs the entries of a chunk that begins at entry `first`, a multiple of 8, of rows of `columns` entries.
 ///
 /// Where there are several rows, `columns` is a multiple of 8.
-pub(super) fn pack<const N: usize>(bytes: &[u8], first: usize, columns: usize, before: u64) -> Packed {
+pub(super) fn pack<const N: usize>(bytes: &[u8], first: usize, columns: usize) -> Packed {
     let entries = bytes.as_chunks::<N>().0;
     let mut packed = Packed {
         bits: Vec::with_capacity(entries.len().div_ceil(8)),
@@ -44,8 +43,7 @@ pub(super) fn pack<const N: usize>(bytes: &[u8], first: usize, columns: usize, b
     let mut left = (columns - first % columns) % columns;
     for group in entries.chunks(8) {
         if left == 0 {
-            let offset = before + (packed.values.len() / N) as u64;
-            packed.offsets.extend(offset.to_le_bytes());
+            packed.offsets.push((packed.values.len() / N) as u64);
             left = columns;
         }
         left -= group.len().min(left);
@@ -121,10 +119,10 @@ mod tests {
     fn bits_run_from_the_lowest() {
         let entries = [1_u16, 0, 3, 0, 0, 0, 0, 8, 9, 0];
         let bytes: Vec<u8> = entries.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let packed = pack::<2>(&bytes, 0, 10, 0);
+        let packed = pack::<2>(&bytes, 0, 10);
         assert_eq!(packed.bits, [0b1000_0101, 0b1]);
         assert_eq!(packed.values, [1, 0, 3, 0, 8, 0, 9, 0]);
-        assert_eq!(packed.offsets, [0; 8]);
+        assert_eq!(packed.offsets, [0]);
         assert_eq!(unpack::<2>(&packed.bits, &packed.values, 10), bytes);
         assert_eq!(count(&packed.bits), 4);
     }
@@ -132,22 +130,14 @@ mod tests {
     #[test]
     fn rows_have_offsets_wherever_chunks_begin() {
         let bytes: Vec<u8> = (0..96_u32).flat_map(|i| (i % 3).to_le_bytes()).collect();
-        let whole = pack::<4>(&bytes, 0, 16, 0);
-        let offsets: Vec<u64> = whole
-            .offsets
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| u64::from_le_bytes(*b))
-            .collect();
-        let naive: Vec<u64> = (0..6)
-            .map(|row| (0..row * 16).filter(|i| i % 3 != 0).count() as u64)
-            .collect();
-        assert_eq!(offsets, naive);
+        let whole = pack::<4>(&bytes, 0, 16);
+        let naive = (0..6).map(|row| (0..row * 16).filter(|i| i % 3 != 0).count() as u64);
+        assert_eq!(whole.offsets, naive.collect::<Vec<_>>());
         for cut in (8..96).step_by(8) {
             let (a, b) = bytes.split_at(cut * 4);
-            let a = pack::<4>(a, 0, 16, 0);
-            let b = pack::<4>(b, cut, 16, (a.values.len() / 4) as u64);
+            let (a, mut b) = (pack::<4>(a, 0, 16), pack::<4>(b, cut, 16));
+            let before = (a.values.len() / 4) as u64;
+            b.offsets.iter_mut().for_each(|offset| *offset += before);
             assert_eq!([a.bits, b.bits].concat(), whole.bits);
             assert_eq!([a.values, b.values].concat(), whole.values);
             assert_eq!([a.offsets, b.offsets].concat(), whole.offsets);

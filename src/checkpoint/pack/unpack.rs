@@ -7,12 +7,13 @@ use super::read::{Contents, Parts, Source};
 use super::report::UnpackReport;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::draft::{Draft, Existing};
-use crate::checkpoint::files::{Chunk, Copied, Files, Piece, join};
-use crate::checkpoint::flow::CHUNK;
+use crate::checkpoint::extent::CHUNK;
+use crate::checkpoint::files::{Copied, Desk, Files, Piece, join};
 use crate::damage::Damage;
 use crate::error::{Error, Result};
 
 /// A part of a packed tensor.
+#[derive(Clone)]
 struct Job<'a> {
     name: &'a str,
     parts: &'a Parts,
@@ -21,6 +22,16 @@ struct Job<'a> {
     begin: u64,
     first: usize,
     len: usize,
+}
+
+/// What a worker has of its own.
+#[derive(Default)]
+struct Hands {
+    bits: Vec<u8>,
+    /// How many of them are set.
+    kept: u64,
+    /// Values of the tensor before those of the chunk.
+    before: u64,
 }
 
 impl Checkpoint {
@@ -70,27 +81,38 @@ impl Checkpoint {
                 len: step.min(parts.form.entries - first),
             })
         });
-        let total = self.shards().iter().map(|shard| shard.bytes()).sum();
-        // Values of the tensor under way that were read.
+        let bytes_after = contents.shards.iter().map(|shard| shard.len).sum();
+        // Values of the tensor under way that had their turn.
         let mut before = 0;
         files.run(
-            join(copied),
+            &join(copied),
             jobs,
-            total,
-            |job, chunk| {
+            bytes_after,
+            |job, desk: &mut Desk<Hands>| {
+                desk.bytes = (job.len * job.parts.form.width()) as u64;
+                let at = job.parts.bitmask.begin + (job.first / 8) as u64;
+                self.read_bytes(job.shard, at, job.len.div_ceil(8), &mut desk.own.bits)?;
+                desk.own.kept = bits::count(&desk.own.bits);
+                Ok(())
+            },
+            |job, desk| {
                 if job.first == 0 {
                     before = 0;
                 }
-                before += self.fetch(job, before, chunk)?;
-                Ok(())
+                desk.own.before = before;
+                before += desk.own.kept;
+                self.check_bits(job, before, &desk.own.bits)
             },
-            |job, chunk| {
+            |job, desk| {
+                let Hands { bits, before, kept } = &desk.own;
+                self.check_rows(job, *before, bits)?;
                 let width = job.parts.form.width();
-                let bytes = with_width!(width, N => bits::unpack::<N>(&chunk.bits, &chunk.input, job.len));
-                chunk.pieces.push(Piece {
+                let at = job.parts.compressed.begin + before * width as u64;
+                self.read_bytes(job.shard, at, *kept as usize * width, &mut desk.input)?;
+                desk.pieces.push(Piece {
                     shard: job.shard,
                     position: job.begin + (job.first * width) as u64,
-                    bytes,
+                    bytes: with_width!(width, N => bits::unpack::<N>(bits, &desk.input, job.len)),
                 });
                 Ok(())
             },
@@ -98,45 +120,26 @@ impl Checkpoint {
         let copied = files.finish(contents.index.as_deref(), |_| Ok(()))?;
         Ok(UnpackReport {
             tensors: names,
-            bytes_before: total,
-            bytes_after: contents.shards.iter().map(|shard| shard.len).sum(),
+            bytes_before: self.shards().iter().map(|shard| shard.bytes()).sum(),
+            bytes_after,
             copied,
         })
     }
 
-    /// Reads the bits and the values of a chunk, checks that they agree, and returns how many values there are.
-    fn fetch(&self, job: &Job<'_>, before: u64, chunk: &mut Chunk) -> Result<u64> {
-        let &Job {
-            name,
-            parts,
-            first,
-            len,
-            ..
-        } = job;
-        let bits_at = parts.bitmask.begin + (first / 8) as u64;
-        self.read_bytes(job.shard, bits_at, len.div_ceil(8), &mut chunk.bits)?;
-        let kept = bits::count(&chunk.bits);
-        let is_last = first + len == parts.form.entries;
-        // A bit behind the last entry counts, and so is found out here.
-        let padding = match (chunk.bits.last(), len % 8) {
+    /// Checks that there are as many values as bits, `counted` of which are set up to the end of a chunk.
+    fn check_bits(&self, job: &Job<'_>, counted: u64, bits: &[u8]) -> Result<()> {
+        let is_last = job.first + job.len == job.parts.form.entries;
+        let behind_the_last = match (bits.last(), job.len % 8) {
             (Some(last), used @ 1..) => last >> used != 0,
             _ => false,
         };
-        if before + kept > parts.kept || is_last && before + kept != parts.kept || padding {
-            return Err(self.damaged(
-                job,
-                Damage::PackedBits {
-                    name: name.to_owned(),
-                    bits: self.all_bits(job)?,
-                    values: parts.kept,
-                },
-            ));
+        let values = job.parts.kept;
+        if counted <= values && (!is_last || counted == values) && !behind_the_last {
+            return Ok(());
         }
-        self.check_rows(job, before, &chunk.bits)?;
-        let width = parts.form.width();
-        let values_at = parts.compressed.begin + before * width as u64;
-        self.read_bytes(job.shard, values_at, kept as usize * width, &mut chunk.input)?;
-        Ok(kept)
+        let bits = self.all_bits(job)?;
+        let name = job.name.to_owned();
+        Err(self.damaged(job, Damage::PackedBits { name, bits, values }))
     }
 
     /// Checks the offsets of the rows that begin in a chunk.

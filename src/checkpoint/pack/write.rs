@@ -1,21 +1,22 @@
 //! Packing: [`Checkpoint::pack`].
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::mem;
 use std::path::Path;
 
-use super::bits::{self, with_width};
+use super::bits::{self, Packed, with_width};
 use super::form::{Form, Part};
 use super::read::Contents;
 use super::record;
 use super::report::{PackReport, PackedTensor};
+use crate::checkpoint::crew::crew;
 use crate::checkpoint::draft::{Draft, Existing};
 use crate::checkpoint::extent::{Extent, whole};
-use crate::checkpoint::files::{Chunk, Copied, Files, Piece, join};
-use crate::checkpoint::flow::flow;
+use crate::checkpoint::files::{Copied, Desk, Files, Piece, join};
 use crate::checkpoint::header::LIMIT;
 use crate::checkpoint::index;
 use crate::checkpoint::layout::{Layout, Planned};
-use crate::checkpoint::work::{Phase, Progress};
+use crate::checkpoint::work::Phase;
 use crate::checkpoint::{Checkpoint, TensorInfo};
 use crate::damage::Damage;
 use crate::error::{Error, Result};
@@ -127,21 +128,22 @@ impl Checkpoint {
         };
         let mut tallies: BTreeMap<_, _> = floats().map(|(number, _)| (number, Tally::default())).collect();
         let extents = floats().flat_map(|(number, info)| whole(number, info, 64));
-        let total = floats().map(|(_, info)| info.bytes()).sum();
-        let mut done = 0;
-        flow(
-            self.work.in_parallel(),
+        let mut told = self.meter(Phase::Reading, extents.clone());
+        crew(
+            &mut self.work.hire(extents.clone(), <(Vec<u8>, Tally)>::default),
             extents,
-            |extent, bytes: &mut Vec<u8>| self.read_raw(*extent, bytes),
-            |extent, bytes| {
+            |extent, (bytes, tally)| {
+                self.read_raw(*extent, bytes)?;
                 let width = self.tensors()[extent.tensor].dtype().bitsize() / 8;
                 let (positive, negative) = with_width!(width, N => bits::zeros::<N>(bytes));
-                let tally = tallies.entry(extent.tensor).or_default();
-                tally.positive += positive;
-                tally.negative += negative;
-                done += bytes.len() as u64;
-                let phase = Phase::Reading;
-                self.work.tell(Progress { phase, done, total });
+                *tally = Tally { positive, negative };
+                Ok(())
+            },
+            |extent, (_, tally)| {
+                let sum = tallies.entry(extent.tensor).or_default();
+                sum.positive += tally.positive;
+                sum.negative += tally.negative;
+                told(*extent);
                 Ok(())
             },
             |_, _| Ok(()),
@@ -179,77 +181,93 @@ impl Checkpoint {
             .keys()
             .flat_map(|&number| whole(number, &self.tensors()[number], 64));
         let total = self.shards().iter().map(|shard| shard.bytes()).sum();
-        // Values of the tensor under way that are written.
+        // Values of the tensor under way that had their turn.
         let mut before = 0;
         files.run(
-            plan.copied.clone(),
+            &plan.copied,
             jobs,
             total,
-            |extent, chunk| self.read_raw(*extent, &mut chunk.input),
-            |extent, chunk| {
-                let target = &targets[&extent.tensor];
+            |extent, desk: &mut Desk<Hands>| {
+                desk.bytes = self.bytes_of(*extent);
+                self.read_raw(*extent, &mut desk.input)?;
+                let form = &targets[&extent.tensor].form;
+                with_width!(form.width(), N => {
+                    if zeros == Zeros::Canonical {
+                        bits::canonical::<N>(&mut desk.input);
+                    }
+                    let packed = bits::pack::<N>(&desk.input, extent.first, form.columns());
+                    if bits::unpack::<N>(&packed.bits, &packed.values, extent.len) != desk.input {
+                        return Err(Error::NotReproduced {
+                            name: self.tensors()[extent.tensor].name().to_owned(),
+                            first: extent.first,
+                        });
+                    }
+                    desk.own.packed = packed;
+                });
+                Ok(())
+            },
+            |extent, desk| {
+                let Target { form, kept } = &targets[&extent.tensor];
                 if extent.first == 0 {
                     before = 0;
                 }
-                with_width!(target.form.width(), N => {
-                    before += pack_chunk::<N>(*extent, &self.tensors()[extent.tensor], target, plan, before, zeros, chunk)?;
-                });
-                let is_last = extent.first + extent.len == target.form.entries;
-                if before > target.kept || is_last && before != target.kept {
+                desk.own.before = before;
+                before += (desk.own.packed.values.len() / form.width()) as u64;
+                let is_last = extent.first + extent.len == form.entries;
+                if before > *kept || is_last && before != *kept {
                     // It was counted otherwise.
                     return Err(Error::ChangedMeanwhile {
-                        path: self.shards()[self.tensors()[extent.tensor].shard].path().to_owned(),
+                        path: self.shards()[self.tensors()[extent.tensor].shard]
+                            .path()
+                            .to_owned(),
                     });
                 }
+                Ok(())
+            },
+            |extent, desk| {
+                let form = &targets[&extent.tensor].form;
+                let shard = self.tensors()[extent.tensor].shard;
+                let pieces = pieces(*extent, form, mem::take(&mut desk.own));
+                desk.pieces.extend(pieces.map(|(part, at, bytes)| Piece {
+                    shard,
+                    position: plan.begins[&extent.tensor][part as usize] + at,
+                    bytes,
+                }));
                 Ok(())
             },
         )
     }
 }
 
-/// Packs a chunk into pieces, checks that they give it back, and returns how many values there are in it.
-fn pack_chunk<const N: usize>(
-    extent: Extent,
-    info: &TensorInfo,
-    target: &Target,
-    plan: &Plan,
+/// What a worker has of its own.
+#[derive(Default)]
+struct Hands {
+    packed: Packed,
+    /// Values of the tensor before those of the chunk.
     before: u64,
-    zeros: Zeros,
-    chunk: &mut Chunk,
-) -> Result<u64> {
-    let Extent { tensor, first, len } = extent;
-    if zeros == Zeros::Canonical {
-        bits::canonical::<N>(&mut chunk.input);
-    }
-    let columns = target.form.columns();
-    let packed = bits::pack::<N>(&chunk.input, first, columns, before);
-    if bits::unpack::<N>(&packed.bits, &packed.values, len) != chunk.input {
-        return Err(Error::NotReproduced {
-            name: info.name().to_owned(),
-            first,
-        });
-    }
-    let kept = (packed.values.len() / N) as u64;
-    let begins = &plan.begins[&tensor];
-    let mut put = |part: Part, at: u64, bytes: Vec<u8>| {
-        chunk.pieces.push(Piece {
-            shard: info.shard,
-            position: begins[part as usize] + at,
-            bytes,
-        });
+}
+
+/// What a chunk gives to each part of a tensor, and where in the part.
+fn pieces(extent: Extent, form: &Form, hands: Hands) -> impl Iterator<Item = (Part, u64, Vec<u8>)> {
+    let Hands { packed, before } = hands;
+    let shape = if extent.first == 0 {
+        form.shape
+            .iter()
+            .flat_map(|&n| (n as i64).to_le_bytes())
+            .collect()
+    } else {
+        Vec::new()
     };
-    if first == 0 {
-        let shape = info.shape().iter().flat_map(|&n| (n as i64).to_le_bytes());
-        put(Part::Shape, 0, shape.collect());
-    }
-    put(
-        Part::RowOffsets,
-        first.div_ceil(columns) as u64 * 8,
-        packed.offsets,
-    );
-    put(Part::Compressed, before * N as u64, packed.values);
-    put(Part::Bitmask, (first / 8) as u64, packed.bits);
-    Ok(kept)
+    let offsets = packed.offsets.iter();
+    let offsets = offsets.flat_map(|offset| (before + offset).to_le_bytes());
+    let row = extent.first.div_ceil(form.columns()) as u64;
+    [
+        (Part::Shape, 0, shape),
+        (Part::RowOffsets, row * 8, offsets.collect()),
+        (Part::Compressed, before * form.width() as u64, packed.values),
+        (Part::Bitmask, (extent.first / 8) as u64, packed.bits),
+    ]
+    .into_iter()
 }
 
 /// Where everything goes.
@@ -277,7 +295,7 @@ impl Plan {
             // Of each new tensor: what it is, and what tensor it comes from, in whole or as a part.
             let mut planned: Vec<(Planned, usize, Option<Part>)> = Vec::new();
             for entry in &shard.header.entries {
-                let Some(tensor) = checkpoint.number(&entry.name) else {
+                let Ok(tensor) = checkpoint.number(&entry.name) else {
                     continue;
                 };
                 match targets.get(&tensor) {

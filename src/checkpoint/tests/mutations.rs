@@ -63,9 +63,7 @@ fn use_it(input: &Path, place: &Path) {
         return;
     };
     let checkpoint = checkpoint.with_threads(std::num::NonZeroUsize::MIN);
-    for info in checkpoint.tensors() {
-        let _ = checkpoint.inspect(info);
-    }
+    let _ = checkpoint.inspect(checkpoint.tensors().iter().map(|info| info.name()));
     let out = |name: &str| place.join(name);
     let _ = checkpoint.unpack(out("unpacked"), Existing::Refuse);
     let _ = checkpoint.pack(out("packed"), Existing::Refuse, Zeros::Exact);

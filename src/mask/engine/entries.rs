@@ -2,8 +2,9 @@
 //! under caps.
 
 use super::Ranked;
-use super::planned::{first_nan, slice, standard, without_masked_nans};
+use super::planned::{first_nan, slice, standard};
 use crate::error::{Error, Result};
+use crate::mask::effective::{Entries, Masked};
 use crate::mask::normalize::{EuclideanNorm, normalized};
 use crate::mask::select::{self, CutFinder, Element, Order, RandomSegment, Segment, SelectError};
 use crate::mask::{EntryRank, GlobalOptions, Mask, random};
@@ -17,6 +18,7 @@ pub(super) fn lowest<T: Element>(
     tensors: &[Ranked<'_, T>],
     asked: usize,
     options: GlobalOptions,
+    masked: Masked,
 ) -> Result<Vec<Mask>> {
     let rooms: Vec<usize> = tensors
         .iter()
@@ -51,7 +53,7 @@ pub(super) fn lowest<T: Element>(
     if options.is_normalized() {
         let norms = tensors.iter().zip(&values);
         let norms = norms
-            .map(|(t, values)| norm(values, t.prior).map_err(|error| error.at(t.name)))
+            .map(|(t, values)| norm(values, t.prior, masked).map_err(|error| error.at(t.name)))
             .collect::<Result<_>>()?;
         let ranking = ByShare { values, order, norms };
         under_caps(&ranking, tensors, &rooms, asked)
@@ -207,15 +209,16 @@ fn part(prior: Option<&[u64]>, word: usize, len: usize) -> Option<&[u64]> {
 }
 
 /// The norm of a tensor, of which no entry that is left is NaN. One that is masked counts as 0 (S8).
-fn norm<T: Element>(values: &[T], prior: Option<&Mask>) -> Result<f64> {
-    let norm_of = |values: &[T]| {
+fn norm<T: Element>(values: &[T], prior: Option<&Mask>, masked: Masked) -> Result<f64> {
+    let entries = Entries::new(values, prior, masked);
+    let norm_of = |entries: Entries<'_, T>| {
         let mut norm = EuclideanNorm::new();
-        norm.feed(values);
+        entries.each_piece(|piece| norm.feed(piece));
         norm.end()
     };
-    let mut norm = norm_of(values);
+    let mut norm = norm_of(entries);
     if let (true, Some(prior)) = (norm.is_nan(), prior) {
-        norm = norm_of(&without_masked_nans(values, prior));
+        norm = norm_of(entries.without_pruned_nans(prior));
     }
     if norm.is_nan() {
         return Err(first_nan(values, prior));

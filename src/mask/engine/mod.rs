@@ -9,6 +9,7 @@ use std::fmt::Debug;
 
 use ndarray::ArrayViewD;
 
+use super::effective::Masked;
 use super::method::{PruningMethod, PruningType};
 use super::options::GlobalOptions;
 use super::packed::Mask;
@@ -60,6 +61,20 @@ pub fn compute<M: PruningMethod + ?Sized>(
     match method.plan() {
         Some(plan) => plan.compute(scores, prior),
         None => own::compute(method, scores, prior),
+    }
+}
+
+/// Runs a method over one parameter as forward sees it: the same as [`compute`] of the effective tensor, which is
+/// made only for methods of users' own.
+pub(crate) fn compute_effective<M: PruningMethod + ?Sized>(
+    method: &M,
+    original: ArrayViewD<'_, f32>,
+    prior: Option<&Mask>,
+) -> Result<Outcome> {
+    match (method.plan(), prior) {
+        (Some(plan), _) => plan.compute_under(original, prior, Masked::AsZero),
+        (None, None) => own::compute(method, original, None),
+        (None, Some(mask)) => own::compute(method, mask.apply(original)?.view(), prior),
     }
 }
 
@@ -139,9 +154,29 @@ pub fn compute_global_with<M: PruningMethod + ?Sized>(
     tensors: &[Ranked<'_, f32>],
     options: GlobalOptions,
 ) -> Result<GlobalOutcome> {
+    compute_global_under(method, tensors, options, Masked::AsGiven)
+}
+
+/// Runs an unstructured method over several parameters as forward sees them, though their scores are the originals.
+///
+/// A pruned entry is never ranked, so that it is all the same to any method; but it may count in a norm.
+pub(crate) fn compute_global_effective<M: PruningMethod + ?Sized>(
+    method: &M,
+    originals: &[Ranked<'_, f32>],
+    options: GlobalOptions,
+) -> Result<GlobalOutcome> {
+    compute_global_under(method, originals, options, Masked::AsZero)
+}
+
+fn compute_global_under<M: PruningMethod + ?Sized>(
+    method: &M,
+    tensors: &[Ranked<'_, f32>],
+    options: GlobalOptions,
+    masked: Masked,
+) -> Result<GlobalOutcome> {
     check_global(method, tensors)?;
     match method.plan() {
-        Some(plan) => plan.compute_global_with(tensors, options),
+        Some(plan) => plan.compute_global_under(tensors, options, masked),
         None if options == GlobalOptions::default() => own::compute_global(method, tensors),
         None => Err(no_options(method)),
     }

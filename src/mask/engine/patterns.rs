@@ -5,9 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::Outcome;
-use super::planned::{first_nan, slice, standard, without_masked_nans};
+use super::planned::{first_nan, slice, standard};
 use crate::error::Result;
 use crate::mask::blocks::Blocks;
+use crate::mask::effective::{Entries, Masked};
 use crate::mask::groups::Groups;
 use crate::mask::select::{self, Element, Order, Segment, SelectError};
 use crate::mask::{Amount, BlockRank, EntryRank, Mask, random};
@@ -69,11 +70,13 @@ pub(super) fn blocks<T: Element>(
     by: BlockRank,
     scores: &ArrayViewD<'_, T>,
     prior: Option<&Mask>,
+    masked: Masked,
 ) -> Result<Outcome> {
     let left = blocks.left(prior);
     let asked = amount.units(left.count_kept(), left.len())?;
     let standard = standard(scores);
     let values = slice(&standard);
+    let entries = Entries::new(values, prior, masked);
     let lowest = |ranks: &[f64]| {
         let segment = Segment {
             values: ranks,
@@ -81,10 +84,10 @@ pub(super) fn blocks<T: Element>(
         };
         select::lowest(&[segment], asked, Order::Value)
     };
-    let mut kept = lowest(&blocks.scores(values, by));
+    let mut kept = lowest(&blocks.scores(entries, by));
     if let (Err(SelectError::Nan { .. }), Some(prior)) = (&kept, prior) {
         // A NaN that is masked already does not count (S8); any other does.
-        kept = lowest(&blocks.scores(&without_masked_nans(values, prior), by));
+        kept = lowest(&blocks.scores(entries.without_pruned_nans(prior), by));
     }
     let words = kept.map_err(|_| first_nan(values, prior))?.swap_remove(0);
     let kept = Mask::from_words(left.shape(), words)?;

@@ -6,6 +6,7 @@ use super::{GlobalOutcome, Outcome, Ranked, check_list, check_prior, entries, no
 use crate::error::{Error, Result};
 use crate::mask::blocks::Blocks;
 use crate::mask::channels::Channels;
+use crate::mask::effective::{Entries, Masked};
 use crate::mask::groups::Groups;
 use crate::mask::select::Element;
 use crate::mask::{ChannelRank, GlobalOptions, Mask, Norm, Plan, random};
@@ -17,6 +18,16 @@ impl Plan<'_> {
     ///
     /// As [`mask::compute`](crate::mask::compute).
     pub fn compute<T: Element>(&self, scores: ArrayViewD<'_, T>, prior: Option<&Mask>) -> Result<Outcome> {
+        self.compute_under(scores, prior, Masked::AsGiven)
+    }
+
+    /// The same, where entries that are pruned may count as 0.
+    pub(super) fn compute_under<T: Element>(
+        &self,
+        scores: ArrayViewD<'_, T>,
+        prior: Option<&Mask>,
+        masked: Masked,
+    ) -> Result<Outcome> {
         check_prior(&scores, prior)?;
         match *self {
             Plan::Channels { amount, dim, by } => {
@@ -28,7 +39,7 @@ impl Plan<'_> {
                 };
                 let left: Vec<usize> = (0..kept.len()).filter(|&c| kept[c]).collect();
                 let asked = amount.units(left.len(), kept.len())?;
-                for channel in lowest_channels(&channels, by, &scores, prior, left, asked)? {
+                for channel in lowest_channels(&channels, by, &scores, prior, masked, left, asked)? {
                     kept[channel] = false;
                 }
                 Ok(Outcome {
@@ -48,7 +59,7 @@ impl Plan<'_> {
                 by,
             } => {
                 let blocks = Blocks::of(scores.shape(), height, width)?;
-                patterns::blocks(blocks, amount, by, &scores, prior)
+                patterns::blocks(blocks, amount, by, &scores, prior, masked)
             }
             Plan::Nothing | Plan::Mask(_) | Plan::Entries { .. } => {
                 let outcome = self.compute_global(&[Ranked {
@@ -89,6 +100,16 @@ impl Plan<'_> {
         tensors: &[Ranked<'_, T>],
         options: GlobalOptions,
     ) -> Result<GlobalOutcome> {
+        self.compute_global_under(tensors, options, Masked::AsGiven)
+    }
+
+    /// The same, where entries that are pruned may count as 0.
+    pub(super) fn compute_global_under<T: Element>(
+        &self,
+        tensors: &[Ranked<'_, T>],
+        options: GlobalOptions,
+        masked: Masked,
+    ) -> Result<GlobalOutcome> {
         check_list(tensors)?;
         let before: usize = tensors.iter().map(Ranked::left).sum();
         let (masks, asked) = match *self {
@@ -112,7 +133,7 @@ impl Plan<'_> {
             }
             Plan::Entries { amount, by } => {
                 let asked = amount.units(before, tensors.iter().map(|t| t.scores.len()).sum())?;
-                (entries::lowest(by, tensors, asked, options)?, Some(asked))
+                (entries::lowest(by, tensors, asked, options, masked)?, Some(asked))
             }
             Plan::Channels { .. } | Plan::Groups { .. } | Plan::Blocks { .. } => {
                 return Err(Error::Unsupported {
@@ -136,13 +157,14 @@ fn lowest_channels<T: Element>(
     by: ChannelRank,
     scores: &ArrayViewD<'_, T>,
     prior: Option<&Mask>,
+    masked: Masked,
     mut left: Vec<usize>,
     asked: usize,
 ) -> Result<Vec<usize>> {
     match by {
         ChannelRank::Norm(norm) => {
             let standard = standard(scores);
-            let norms = ranked_norms(channels, slice(&standard), prior, &left, norm)?;
+            let norms = ranked_norms(channels, slice(&standard), prior, masked, &left, norm)?;
             left.sort_by(|&a, &b| norms[a].total_cmp(&norms[b])); // stable: ties by index
         }
         ChannelRank::Random { seed } => {
@@ -159,36 +181,21 @@ fn ranked_norms<T: Element>(
     channels: &Channels<'_>,
     values: &[T],
     prior: Option<&Mask>,
+    masked: Masked,
     left: &[usize],
     norm: Norm,
 ) -> Result<Vec<f64>> {
-    let norms = channels.norms(values, norm)?;
-    if !left.iter().any(|&channel| norms[channel].is_nan()) {
-        return Ok(norms);
+    let entries = Entries::new(values, prior, masked);
+    let is_nan = |norms: &[f64]| left.iter().any(|&channel| norms[channel].is_nan());
+    let mut norms = channels.norms(entries, norm)?;
+    if let (true, Some(prior)) = (is_nan(&norms), prior) {
+        // A NaN that is masked already does not count (S8); any other does.
+        norms = channels.norms(entries.without_pruned_nans(prior), norm)?;
     }
-    // A NaN that is masked already does not count (S8); any other does.
-    let Some(prior) = prior else {
-        return Err(first_nan(values, None));
-    };
-    let norms = channels.norms(&without_masked_nans(values, prior), norm)?;
-    if left.iter().any(|&channel| norms[channel].is_nan()) {
-        return Err(first_nan(values, Some(prior)));
+    if is_nan(&norms) {
+        return Err(first_nan(values, prior));
     }
     Ok(norms)
-}
-
-/// The values with +0.0 for every NaN that is masked.
-pub(super) fn without_masked_nans<T: Element>(values: &[T], prior: &Mask) -> Vec<T> {
-    let entries = values.iter().zip(prior);
-    entries
-        .map(|(&value, kept)| {
-            if !kept && value.as_().is_nan() {
-                T::ZERO
-            } else {
-                value
-            }
-        })
-        .collect()
 }
 
 /// The error that names the first NaN of those that are ranked.

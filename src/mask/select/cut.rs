@@ -1,8 +1,9 @@
 //! Selection over a stream: first the cut, by counting, then the mask, by comparing.
 
 use super::key::{By, ByMagnitude, ByValue, Key, Rank};
-use super::words::{BITS, keys, lowest_bits, ones, pack, prior_word, vectorized, words};
+use super::words::{BITS, keys, lowest_bits, ones, pack, prior_word, words};
 use super::{Element, Order, SelectError};
+use crate::mask::parallel::vectorized;
 
 /// Bits of a wide key that the first pass leaves open: it tells apart the sign, the exponent of 11 bits and the first
 /// 10 bits of the mantissa. That is all that `f16` and `bf16` have, so these need one pass, and `f32` a second one for
@@ -235,6 +236,24 @@ impl CutFinder {
         }
     }
 
+    /// Takes in what another finder counted of other chunks of the same pass; both began it as copies of one finder.
+    pub(crate) fn merge(&mut self, other: CutFinder) {
+        self.survivors += other.survivors;
+        self.seen |= other.seen;
+        match (&mut self.counts, other.counts) {
+            (Counts::Coarse(ours), Counts::Coarse(theirs)) => {
+                ours.iter_mut()
+                    .zip(theirs)
+                    .for_each(|(ours, theirs)| add(ours, theirs));
+            }
+            (Counts::Fine(ours), Counts::Fine(theirs)) => add(ours, theirs),
+            _ => debug_assert!(false, "the two finders are not in the same pass"),
+        }
+        for (ours, theirs) in self.narrow.iter_mut().zip(other.narrow) {
+            add(ours, theirs);
+        }
+    }
+
     /// Ends a pass over the stream. `None` means that another pass over the same stream is needed.
     ///
     /// # Errors
@@ -316,6 +335,17 @@ impl CutFinder {
         self.counts = Counts::Fine(vec![0; 1 << (bits - range.shift())]);
         self.range = Some(range);
         Ok(None)
+    }
+}
+
+/// Adds up counters, of which there are none where nothing has been counted.
+fn add(ours: &mut Vec<u64>, theirs: Vec<u64>) {
+    if ours.is_empty() {
+        *ours = theirs;
+    } else {
+        ours.iter_mut()
+            .zip(theirs)
+            .for_each(|(ours, theirs)| *ours += theirs);
     }
 }
 

@@ -4,19 +4,15 @@ use super::bracket::{Bracket, by_counting, by_sample, of_even};
 use super::cut::{CutFinder, check_prior};
 use super::key::{By, Key, Rank};
 use super::source::{BLOCK, Source};
-use super::words::{
-    BITS, arrays, highest_bits, keys, lowest_bits, ones, pack, prior_word, survivors, vectorized, words,
-};
+use super::words::{BITS, arrays, highest_bits, keys, lowest_bits, ones, pack, prior_word, survivors, words};
 use super::{Order, SelectError};
+use crate::mask::parallel::{Threads, vectorized};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Entries of one task, so that an index in it has 16 bits. It has to be a multiple of [`BLOCK`].
 const TASK: usize = 1 << 16;
 /// Up to so many entries, counting all of them costs less than a sample that is good enough.
 const SMALL: usize = 1 << 14;
-/// From so many entries on, a second thread is worth waking.
-#[cfg(feature = "rayon")]
-const LARGE: usize = 1 << 18;
 
 /// What is to be selected from.
 pub struct Problem<'s, S: ?Sized> {
@@ -492,49 +488,4 @@ fn each_block<S: Source + ?Sized>(
         with(at, source.block(segment, start + at, size, buffer), prior)?;
     }
     Ok(())
-}
-
-/// How many threads share the work. What they do to each task is the same, so the result is too.
-#[derive(Clone, Copy)]
-enum Threads {
-    One,
-    #[cfg(feature = "rayon")]
-    Many,
-}
-
-impl Threads {
-    #[cfg(feature = "rayon")]
-    fn of(entries: usize) -> Self {
-        if entries >= LARGE && rayon::current_num_threads() > 1 {
-            Threads::Many
-        } else {
-            Threads::One
-        }
-    }
-
-    #[cfg(not(feature = "rayon"))]
-    fn of(_: usize) -> Self {
-        Threads::One
-    }
-
-    /// Calls `work` on every item; the answers are in the order of the items.
-    fn each<T: Send, R: Send>(self, items: &mut [T], work: impl Fn(&mut T) -> R + Sync + Send) -> Vec<R> {
-        match self {
-            Threads::One => items.iter_mut().map(work).collect(),
-            #[cfg(feature = "rayon")]
-            Threads::Many => {
-                use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
-                items.par_iter_mut().map(work).collect()
-            }
-        }
-    }
-
-    /// How many tasks are worth a look together, where a look may show that the next ones need none.
-    fn batch(self) -> usize {
-        match self {
-            Threads::One => 1,
-            #[cfg(feature = "rayon")]
-            Threads::Many => 8 * rayon::current_num_threads(),
-        }
-    }
 }

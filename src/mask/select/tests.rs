@@ -225,16 +225,18 @@ fn all_patterns<T: Plain>(n: usize) {
         for prior in priors(n) {
             let segments = [(values.clone(), prior)];
             let left = left(&segments);
-            for k in [
+            let all = [
+                left / 10,
+                left - left / 10,
+                left / 2,
                 0,
                 1,
-                left / 10,
-                left / 2,
-                left - left / 10,
                 left.saturating_sub(1),
                 left,
-            ] {
-                check(&segments, k.min(left), name);
+            ];
+            // The oracle sorts: with many entries only the counts that take samples to find.
+            for k in &all[..if n > 10_000 { 2 } else { 7 }] {
+                check(&segments, (*k).min(left), name);
             }
         }
     }
@@ -259,15 +261,15 @@ fn other_types() {
 
 #[test]
 fn sizes_about_the_thresholds() {
-    for n in [4096, 32_767, 32_769, 140_000] {
+    for n in [4096, 16_383, 16_385, 70_000] {
         all_patterns::<f32>(n);
     }
 }
 
 #[test]
 fn many_segments() {
-    let lens = [0, 1, 64, 65_536, 100, 131_073, 0, 70_000];
-    for (name, pattern) in patterns(300_000) {
+    let lens = [0, 1, 64, 65_536, 100, 65_537, 0, 20_000];
+    for (name, pattern) in patterns(160_000) {
         let mut at = 0;
         let segments: Vec<Owned<f32>> = lens
             .iter()
@@ -282,7 +284,7 @@ fn many_segments() {
             })
             .collect();
         let left = left(&segments);
-        for k in [0, 1, left / 3, left / 2, left - 5, left] {
+        for k in [1, left / 3, left - 5] {
             check(&segments, k, name);
         }
     }

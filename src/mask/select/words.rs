@@ -57,12 +57,6 @@ pub fn keys<T: Rank, B: By>(entries: &[T]) -> [T::Key; BITS] {
     }
 }
 
-/// Runs a loop with the vector instructions that the machine has.
-#[inline(always)]
-pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
-}
-
 /// The lowest `count` bits that are set in `word`, or all of them where there are fewer.
 #[inline]
 pub fn lowest_bits(word: u64, count: usize) -> u64 {
