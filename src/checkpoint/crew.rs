@@ -52,6 +52,8 @@ pub(super) fn crew<J: Send, W: Send>(
                     };
                     let done = ready.and_then(|()| (state.turn)(&mut job, worker));
                     state.next += 1;
+                    // Before anyone else has a turn.
+                    state.over |= done.is_err();
                     drop(state);
                     let done = match done {
                         Ok(()) => {

@@ -5,7 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use crate::commands::apply::ApplyArgs;
+pub use crate::commands::bake::BakeArgs;
+pub use crate::commands::diff::DiffArgs;
+pub use crate::commands::masks::MasksArgs;
+pub use crate::commands::pack::PackArgs;
 pub use crate::commands::prune::args::PruneArgs;
+pub use crate::commands::unpack::UnpackArgs;
 
 /// Prunes, inspects and packs safetensors checkpoints of any size.
 ///
@@ -36,6 +42,10 @@ Examples:
   Half of its weights pruned, ranked together over all files:
     secateurs prune Llama-3-8B -o Llama-3-8B-half --amount 50% --scope global
 
+  The pruned model, packed for keeping, and back again:
+    secateurs pack Llama-3-8B-half -o Llama-3-8B-packed
+    secateurs unpack Llama-3-8B-packed -o Llama-3-8B-back
+
   Completions for the shell that is running:
     source <(secateurs completions bash)
 
@@ -59,11 +69,34 @@ pub enum Command {
     Prune(PruneArgs),
     /// Show what the tensors of a checkpoint hold: zeros, patterns, NaNs.
     Inspect(InspectArgs),
+    /// Put the masks of a file on a checkpoint.
+    Apply(ApplyArgs),
+    /// Write the masks of a pruned checkpoint, read off its zeros.
+    Masks(MasksArgs),
+    /// Show what differs between two checkpoints; exit code 1 if anything does.
+    Diff(DiffArgs),
+    /// Make plain weights of the `*_orig` and `*_mask` pairs that PyTorch's pruning saves.
+    Bake(BakeArgs),
+    /// Store pruned tensors as packed mask bits and the values that are kept.
+    Pack(PackArgs),
+    /// Give back the checkpoint that `pack` packed.
+    Unpack(UnpackArgs),
     /// Write a completion script for a shell.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// Where output goes.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// The checkpoint to write: a file for a file, a folder for a folder.
+    #[arg(short, long, value_name = "OUT", value_hint = clap::ValueHint::AnyPath)]
+    pub output: PathBuf,
+    /// Replace the output if it exists.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Which tensors are meant.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use secateurs::checkpoint::{Checkpoint, TensorInfo, is_weight};
 
-use super::{existing, json};
+use super::{existing, json, warn_of_weights};
 use crate::args::{How, PruneArgs};
 use crate::failure::Failure;
 use crate::{glob, progress};
@@ -80,17 +80,5 @@ fn check_plain(checkpoint: &Checkpoint, chosen: &[&TensorInfo]) -> Result<(), Fa
             tensor.name()
         ))),
         None => Ok(()),
-    }
-}
-
-/// Says which of the files that were copied may hold weights.
-fn warn_of_weights(copied: &[PathBuf]) {
-    for file in copied {
-        let known = ["safetensors", "bin", "pt", "pth", "ckpt", "gguf"];
-        let end = file.extension();
-        if end.is_some_and(|end| known.iter().any(|known| end == *known)) {
-            let file = file.display();
-            eprintln!("warning: {file} may hold weights too; it was copied as it is, not pruned");
-        }
     }
 }
