@@ -1,7 +1,7 @@
 //! The second half of pruning: what was found to fall becomes masks of chunks, and zeros.
 
 use super::Checkpoint;
-use super::extent::{Chunk, Extent};
+use super::extent::Extent;
 use super::find::{Asked, Verdict, Verdicts, under};
 use super::values::{Values, count, select, with_floats};
 use crate::error::Result;
@@ -11,7 +11,9 @@ use crate::mask::select::CutWriter;
 /// What a worker has in its hands.
 #[derive(Default)]
 pub(super) struct Desk {
-    pub chunk: Chunk,
+    pub values: Values,
+    /// Bytes that stay as they are, in place of a chunk.
+    pub bytes: Vec<u8>,
     /// What the entries of the chunk are ranked by, if not by themselves.
     ranked: Values,
     /// The packed mask of the chunk.
@@ -61,13 +63,13 @@ impl<'a> Eraser<'a> {
 
     /// Before the turn of an extent: reads it, and masks what depends on nothing before it.
     pub fn read(&self, extent: Extent, desk: &mut Desk) -> Result<()> {
-        self.checkpoint.read_chunk(extent, &mut desk.chunk)?;
+        self.checkpoint.read_extent(extent, &mut desk.values)?;
         desk.kept.clear();
         desk.kept.resize(extent.entries().div_ceil(64), u64::MAX);
         let behind = extent.entries()..desk.kept.len() * 64;
         clear(&mut desk.kept, behind);
         let verdict = &self.verdicts.each[self.place(extent)];
-        match verdict.mask(extent, &desk.chunk.values, &mut desk.kept) {
+        match verdict.mask(extent, &desk.values, &mut desk.kept) {
             Ok(()) => Ok(()),
             Err(_) => Err(self.checkpoint.first_nan(extent.tensor)?),
         }
@@ -80,7 +82,7 @@ impl<'a> Eraser<'a> {
             return;
         };
         cuts.go_to(place, self.verdicts);
-        let ranked = ranks.of(extent, &desk.chunk.values, &mut desk.ranked);
+        let ranked = ranks.of(extent, &desk.values, &mut desk.ranked);
         let prior = cuts.cap.as_mut().map(|cap| {
             under(cap, ranked, &mut desk.candidates);
             &desk.candidates[..]
@@ -100,7 +102,7 @@ impl<'a> Eraser<'a> {
     /// After the turn of an extent: makes +0.0 of what falls (S10), and counts.
     pub fn erase(&self, extent: Extent, desk: &mut Desk) {
         let fell = extent.entries() - count(&desk.kept);
-        let zeros = with_floats!(&mut desk.chunk.values, values => select(values, &desk.kept), raw => 0);
+        let zeros = with_floats!(&mut desk.values, values => select(values, &desk.kept), raw => 0);
         desk.tally.resize(self.tensors.len(), Tally::default());
         let tally = &mut desk.tally[self.place(extent)];
         tally.fell += fell;

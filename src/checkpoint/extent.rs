@@ -68,14 +68,6 @@ pub(super) fn chunk(info: &TensorInfo) -> usize {
     CHUNK * 8 / info.dtype().bitsize()
 }
 
-/// What a worker needs to look at extents.
-#[derive(Debug, Default)]
-pub(super) struct Chunk {
-    /// As they are stored: what was read, or memory for what is to be written.
-    pub bytes: Vec<u8>,
-    pub values: Values,
-}
-
 impl Checkpoint {
     /// Shows each extent to `look`, one after the other, as floats where it is of a type that can be pruned.
     pub(super) fn look(
@@ -86,11 +78,11 @@ impl Checkpoint {
     ) -> Result<()> {
         let mut told = self.meter(phase, extents.clone());
         crew(
-            &mut self.work.hire(extents.clone(), Chunk::default),
+            &mut self.work.hire(extents.clone(), Values::default),
             extents,
-            |extent, chunk| self.read_chunk(*extent, chunk),
-            |extent, chunk| {
-                look(*extent, &mut chunk.values)?;
+            |extent, values| self.read_extent(*extent, values),
+            |extent, values| {
+                look(*extent, values)?;
                 told(*extent);
                 Ok(())
             },
@@ -113,26 +105,17 @@ impl Checkpoint {
     }
 
     /// Reads an extent.
-    pub(super) fn read_chunk(&self, extent: Extent, chunk: &mut Chunk) -> Result<()> {
-        self.read_extent(extent, &mut chunk.bytes, &mut chunk.values)
-    }
-
-    /// Reads an extent; `scratch` is memory for its bytes.
-    pub(super) fn read_extent(
-        &self,
-        extent: Extent,
-        scratch: &mut Vec<u8>,
-        values: &mut Values,
-    ) -> Result<()> {
+    pub(super) fn read_extent(&self, extent: Extent, values: &mut Values) -> Result<()> {
         let info = &self.tensors()[extent.tensor];
-        scratch.resize(self.bytes_of(extent) as usize, 0);
-        for (at, run) in extent.each_run() {
-            let bytes = self.bytes_of(Extent::run(extent.tensor, 0, at)) as usize;
-            let bytes = &mut scratch[bytes..][..self.bytes_of(run) as usize];
-            self.shards()[info.shard].read_at(bytes, self.position(run))?;
-        }
-        values.decode(info.is_float().then_some(info.dtype()), scratch);
-        Ok(())
+        let dtype = info.is_float().then_some(info.dtype());
+        values.fill(dtype, self.bytes_of(extent) as usize, |mut bytes| {
+            for (_, run) in extent.each_run() {
+                let (of_run, rest) = bytes.split_at_mut(self.bytes_of(run) as usize);
+                self.shards()[info.shard].read_at(of_run, self.position(run))?;
+                bytes = rest;
+            }
+            Ok(())
+        })
     }
 
     /// Reads bytes of a shard.

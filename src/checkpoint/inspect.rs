@@ -2,9 +2,9 @@
 
 use super::Checkpoint;
 use super::crew::crew;
-use super::extent::{Chunk, whole};
+use super::extent::whole;
 use super::find::Channels;
-use super::values::{Float, with_floats};
+use super::values::{Float, Values, with_floats};
 use super::work::Phase;
 use crate::error::Result;
 
@@ -102,12 +102,12 @@ impl Checkpoint {
         });
         let mut told = self.meter(Phase::Reading, extents.clone().map(|(_, extent)| extent));
         crew(
-            &mut self.work.hire(extents.clone(), Chunk::default),
+            &mut self.work.hire(extents.clone(), Values::default),
             extents,
-            |(_, extent), chunk| self.read_chunk(*extent, chunk),
-            |(place, extent), chunk| {
+            |(_, extent), values| self.read_extent(*extent, values),
+            |(place, extent), values| {
                 if let Some(scan) = &mut scans[*place] {
-                    with_floats!(&chunk.values, values => scan.look(extent.first, values), raw => {});
+                    with_floats!(values, values => scan.look(extent.first, values), raw => {});
                 }
                 told(*extent);
                 Ok(())

@@ -7,9 +7,10 @@ use super::Checkpoint;
 use super::crew::crew;
 use super::draft::Draft;
 use super::erase::{Cuts, Desk, Eraser, Tally};
-use super::extent::{CHUNK, Chunk, Extent};
+use super::extent::{CHUNK, Extent};
 use super::masks::MaskFile;
 use super::positional::Positional;
+use super::values::Values;
 use super::work::{Phase, Progress};
 use crate::error::{Error, Result};
 
@@ -102,7 +103,7 @@ impl<'a> Rewrite<'a> {
             jobs,
             |job, desk| match *job {
                 Job::Bytes { shard, position, len } => {
-                    checkpoint.read_bytes(shard, position, len, &mut desk.chunk.bytes)
+                    checkpoint.read_bytes(shard, position, len, &mut desk.bytes)
                 }
                 Job::Entries(extent) => eraser.read(extent, desk),
             },
@@ -122,12 +123,10 @@ impl<'a> Rewrite<'a> {
                 Ok(())
             },
             |job, desk| match job {
-                Job::Bytes { shard, position, .. } => {
-                    self.outputs[shard].write_at(&desk.chunk.bytes, position)
-                }
+                Job::Bytes { shard, position, .. } => self.outputs[shard].write_at(&desk.bytes, position),
                 Job::Entries(extent) => {
                     eraser.erase(extent, desk);
-                    self.write(extent, &mut desk.chunk)?;
+                    self.write(extent, &mut desk.values)?;
                     masks.map_or(Ok(()), |masks| masks.write(extent, &desk.kept))
                 }
             },
@@ -136,8 +135,8 @@ impl<'a> Rewrite<'a> {
     }
 
     /// Writes an extent to where it was read from.
-    fn write(&self, extent: Extent, chunk: &mut Chunk) -> Result<()> {
-        let bytes = chunk.values.encode(&mut chunk.bytes);
+    fn write(&self, extent: Extent, values: &mut Values) -> Result<()> {
+        let bytes = values.stored();
         let info = &self.checkpoint.tensors()[extent.tensor];
         let size = info.dtype().bitsize() / 8; // of a float
         extent.each_run().try_for_each(|(at, run)| {

@@ -48,10 +48,14 @@ impl Work {
     /// Workers for a line of jobs, as `new` makes them: no more than threads are allowed, and only one where there are
     /// so few jobs that waking others would take longer.
     pub fn hire<W>(&self, jobs: impl Iterator, new: impl Fn() -> W) -> Vec<W> {
-        let threads = self.threads.or_else(|| thread::available_parallelism().ok());
-        let most = threads.map_or(1, NonZeroUsize::get).min(MOST_WORKERS);
         let few = jobs.take(FEW_JOBS).count() < FEW_JOBS;
-        (0..if few { 1 } else { most }).map(|_| new()).collect()
+        (0..if few { 1 } else { self.workers() }).map(|_| new()).collect()
+    }
+
+    /// The most workers that there are at once.
+    pub fn workers(&self) -> usize {
+        let threads = self.threads.or_else(|| thread::available_parallelism().ok());
+        threads.map_or(1, NonZeroUsize::get).min(MOST_WORKERS)
     }
 
     pub fn tell(&self, progress: Progress) {

@@ -9,8 +9,8 @@ use ndarray::{ArrayView, IxDyn};
 use super::Verdict;
 use super::ranks::draw;
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::extent::{CHUNK, Chunk, Extent};
-use crate::checkpoint::values::{Float, with_floats};
+use crate::checkpoint::extent::{CHUNK, Extent};
+use crate::checkpoint::values::{Float, Values, with_floats};
 use crate::checkpoint::work::Phase;
 use crate::error::{Error, Result};
 use crate::mask::bits::clear;
@@ -235,9 +235,9 @@ impl Checkpoint {
             dim,
             by: ChannelRank::Norm(norm),
         };
-        let mut whole = Chunk::default();
-        self.read_chunk(Extent::run(tensor, 0, info.entries()), &mut whole)?;
-        let mask = with_floats!(&whole.values, values => {
+        let mut whole = Values::default();
+        self.read_extent(Extent::run(tensor, 0, info.entries()), &mut whole)?;
+        let mask = with_floats!(&whole, values => {
             let array = ArrayView::from_shape(IxDyn(info.shape()), values).expect("as many entries as the shape");
             plan.compute(array, None)?.mask
         }, raw => unreachable!("only floats are pruned"));

@@ -1,16 +1,31 @@
 //! Entries: the cut that the lowest of them fall under, found by passes over all of them.
 
+use std::ops::Range;
+
+use num_traits::AsPrimitive;
+use safetensors::Dtype;
+
 use super::{Asked, Ranks, Verdict, Verdicts};
 use crate::checkpoint::crew::crew;
-use crate::checkpoint::extent::{Chunk, Extent, whole};
+use crate::checkpoint::extent::{Extent, whole};
 use crate::checkpoint::values::{Values, with_floats};
 use crate::checkpoint::work::Phase;
-use crate::checkpoint::{Checkpoint, Unit};
+use crate::checkpoint::{Checkpoint, TensorInfo, Unit};
 use crate::error::{Error, Result};
 use crate::mask::bits::clear;
 use crate::mask::normalize::EuclideanNorm;
 use crate::mask::select::{Cut, CutFinder, CutWriter, Order, SelectError};
 use crate::mask::{Amount, EntryRank, GlobalOptions};
+
+/// Consecutive entries that a sample takes at a time.
+const RUN: usize = 64;
+
+/// How many entries a sample is taken of: below, it takes as long as a pass; above, too many keys would be in doubt.
+/// Tests have few.
+const SAMPLED: Range<usize> = if cfg!(test) { 1 << 10 } else { 1 << 18 }..500_000_000;
+
+/// Keys in doubt that all workers together may hold: at most 64 MB.
+const MOST_KEYS: usize = 1 << 23;
 
 /// A tensor whose entries are ranked together with those of others.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +38,7 @@ struct Part {
 
 /// What a worker ranks with.
 struct Ranker {
-    chunk: Chunk,
+    values: Values,
     ranked: Values,
     finder: CutFinder,
     /// The entries that a cap leaves to be ranked, packed.
@@ -132,6 +147,9 @@ impl Checkpoint {
     /// The cut that the `asked` lowest entries of these tensors fall under.
     fn cut(&self, parts: &[Part], asked: usize, order: Order) -> Result<Cut> {
         let mut finder = CutFinder::new(asked, order);
+        if let Some((sample, entries)) = self.sample(parts)? {
+            finder = finder.expecting(&sample, entries, MOST_KEYS / self.work.workers());
+        }
         loop {
             finder = self.pass(parts, finder)?;
             match finder.end_pass() {
@@ -145,6 +163,43 @@ impl Checkpoint {
         }
     }
 
+    /// What some entries rank by, and how many there are in all; `None` where a sample spares no pass. What comes out
+    /// does not depend on it.
+    fn sample(&self, parts: &[Part]) -> Result<Option<(Vec<f64>, usize)>> {
+        let infos = parts.iter().map(|part| &self.tensors()[part.tensor]);
+        let entries: usize = infos.clone().map(TensorInfo::entries).sum();
+        let wide = parts.iter().zip(infos).any(|(part, info)| {
+            part.ranks != Ranks::Values || matches!(info.dtype(), Dtype::F32 | Dtype::F64)
+        });
+        let capped = parts.iter().any(|part| part.cap.is_some());
+        if !wide || capped || !SAMPLED.contains(&entries) {
+            return Ok(None);
+        }
+        // So many that the keys in doubt are about as many: with fewer there were more of those, and the other way
+        // round.
+        let runs = ((entries as f64).powf(2.0 / 3.0) as usize).div_ceil(RUN);
+        let stretch = entries / runs;
+        let mut sample = Vec::with_capacity(runs * RUN);
+        let (mut chunk, mut ranked) = (Values::default(), Values::default());
+        let (mut number, mut before) = (0, 0);
+        for part in parts {
+            let end = before + self.tensors()[part.tensor].entries();
+            loop {
+                let place = number * stretch + scatter(number) % stretch;
+                if place >= end {
+                    break;
+                }
+                number += 1;
+                let extent = Extent::run(part.tensor, place - before, RUN.min(end - place));
+                self.read_to_rank(&part.ranks, extent, &mut chunk)?;
+                let ranked = part.ranks.of(extent, &chunk, &mut ranked);
+                with_floats!(ranked, values => sample.extend(values.iter().map(|x| AsPrimitive::<f64>::as_(*x))), raw => {});
+            }
+            before = end;
+        }
+        Ok(Some((sample, entries)))
+    }
+
     /// Shows all entries to a finder, once. Each worker has a copy that counts what it reads; counts are added up.
     fn pass(&self, parts: &[Part], finder: CutFinder) -> Result<CutFinder> {
         let jobs = parts.iter().flat_map(|part| {
@@ -152,7 +207,7 @@ impl Checkpoint {
         });
         let mut told = self.meter(Phase::Ranking, jobs.clone().map(|(_, extent)| extent));
         let mut rankers = self.work.hire(jobs.clone(), || Ranker {
-            chunk: Chunk::default(),
+            values: Values::default(),
             ranked: Values::default(),
             finder: finder.clone(),
             candidates: Vec::new(),
@@ -162,7 +217,7 @@ impl Checkpoint {
             &mut rankers,
             jobs,
             |(part, extent), ranker| {
-                self.read_to_rank(&part.ranks, *extent, &mut ranker.chunk)?;
+                self.read_to_rank(&part.ranks, *extent, &mut ranker.values)?;
                 match part.cap {
                     None => self.feed(part, *extent, ranker),
                     Some(_) => Ok(()),
@@ -190,7 +245,7 @@ impl Checkpoint {
 
     /// Shows the entries of an extent to the finder of a worker.
     fn feed(&self, part: &Part, extent: Extent, ranker: &mut Ranker) -> Result<()> {
-        let ranked = part.ranks.of(extent, &ranker.chunk.values, &mut ranker.ranked);
+        let ranked = part.ranks.of(extent, &ranker.values, &mut ranker.ranked);
         let candidates = part.cap.map(|_| &ranker.candidates[..]);
         let fed = with_floats!(ranked, values => ranker.finder.feed(values, candidates), raw => Ok(()));
         fed.map_err(|error| match error {
@@ -217,7 +272,7 @@ impl Caps {
             Some((tensor, writer)) if *tensor == part.tensor => writer,
             other => &mut other.insert((part.tensor, cap.writer())).1,
         };
-        let ranked = part.ranks.of(extent, &ranker.chunk.values, &mut ranker.ranked);
+        let ranked = part.ranks.of(extent, &ranker.values, &mut ranker.ranked);
         under(writer, ranked, &mut ranker.candidates);
     }
 }
@@ -232,6 +287,14 @@ pub(in crate::checkpoint) fn under(writer: &mut CutWriter, ranked: &Values, unde
         let behind = values.len()..under.len() * 64;
         clear(under, behind);
     }, raw => {});
+}
+
+/// Scrambles a number, so that no pattern in the weights is in step with the sample (the finaliser of MurmurHash3).
+fn scatter(number: usize) -> usize {
+    let x = number as u64 + 1;
+    let x = (x ^ x >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let x = (x ^ x >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    (x ^ x >> 33) as usize
 }
 
 fn order(by: EntryRank) -> Order {

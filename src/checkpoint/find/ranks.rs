@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::extent::{Chunk, Extent};
+use crate::checkpoint::extent::Extent;
 use crate::checkpoint::values::{Values, with_floats};
 use crate::error::Result;
 use crate::mask::normalize::normalized;
@@ -59,10 +59,10 @@ pub(super) fn draw(key: [u8; 32], first: usize, count: usize, lots: &mut Vec<f64
 
 impl Checkpoint {
     /// Reads a chunk, where there is anything in it to rank by.
-    pub(super) fn read_to_rank(&self, ranks: &Ranks, extent: Extent, chunk: &mut Chunk) -> Result<()> {
+    pub(super) fn read_to_rank(&self, ranks: &Ranks, extent: Extent, values: &mut Values) -> Result<()> {
         match ranks {
             Ranks::Lots(_) => Ok(()),
-            Ranks::Values | Ranks::Shares { .. } => self.read_chunk(extent, chunk),
+            Ranks::Values | Ranks::Shares { .. } => self.read_extent(extent, values),
         }
     }
 }
