@@ -11,13 +11,6 @@ use crate::error::{Error, Result};
 /// What the name of a mask has behind that of its tensor.
 pub(super) const SUFFIX: &str = "_mask";
 
-/// Memory for reading masks.
-#[derive(Default)]
-pub(super) struct MaskBuffer {
-    bytes: Vec<u8>,
-    values: Values,
-}
-
 /// Checks that a tensor can be the mask of another by its type and shape.
 ///
 /// PyTorch saves masks in the type of their weights; files of masks have booleans.
@@ -40,19 +33,14 @@ pub(super) fn check_mask(mask: &TensorInfo, of: &TensorInfo) -> Result<()> {
 }
 
 impl Checkpoint {
-    /// Reads a part of a mask: a bit for each entry, set where it is kept.
-    pub(super) fn read_mask(
-        &self,
-        extent: Extent,
-        buffer: &mut MaskBuffer,
-        kept: &mut Vec<u64>,
-    ) -> Result<()> {
-        self.read_extent(extent, &mut buffer.bytes, &mut buffer.values)?;
+    /// Reads a part of a mask: a bit for each entry, set where it is kept. `entries` is memory for what is read.
+    pub(super) fn read_mask(&self, extent: Extent, entries: &mut Values, kept: &mut Vec<u64>) -> Result<()> {
+        self.read_extent(extent, entries)?;
         kept.clear();
-        let faulty = if let Values::Raw(bytes) = &buffer.values {
+        let faulty = if let Values::Raw(bytes) = entries {
             pack(bytes, 0, 1, kept)
         } else {
-            with_floats!(&buffer.values, values => {
+            with_floats!(entries, values => {
                 pack(values, Default::default(), One::one(), kept)
             }, raw => None)
         };

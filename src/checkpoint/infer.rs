@@ -6,17 +6,17 @@ use super::Checkpoint;
 use super::crew::crew;
 use super::draft::Existing;
 use super::erase::Tally;
-use super::extent::{Chunk, whole};
+use super::extent::whole;
 use super::masking::{MaskedTensor, MaskingReport};
 use super::masks::MaskFile;
-use super::values::{Float, count, with_floats};
+use super::values::{Float, Values, count, with_floats};
 use super::work::Phase;
 use crate::error::Result;
 
 /// What a worker has in its hands.
 #[derive(Default)]
 struct Hands {
-    chunk: Chunk,
+    values: Values,
     kept: Vec<u64>,
 }
 
@@ -49,9 +49,9 @@ impl Checkpoint {
             &mut self.work.hire(extents.clone(), Hands::default),
             extents,
             |extent, hands| {
-                self.read_chunk(*extent, &mut hands.chunk)?;
+                self.read_extent(*extent, &mut hands.values)?;
                 hands.kept.clear();
-                with_floats!(&hands.chunk.values, values => not_zero(values, &mut hands.kept), raw => {});
+                with_floats!(&hands.values, values => not_zero(values, &mut hands.kept), raw => {});
                 Ok(())
             },
             |extent, hands| {

@@ -10,6 +10,11 @@
 //! | [`Checkpoint::tensors`] | what there is |
 //! | [`Checkpoint::prune`] | prunes some tensors by a method of the [mask layer](crate::mask) into a new checkpoint |
 //! | [`Checkpoint::inspect`] | zeros, NaNs and patterns of a tensor |
+//! | [`Checkpoint::apply_masks`] | puts masks of a file on a checkpoint |
+//! | [`Checkpoint::write_masks`] | writes masks read off the zeros |
+//! | [`Checkpoint::diff`] | what differs between two checkpoints, however they are sharded |
+//! | [`Checkpoint::bake`] | makes plain weights of PyTorch's `*_orig` and `*_mask` pairs |
+//! | [`Checkpoint::pack`], [`Checkpoint::unpack`] | stores zeros as bits, and gives every byte back: [`pack`] tells the layout |
 //! | [`is_weight`] | which tensors are pruned unless others are named |
 //!
 //! # Safety of files
@@ -41,7 +46,7 @@ mod masks;
 mod open;
 mod others;
 mod overlay;
-mod pack;
+pub mod pack;
 mod positional;
 mod prune;
 mod report;

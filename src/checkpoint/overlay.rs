@@ -4,7 +4,6 @@ use super::Checkpoint;
 use super::erase::Tally;
 use super::extent::{Extent, whole};
 use super::files::{Copied, Desk, Files, Piece};
-use super::given::MaskBuffer;
 use super::values::{Values, count, select, with_floats};
 use crate::error::Result;
 
@@ -31,7 +30,7 @@ pub(super) struct Masked {
 #[derive(Default)]
 struct Hands {
     values: Values,
-    buffer: MaskBuffer,
+    mask: Values,
     kept: Vec<u64>,
     tally: Tally,
 }
@@ -59,16 +58,15 @@ impl Overlay<'_> {
             |extent, desk: &mut Desk<Hands>| {
                 let pair = &self.pairs[place(extent)];
                 desk.bytes = self.tensors.bytes_of(*extent);
-                self.tensors.read_raw(*extent, &mut desk.input)?;
                 let Hands {
                     values,
-                    buffer,
+                    mask,
                     kept,
                     tally,
                 } = &mut desk.own;
-                let mask = Extent::run(pair.mask, extent.first, extent.len);
-                self.masks.read_mask(mask, buffer, kept)?;
-                values.decode(Some(infos[extent.tensor].dtype()), &desk.input);
+                let of_mask = Extent::run(pair.mask, extent.first, extent.len);
+                self.masks.read_mask(of_mask, mask, kept)?;
+                self.tensors.read_extent(*extent, values)?;
                 *tally = Tally {
                     fell: extent.len - count(kept),
                     zeros: with_floats!(values, values => select(values, kept), raw => 0),
@@ -87,7 +85,7 @@ impl Overlay<'_> {
                     shard: info.shard,
                     position: self.pairs[place(extent)].begin
                         + (extent.first * info.dtype().bitsize() / 8) as u64,
-                    bytes: desk.own.values.encode(&mut desk.input).to_vec(),
+                    bytes: desk.own.values.stored().to_vec(),
                 });
                 Ok(())
             },

@@ -7,8 +7,7 @@
 //!
 //! A packed checkpoint is a safetensors checkpoint, with the names of the `sparse-bitmask` format of
 //! compressed-tensors. Of a packed tensor `fc.weight`, a row-major array of `n` entries, there are four tensors in
-//! the same file. What stands before the last dot is `fc` here: a name that ends in `.weight` loses that, any other
-//! is taken whole.
+//! the same file. Their names begin with `fc`: a name that ends in `.weight` loses that, any other is taken whole.
 //!
 //! | tensor | dtype | shape | what it holds |
 //! |---|---|---|---|
@@ -20,10 +19,10 @@
 //! Entry `i` is bit `i % 8` of byte `i / 8` of the bitmask, counted from the lowest bit. The bits behind the last
 //! entry are 0.
 //!
-//! A matrix whose rows are of 512 entries or more, and of a multiple of 8, has the rows that it has: these four are
-//! what compressed-tensors writes and reads. Anything else, a kernel of a convolution or a matrix of narrow rows, is
-//! packed as one row, because 8 bytes for a row's offset, and bits that fill a byte up, would cost more than they are
-//! worth; compressed-tensors has no use for such tensors either.
+//! A matrix whose rows are of 512 entries or more, and of a multiple of 8, has the rows that it has: its parts are
+//! those that compressed-tensors reads. Anything else, such as a kernel of a convolution or a matrix of narrow rows,
+//! is packed as one row, which compressed-tensors does not read: 8 bytes for the offset of each row, and bits that
+//! fill each row up to a byte, would take more than the bits that count.
 //!
 //! At 90 % sparsity a matrix of f32 so takes 1/32 + 1/10 of its bytes, which is 13.1 %, and 2 / columns for the
 //! offsets: at most 13.6 % in all. Tensors that would not become smaller, with what their names take in the header,
@@ -32,14 +31,14 @@
 //!
 //! The header's metadata are those of the original, and two more: `secateurs.pack` is `1`, the version of this
 //! layout, and `secateurs.header` the JSON header of the original file, to the last space. The original index of a
-//! sharded checkpoint is the text `secateurs.index` in the `metadata` of the new one. Whatever is in that header by
-//! name is plain in the packed file; whatever is not is packed.
+//! sharded checkpoint is the text `secateurs.index` in the `metadata` of the new one. A tensor of the original header
+//! whose own name is in the packed file is plain there; any other is packed.
 //!
 //! # What counts as absent
 //!
-//! Only +0.0, the zero with no bit set. A −0.0 is a value like any other, unless [`Zeros::Canonical`] asks to make it
-//! +0.0 first. Every chunk is unpacked again, from the bytes that are about to be written, and compared with what was
-//! read.
+//! Only +0.0, the zero with no bit set. A −0.0 is a value like any other (compressed-tensors drops it), unless
+//! [`Zeros::Canonical`](super::Zeros::Canonical) asks to make it +0.0 first. Every chunk is unpacked again, from the
+//! bytes that are about to be written, and compared with what was read.
 
 mod bits;
 mod form;

@@ -57,18 +57,23 @@ impl Checkpoint {
     /// Writes a packed checkpoint: of pruned tensors only a bit for each entry and the entries that are not +0.0.
     ///
     /// [`unpack`](Self::unpack) gives back the very bytes that were packed, unless [`Zeros::Canonical`] made +0.0 of
-    /// −0.0. Tensors that would not become smaller stay as they are. The layout, that of the `sparse-bitmask` format
-    /// of compressed-tensors where it fits, stands in `src/checkpoint/pack/mod.rs`, and in short:
+    /// −0.0. Tensors that would not become smaller stay as they are. The layout is told [here](crate::checkpoint::pack).
     ///
-    /// | of `fc.weight` | dtype | shape | holds |
-    /// |---|---|---|---|
-    /// | `fc.compressed` | as it was | `[k]` | the entries that are not +0.0, in row-major order |
-    /// | `fc.bitmask` | U8 | `[rows, ⌈columns / 8⌉]` | a bit for each entry, lowest bits first, 1 where it is kept |
-    /// | `fc.row_offsets` | I64 | `[rows]` | how many kept entries come before each row |
-    /// | `fc.shape` | I64 | `[rank]` | its shape |
+    /// ```
+    /// use secateurs::checkpoint::{Checkpoint, Dtype, Existing, Zeros};
     ///
-    /// Matrices whose columns number 512 or more, and a multiple of 8, keep their rows; all else is packed as one
-    /// row. The metadata `secateurs.pack`, `secateurs.header` and, in an index, `secateurs.index`, remember the rest.
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let [path, packed, back] = ["model", "packed", "back"].map(|name| folder.path().join(name));
+    /// # let bytes: Vec<u8> = (0..10_000).flat_map(|i| f32::from(u8::from(i % 10 == 0)).to_le_bytes()).collect();
+    /// # let weight = safetensors::tensor::TensorView::new(Dtype::F32, vec![100, 100], &bytes).unwrap();
+    /// # safetensors::serialize_to_file([("fc.weight", weight)], None, &path).unwrap();
+    /// let report = Checkpoint::open(&path)?.pack(&packed, Existing::Refuse, Zeros::Exact)?;
+    /// assert!(report.bytes_after * 5 < report.bytes_before);
+    ///
+    /// Checkpoint::open(&packed)?.unpack(&back, Existing::Refuse)?;
+    /// assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&back).unwrap());
+    /// # Ok::<(), secateurs::Error>(())
+    /// ```
     ///
     /// Tensors are read twice: once to count, once to write. Every chunk is unpacked again from the bytes that are
     /// about to be written, and compared. Memory does not grow with the checkpoint.

@@ -102,13 +102,11 @@ fn write(report: &PackReport, args: &PackArgs, out: &mut Vec<u8>) -> io::Result<
             "\n{negative} entries are -0.0, which is stored as a value; --canonical-zeros makes them +0.0"
         )?;
     }
-    wrote(&args.to.output, report.bytes_before, report.bytes_after, out)
-}
-
-/// Says where the output went, and how long it is.
-pub fn wrote(output: &Path, before: u64, after: u64, out: &mut Vec<u8>) -> io::Result<()> {
-    let (output, share) = (output.display(), share(after, before));
-    let (before, after) = (bytes(before), bytes(after));
+    let (output, share) = (
+        args.to.output.display(),
+        share(report.bytes_after, report.bytes_before),
+    );
+    let (before, after) = (bytes(report.bytes_before), bytes(report.bytes_after));
     writeln!(out, "\nwrote {output}: {after}, {share} of {before}")
 }
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueHint};
 use serde::Serialize;
 
-use super::{existing, json, pack, warn_of_weights};
+use super::{existing, json, warn_of_weights};
 use crate::args::{How, OutputArgs};
 use crate::failure::Failure;
 use crate::progress;
-use crate::text::number_of;
+use crate::text::{bytes, number_of};
 
 /// Give back the checkpoint that `pack` packed: the same files, byte for byte.
 ///
@@ -44,9 +44,13 @@ pub fn run(args: &UnpackArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failur
         json(out, &report);
     } else {
         let tensors = number_of(report.tensors.len(), "tensor");
-        writeln!(out, "{tensors} unpacked")
-            .and_then(|()| pack::wrote(output, report.bytes_before, report.bytes_after, out))
-            .expect("memory can be written to");
+        let (before, after) = (bytes(report.bytes_before), bytes(report.bytes_after));
+        let output = output.display();
+        writeln!(
+            out,
+            "{tensors} unpacked\n\nwrote {output}: {after}, of {before} packed"
+        )
+        .expect("memory can be written to");
     }
     warn_of_weights(&report.copied);
     Ok(())
