@@ -126,20 +126,22 @@ def by_pytorch(source, target, share):
 
 
 def by_command(command, source, target):
-    """Prunes half of everything; returns seconds, and the highest RssAnon in kB."""
+    """Prunes half of everything; returns seconds, the highest RssAnon in kB, and the report."""
     args = [command, "prune", source, "-o", target, "--amount", "0.5", "--scope", "global", "--json"]
-    begun = time.perf_counter()
-    run = subprocess.Popen(args, stdout=subprocess.PIPE)
-    anonymous = 0
-    if source.is_dir():
-        while run.poll() is None:
-            anonymous = max(anonymous, rss_anon(run.pid))
-            time.sleep(0.005)
-    report = json.loads(run.communicate()[0])
-    seconds = time.perf_counter() - begun
-    if run.returncode != 0:
-        sys.exit("the command failed")
-    return seconds, anonymous, report
+    with tempfile.TemporaryFile() as said:
+        begun = time.perf_counter()
+        run = subprocess.Popen(args, stdout=said)
+        anonymous = 0
+        if source.is_dir():
+            while run.poll() is None:
+                anonymous = max(anonymous, rss_anon(run.pid))
+                time.sleep(0.005)
+        run.wait()
+        seconds = time.perf_counter() - begun
+        if run.returncode != 0:
+            sys.exit("the command failed")
+        said.seek(0)
+        return seconds, anonymous, json.load(said)
 
 
 def rss_anon(process):

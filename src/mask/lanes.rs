@@ -34,21 +34,14 @@ impl Lanes {
     ) {
         let head = values.len().min((LANES - self.next) % LANES);
         let (head, rest) = values.split_at(head);
-        for (lane, value) in self.lanes[self.next..].iter_mut().zip(head) {
-            *lane = join(*lane, map(*value));
-        }
-        // In a local, so that the lanes stay in registers.
-        let mut lanes = self.lanes;
         let (rows, tail) = rest.as_chunks::<LANES>();
+        let mut lanes = part_of_row(self.lanes, self.next, head, &map, &join);
         for row in rows {
             for (lane, value) in lanes.iter_mut().zip(row) {
                 *lane = join(*lane, map(*value));
             }
         }
-        for (lane, value) in lanes.iter_mut().zip(tail) {
-            *lane = join(*lane, map(*value));
-        }
-        self.lanes = lanes;
+        self.lanes = part_of_row(lanes, 0, tail, &map, &join);
         self.next = (self.next + values.len()) % LANES;
     }
 
@@ -64,6 +57,35 @@ impl Lanes {
         }
         self.lanes[0]
     }
+}
+
+/// The lanes after values for some of them, from lane `first` on.
+///
+/// All lanes are computed and some of them taken: an index that is not known beforehand would keep the lanes out of
+/// the vector registers, and what they were computed in with them.
+#[inline(always)]
+fn part_of_row<T: Copy>(
+    lanes: [f64; LANES],
+    first: usize,
+    values: &[T],
+    map: impl Fn(T) -> f64,
+    join: impl Fn(f64, f64) -> f64,
+) -> [f64; LANES] {
+    if values.is_empty() {
+        return lanes;
+    }
+    let mut row = [0.0; LANES];
+    for (place, value) in row[first..].iter_mut().zip(values) {
+        *place = map(*value);
+    }
+    let range = first..first + values.len();
+    std::array::from_fn(|lane| {
+        if range.contains(&lane) {
+            join(lanes[lane], row[lane])
+        } else {
+            lanes[lane]
+        }
+    })
 }
 
 /// The sum of two.

@@ -94,12 +94,14 @@ fn hash(x: u64) -> u64 {
 }
 
 /// Keys of about n^⅔ of the entries that are left: one from each of as many equal stretches, at a hashed place. With
-/// fewer, collecting what is in doubt would cost more; with more, the sample itself.
+/// fewer, collecting what is in doubt would cost more; with more, the sample itself. Up to a million entries it is
+/// some more of them, a 32nd part, because what is in doubt would take a share of memory that is worth it.
 fn sample<S: Source + ?Sized, B: By>(problem: &Problem<'_, S>, salt: u64) -> Vec<<S::Item as Rank>::Key> {
     let source = problem.source;
-    let wanted = (problem.left as f64).powf(2.0 / 3.0);
+    let left = problem.left as f64;
+    let wanted = left.powf(2.0 / 3.0).max((left / 32.0).min(32_768.0));
     // Where much is pruned already, many places are empty, so more of them are looked at.
-    let sparse = (problem.entries as f64 / problem.left as f64).min(16.0);
+    let sparse = (problem.entries as f64 / problem.left as f64).min(64.0);
     let stretch = ((problem.entries as f64 / (wanted * sparse)) as usize).max(1);
     let mut keys = Vec::with_capacity((wanted * 1.25) as usize + 16);
     let mut number = salt << 32;
@@ -115,16 +117,9 @@ fn sample<S: Source + ?Sized, B: By>(problem: &Problem<'_, S>, salt: u64) -> Vec
             let index = place - base;
             number += 1;
             start += stretch;
-            let Some(prior) = prior else {
+            // An entry that is pruned already is not replaced by a neighbour: those beside many would count too much.
+            if prior.is_none_or(|prior| prior[index / BITS] >> (index % BITS) & 1 == 1) {
                 keys.push(B::key(source.entry(segment, index)));
-                continue;
-            };
-            // The entry itself or the next one in its word that is left.
-            let (word, bit) = (index / BITS, index % BITS);
-            let left = prior_word(Some(prior), word, len - word * BITS);
-            if left != 0 && keys.len() < keys.capacity() {
-                let bit = (bit + left.rotate_right(bit as u32).trailing_zeros() as usize) % BITS;
-                keys.push(B::key(source.entry(segment, word * BITS + bit)));
             }
         }
         base += len;

@@ -148,19 +148,16 @@ fn attempt<S: Source + ?Sized, B: By>(
     bracket: Bracket<KeyOf<S>>,
     threads: Threads,
 ) -> Result<bool, SelectError> {
-    // What is collected takes a tenth of the weights' memory at most, whatever the data.
+    // What is collected takes a 16th of the weights' memory at most, whatever the data.
     let one = size_of::<KeyOf<S>>() + size_of::<u16>();
-    let room = (problem.entries * size_of::<S::Item>() / 10 / one).max(SMALL);
+    let room = (problem.entries * size_of::<S::Item>() / 16 / one).max(SMALL);
     let collected = AtomicUsize::new(0);
+    let fits = |more| collected.fetch_add(more, Ordering::Relaxed) + more <= room;
     let nans = threads.each(tasks, |task| {
-        if collected.load(Ordering::Relaxed) > room {
-            return None;
-        }
         let nan = vectorized(
             #[inline(always)]
-            || pass::<S, B>(problem.source, task, bracket),
+            || pass::<S, B>(problem.source, task, bracket, fits),
         );
-        collected.fetch_add(task.keys.len(), Ordering::Relaxed);
         nan.map(|index| SelectError::Nan {
             segment: task.segment,
             index,
@@ -191,12 +188,14 @@ fn attempt<S: Source + ?Sized, B: By>(
     Ok(more == wanted - doubtful)
 }
 
-/// The pass over the entries of a task; gives the index of the first NaN, if there is one.
+/// The pass over the entries of a task; gives the index of the first NaN, if there is one. It ends early, and leaves
+/// the mask as it is, where `fits` says that all tasks together have collected too much.
 #[inline(always)]
 fn pass<S: Source + ?Sized, B: By>(
     source: &S,
     task: &mut Task<'_, KeyOf<S>>,
     bracket: Bracket<KeyOf<S>>,
+    fits: impl Fn(usize) -> bool,
 ) -> Option<usize> {
     let prior = source.prior(task.segment);
     let mut buffer = [S::Item::default(); BLOCK];
@@ -243,11 +242,22 @@ fn pass<S: Source + ?Sized, B: By>(
             task.kept += last.count_ones() as usize;
         }
         task.kept += masks.iter().map(|mask| mask.count_ones() as usize).sum::<usize>();
-        task.places.extend_from_slice(&doubts.places[..doubts.count]);
-        task.keys.extend_from_slice(&doubts.keys[..doubts.count]);
+        if !fits(doubts.count) {
+            return None;
+        }
+        extend(&mut task.places, &doubts.places[..doubts.count]);
+        extend(&mut task.keys, &doubts.keys[..doubts.count]);
         doubts.count = 0;
     }
     None
+}
+
+/// Appends to a list that grows by quarters: doubling would take memory that is never used.
+fn extend<T: Copy>(list: &mut Vec<T>, more: &[T]) {
+    if list.capacity() - list.len() < more.len() {
+        list.reserve_exact(more.len() + list.len() / 4);
+    }
+    list.extend_from_slice(more);
 }
 
 /// The entries of a block that are in doubt.
