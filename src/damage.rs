@@ -144,6 +144,72 @@ pub enum Damage {
         /// The shard that it is in.
         shard: String,
     },
+
+    // ---- packed tensors ----
+    /// A packed file that does not say, or says wrongly, what was packed.
+    #[error("the record of what was packed cannot be used: {reason}")]
+    PackedRecord {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A part of a packed tensor that is not there.
+    #[error("`{name}` is neither there nor packed: `{part}` is missing")]
+    PackedMissing {
+        /// Name of the tensor.
+        name: String,
+        /// The part that is missing.
+        part: String,
+    },
+    /// A tensor, or a part of a packed one, that is not of the dtype or shape that it needs.
+    #[error("`{part}` has {got}, but `{name}` needs {expected}")]
+    PackedPart {
+        /// Name of the tensor that it is a part of.
+        name: String,
+        /// Name of the part.
+        part: String,
+        /// The dtype and shape that it should have.
+        expected: String,
+        /// The dtype and shape that it has.
+        got: String,
+    },
+    /// A packed tensor that states another shape than it had.
+    #[error("`{part}` holds {got:?}, but the tensor had shape {expected:?}")]
+    PackedShape {
+        /// Name of the part that states the shape.
+        part: String,
+        /// The shape that the tensor had.
+        expected: Vec<usize>,
+        /// What is stated.
+        got: Vec<i64>,
+    },
+    /// A mask that does not have as many bits set as there are values.
+    #[error("`{name}` is packed with {values} values, but {bits} bits of its bitmask are set")]
+    PackedBits {
+        /// Name of the tensor.
+        name: String,
+        /// Bits that are set.
+        bits: u64,
+        /// Values that there are.
+        values: u64,
+    },
+    /// A row said to begin at another value than it does.
+    #[error("row {row} of `{name}` is said to begin at value {got}, but begins at {expected}")]
+    PackedRow {
+        /// Name of the tensor.
+        name: String,
+        /// The row.
+        row: usize,
+        /// The value at which it begins, by the bits before it.
+        expected: u64,
+        /// What is stated.
+        got: i64,
+    },
+    /// A tensor of a packed file that is neither one of the original's nor a part of one.
+    #[error("`{name}` is in the packed file, but belongs to no tensor that was packed")]
+    PackedStray {
+        /// Name of the tensor.
+        name: String,
+    },
 }
 
 fn needs(bytes: Option<u64>) -> String {

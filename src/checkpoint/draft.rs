@@ -120,7 +120,7 @@ impl Drop for Draft {
 }
 
 /// The input is never written to, nor anything inside of it, nor anything around it replaced.
-fn check_apart(checkpoint: &Checkpoint, target: &Path, folder: bool) -> Result<()> {
+pub(super) fn check_apart(checkpoint: &Checkpoint, target: &Path, folder: bool) -> Result<()> {
     let bad = |reason| Error::BadOutput {
         path: target.to_owned(),
         reason,

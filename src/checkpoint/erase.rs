@@ -1,103 +1,27 @@
-//! The second half of pruning: what was found to fall becomes masks of chunks.
+//! The second half of pruning: what was found to fall becomes masks of chunks, and zeros.
 
-use super::find::{Asked, Ranks, Verdict, Verdicts};
-use super::lots::Lots;
-use super::values::{Float, select};
+use super::Checkpoint;
+use super::extent::Extent;
+use super::find::{Asked, Verdict, Verdicts, under};
+use super::values::{Values, count, select, with_floats};
+use crate::error::Result;
+use crate::mask::bits::clear;
 use crate::mask::select::CutWriter;
 
-/// Yields the masks of all tensors, chunk by chunk, in the order in which they are ranked.
-pub(super) struct Eraser<'a> {
-    verdicts: &'a Verdicts,
-    /// The tensor at which it is.
-    place: Option<usize>,
-    cut: Option<CutWriter>,
-    lots: Option<Lots>,
-    ranks: Vec<f64>,
-}
-
-impl<'a> Eraser<'a> {
-    pub fn new(verdicts: &'a Verdicts) -> Self {
-        Eraser {
-            verdicts,
-            place: None,
-            cut: None,
-            lots: None,
-            ranks: Vec::new(),
-        }
-    }
-
-    /// Makes +0.0 of what falls in the next chunk, which begins at entry `first` of the tensor at `place`, and writes
-    /// the packed mask of the chunk.
-    pub fn erase<T: Float>(
-        &mut self,
-        place: usize,
-        first: usize,
-        values: &mut [T],
-        kept: &mut Vec<u64>,
-    ) -> Tally {
-        self.mask(place, first, values, kept);
-        let stay: usize = kept.iter().map(|word| word.count_ones() as usize).sum();
-        Tally {
-            fell: values.len() - stay,
-            zeros: select(values, kept),
-        }
-    }
-
-    fn mask<T: Float>(&mut self, place: usize, first: usize, values: &[T], kept: &mut Vec<u64>) {
-        self.go_to(place);
-        kept.clear();
-        kept.resize(values.len().div_ceil(64), u64::MAX);
-        match (&self.verdicts.each[place], &mut self.cut) {
-            (Verdict::Entries { .. }, Some(cut)) => match &mut self.lots {
-                Some(lots) => {
-                    lots.ranks(values.len(), &mut self.ranks);
-                    cut.mask(&self.ranks, None, kept);
-                }
-                None => {
-                    cut.mask(values, None, kept);
-                }
-            },
-            (
-                Verdict::Channels {
-                    channels,
-                    kept: stays,
-                },
-                _,
-            ) => {
-                let mut entry = 0;
-                while entry < values.len() {
-                    let (channel, run) = channels.of(first + entry);
-                    let end = values.len().min(entry + run);
-                    if !stays[channel] {
-                        clear(kept, entry, end);
-                    }
-                    entry = end;
-                }
-            }
-            _ => {}
-        }
-        if let (Some(last), used @ 1..) = (kept.last_mut(), values.len() % 64) {
-            *last &= (1 << used) - 1;
-        }
-    }
-
-    /// Begins a tensor, where it is not the one that is under way.
-    fn go_to(&mut self, place: usize) {
-        if self.place == Some(place) {
-            return;
-        }
-        self.place = Some(place);
-        if let Verdict::Entries { cut, of } = &self.verdicts.each[place] {
-            let shared = matches!(self.verdicts.asked, Asked::Together(_));
-            if !shared || self.cut.is_none() {
-                self.cut = Some(cut.writer());
-            }
-            self.lots = match of {
-                Ranks::Values => None,
-                Ranks::Lots(key) => Some(Lots::new(*key)),
-            };
-        }
-    }
+/// What a worker has in its hands.
+#[derive(Default)]
+pub(super) struct Desk {
+    pub values: Values,
+    /// Bytes that stay as they are, in place of a chunk.
+    pub bytes: Vec<u8>,
+    /// What the entries of the chunk are ranked by, if not by themselves.
+    ranked: Values,
+    /// The packed mask of the chunk.
+    pub kept: Vec<u64>,
+    /// The entries that a cap lets fall.
+    candidates: Vec<u64>,
+    /// By tensor, what this worker counted.
+    tally: Vec<Tally>,
 }
 
 /// What was counted.
@@ -108,42 +32,125 @@ pub(super) struct Tally {
     pub zeros: usize,
 }
 
-impl std::ops::AddAssign for Tally {
-    fn add_assign(&mut self, other: Tally) {
-        self.fell += other.fell;
-        self.zeros += other.zeros;
-    }
+/// Masks and zeroes tensors, chunk by chunk, in the three steps of a [`crew`](super::crew::crew).
+pub(super) struct Eraser<'a> {
+    checkpoint: &'a Checkpoint,
+    /// Numbers of the tensors, in the order in which they are ranked.
+    tensors: &'a [usize],
+    verdicts: &'a Verdicts,
 }
 
-/// Clears the bits of entries `from..until`.
-fn clear(words: &mut [u64], from: usize, until: usize) {
-    for (word, bits) in words
-        .iter_mut()
-        .enumerate()
-        .take(until.div_ceil(64))
-        .skip(from / 64)
-    {
-        let (low, high) = (from.saturating_sub(word * 64), (until - word * 64).min(64));
-        let below = |n: usize| if n == 64 { u64::MAX } else { (1 << n) - 1 };
-        *bits &= !(below(high) & !below(low));
+impl<'a> Eraser<'a> {
+    pub fn new(checkpoint: &'a Checkpoint, tensors: &'a [usize], verdicts: &'a Verdicts) -> Self {
+        Eraser {
+            checkpoint,
+            tensors,
+            verdicts,
+        }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::clear;
+    /// Numbers of the tensors.
+    pub fn tensors(&self) -> &[usize] {
+        self.tensors
+    }
 
-    #[test]
-    fn clears_ranges_of_bits() {
-        for from in 0..200 {
-            for until in from..200 {
-                let mut words = [u64::MAX; 4];
-                clear(&mut words, from, until);
-                for bit in 0..256 {
-                    let set = words[bit / 64] >> (bit % 64) & 1 == 1;
-                    assert_eq!(set, !(from..until).contains(&bit), "{from}..{until}: {bit}");
-                }
+    /// All parts of all tensors, in the order in which they have to come.
+    pub fn extents(&self) -> impl Iterator<Item = Extent> + Clone + Send + use<'a> {
+        let (checkpoint, verdicts) = (self.checkpoint, self.verdicts);
+        let pairs = self.tensors.iter().zip(&verdicts.each);
+        pairs.flat_map(move |(&tensor, verdict)| verdict.extents(checkpoint, tensor))
+    }
+
+    /// Before the turn of an extent: reads it, and masks what depends on nothing before it.
+    pub fn read(&self, extent: Extent, desk: &mut Desk) -> Result<()> {
+        self.checkpoint.read_extent(extent, &mut desk.values)?;
+        desk.kept.clear();
+        desk.kept.resize(extent.entries().div_ceil(64), u64::MAX);
+        let behind = extent.entries()..desk.kept.len() * 64;
+        clear(&mut desk.kept, behind);
+        let verdict = &self.verdicts.each[self.place(extent)];
+        match verdict.mask(extent, &desk.values, &mut desk.kept) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.checkpoint.first_nan(extent.tensor)?),
+        }
+    }
+
+    /// In the turn of an extent: what falls under a cut, where of equals the first ones do.
+    pub fn cut(&self, extent: Extent, cuts: &mut Cuts, desk: &mut Desk) {
+        let place = self.place(extent);
+        let Verdict::Entries { ranks, .. } = &self.verdicts.each[place] else {
+            return;
+        };
+        cuts.go_to(place, self.verdicts);
+        let ranked = ranks.of(extent, &desk.values, &mut desk.ranked);
+        let prior = cuts.cap.as_mut().map(|cap| {
+            under(cap, ranked, &mut desk.candidates);
+            &desk.candidates[..]
+        });
+        let Some(cut) = &mut cuts.cut else { return };
+        with_floats!(ranked, values => { cut.mask(values, prior, &mut desk.kept); }, raw => {});
+        if let Some(candidates) = prior {
+            // What no cap lets fall stays.
+            for (kept, candidates) in desk.kept.iter_mut().zip(candidates) {
+                *kept |= !candidates;
             }
+            let behind = extent.entries()..desk.kept.len() * 64;
+            clear(&mut desk.kept, behind);
+        }
+    }
+
+    /// After the turn of an extent: makes +0.0 of what falls (S10), and counts.
+    pub fn erase(&self, extent: Extent, desk: &mut Desk) {
+        let fell = extent.entries() - count(&desk.kept);
+        let zeros = with_floats!(&mut desk.values, values => select(values, &desk.kept), raw => 0);
+        desk.tally.resize(self.tensors.len(), Tally::default());
+        let tally = &mut desk.tally[self.place(extent)];
+        tally.fell += fell;
+        tally.zeros += zeros;
+    }
+
+    /// What all workers together counted, by tensor.
+    pub fn tally(&self, desks: Vec<Desk>) -> Vec<Tally> {
+        let mut sums = vec![Tally::default(); self.tensors.len()];
+        for desk in desks {
+            for (sum, tally) in sums.iter_mut().zip(desk.tally) {
+                sum.fell += tally.fell;
+                sum.zeros += tally.zeros;
+            }
+        }
+        sums
+    }
+
+    /// The place in the list of the tensor that an extent is of.
+    fn place(&self, extent: Extent) -> usize {
+        self.tensors
+            .binary_search(&extent.tensor)
+            .expect("only listed tensors are pruned")
+    }
+}
+
+/// The cuts that are under way.
+#[derive(Default)]
+pub(super) struct Cuts {
+    /// The tensor at which they are.
+    place: Option<usize>,
+    cut: Option<CutWriter>,
+    cap: Option<CutWriter>,
+}
+
+impl Cuts {
+    /// Begins a tensor, where it is not the one that is under way.
+    fn go_to(&mut self, place: usize, verdicts: &Verdicts) {
+        if self.place == Some(place) {
+            return;
+        }
+        self.place = Some(place);
+        if let Verdict::Entries { cut, cap, .. } = &verdicts.each[place] {
+            let shared = matches!(verdicts.asked, Asked::Together(_));
+            if !shared || self.cut.is_none() {
+                self.cut = Some(cut.writer());
+            }
+            self.cap = cap.map(|cap| cap.writer());
         }
     }
 }

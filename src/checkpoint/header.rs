@@ -57,6 +57,20 @@ pub(super) fn length(prefix: [u8; PREFIX as usize], file_len: u64) -> Result<u64
 impl Header {
     /// Reads a header, and checks that its tensors fill `data_len` bytes, each byte once.
     pub(super) fn parse(json: &[u8], data_len: u64) -> Result<Self, Damage> {
+        Self::read(json, Some(data_len))
+    }
+
+    /// Reads a header whose data are not there, and checks that its tensors lie without holes and overlaps.
+    pub(super) fn parse_alone(json: &[u8]) -> Result<Self, Damage> {
+        Self::read(json, None)
+    }
+
+    /// Bytes of all tensors.
+    pub(super) fn data_len(&self) -> u64 {
+        self.entries.last().map_or(0, |entry| entry.end)
+    }
+
+    fn read(json: &[u8], data_len: Option<u64>) -> Result<Self, Damage> {
         let raw: Raw = serde_json::from_slice(json).map_err(|error| Damage::Json {
             reason: format!("the header is no safetensors header: {error}"),
         })?;
@@ -69,7 +83,8 @@ impl Header {
         }
         // Empty tensors before the one that begins at the same byte.
         entries.sort_by_key(|entry| (entry.begin, entry.end));
-        tile(&entries, data_len)?;
+        let end = entries.last().map_or(0, |entry| entry.end);
+        tile(&entries, data_len.unwrap_or(end))?;
         Ok(Header {
             entries,
             metadata: raw.metadata,

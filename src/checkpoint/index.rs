@@ -7,6 +7,7 @@ use std::path::{Component, Path};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::header::LIMIT;
 use super::shard::Shard;
@@ -80,6 +81,14 @@ fn agree(placed: &BTreeMap<String, String>, shards: &[Shard]) -> Result<(), Dama
 
 /// Where an index places each tensor.
 fn read(index: &Path) -> Result<BTreeMap<String, String>> {
+    placed(&text(index)?).map_err(|damage| Error::Damaged {
+        path: index.to_owned(),
+        damage: Box::new(damage),
+    })
+}
+
+/// What stands in an index.
+pub(super) fn text(index: &Path) -> Result<Vec<u8>> {
     let io = |source| Error::Io {
         path: index.to_owned(),
         source,
@@ -95,16 +104,67 @@ fn read(index: &Path) -> Result<BTreeMap<String, String>> {
             limit: LIMIT,
         }));
     }
-    let text = fs::read(index).map_err(io)?;
-    let Index { weight_map } = serde_json::from_slice(&text).map_err(|error| {
-        damaged(Damage::Json {
-            reason: format!("this is no index of a sharded checkpoint: {error}"),
-        })
+    fs::read(index).map_err(io)
+}
+
+/// Where the text of an index places each tensor.
+pub(super) fn placed(text: &[u8]) -> Result<BTreeMap<String, String>, Damage> {
+    let Index { weight_map } = serde_json::from_slice(text).map_err(|error| Damage::Json {
+        reason: format!("this is no index of a sharded checkpoint: {error}"),
     })?;
     match weight_map.duplicate {
-        Some(name) => Err(damaged(Damage::DuplicateTensor { name })),
-        None if weight_map.placed.is_empty() => Err(damaged(Damage::EmptyIndex)),
+        Some(name) => Err(Damage::DuplicateTensor { name }),
+        None if weight_map.placed.is_empty() => Err(Damage::EmptyIndex),
         None => Ok(weight_map.placed),
+    }
+}
+
+/// The text of an index that places tensors anew: what else the old one said stays, and the total size, where it is
+/// stated, becomes the new one.
+///
+/// `note` is a remark for its `metadata`.
+pub(super) fn replaced(
+    old: &Path,
+    placed: &BTreeMap<&str, &str>,
+    total_size: u64,
+    note: Option<(&str, &str)>,
+) -> Result<String> {
+    let damaged = |reason| Error::Damaged {
+        path: old.to_owned(),
+        damage: Box::new(Damage::Json { reason }),
+    };
+    let old_text = text(old)?;
+    let mut json: serde_json::Map<String, Value> =
+        serde_json::from_slice(&old_text).map_err(|error| damaged(error.to_string()))?;
+    let map = placed
+        .iter()
+        .map(|(name, shard)| (name.to_string(), Value::from(*shard)));
+    json.insert("weight_map".into(), Value::Object(map.collect()));
+    let metadata = json.entry("metadata").or_insert(Value::Null);
+    if metadata.is_null() {
+        *metadata = Value::Object(Default::default());
+    }
+    if let Value::Object(metadata) = metadata {
+        if let Some(size) = metadata.get_mut("total_size") {
+            *size = total_size.into();
+        }
+        if let Some((key, text)) = note {
+            metadata.insert(key.into(), text.into());
+        }
+    } else if note.is_some() {
+        return Err(damaged("its `metadata` is no object".into()));
+    }
+    let mut text = serde_json::to_string_pretty(&json).expect("what was JSON still is");
+    text.push('\n');
+    Ok(text)
+}
+
+/// A remark that [`replaced`] left in an index.
+pub(super) fn note(text: &[u8], key: &str) -> Option<String> {
+    let mut json: serde_json::Map<String, Value> = serde_json::from_slice(text).ok()?;
+    match json.get_mut("metadata")?.get_mut(key)?.take() {
+        Value::String(text) => Some(text),
+        _ => None,
     }
 }
 

@@ -1,10 +1,11 @@
-//! [`TensorStats`]: what a tensor of a checkpoint holds, found in one pass over it.
+//! [`TensorStats`]: what a tensor of a checkpoint holds, found in one pass.
 
+use super::Checkpoint;
+use super::crew::crew;
 use super::extent::whole;
-use super::norms::Channels;
-use super::values::{Float, with_floats};
+use super::find::Channels;
+use super::values::{Float, Values, with_floats};
 use super::work::Phase;
-use super::{Checkpoint, TensorInfo};
 use crate::error::Result;
 
 /// Group sizes of which the N:M patterns are looked for; powers of two, so that a group lies in a word.
@@ -63,23 +64,60 @@ impl TensorStats {
 }
 
 impl Checkpoint {
-    /// Looks through a tensor; `None` where its type cannot be pruned, so that there is nothing to look for.
+    /// Looks through the tensors of these names, in one pass, and says what each holds; `None` where its type cannot
+    /// be pruned, so that there is nothing to look for.
+    ///
+    /// ```
+    /// use secateurs::checkpoint::{Checkpoint, Dtype};
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("model.safetensors");
+    /// # let bytes: Vec<u8> = [0_f32, -0.0, 3.0, 0.2].iter().flat_map(|x| x.to_le_bytes()).collect();
+    /// # let weight = safetensors::tensor::TensorView::new(Dtype::F32, vec![2, 2], &bytes).unwrap();
+    /// # safetensors::serialize_to_file([("fc.weight", weight)], None, &path).unwrap();
+    /// let checkpoint = Checkpoint::open(&path)?;
+    /// let stats = checkpoint.inspect(["fc.weight"])?.remove(0).unwrap();
+    /// assert_eq!((stats.zeros, stats.negative_zeros, stats.sparsity()), (2, 1, 0.5));
+    /// # Ok::<(), secateurs::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io), and [`Error::ChangedMeanwhile`](crate::Error::ChangedMeanwhile).
-    pub fn inspect(&self, tensor: &TensorInfo) -> Result<Option<TensorStats>> {
-        let info = self.tensor(tensor.name())?;
-        if !info.is_float() {
-            return Ok(None);
+    /// [`Error::UnknownTensor`](crate::Error::UnknownTensor), [`Error::Io`](crate::Error::Io), and
+    /// [`Error::ChangedMeanwhile`](crate::Error::ChangedMeanwhile).
+    pub fn inspect(&self, names: impl IntoIterator<Item: AsRef<str>>) -> Result<Vec<Option<TensorStats>>> {
+        let mut numbers = Vec::new();
+        for name in names {
+            numbers.push(self.number(name.as_ref())?);
         }
-        let number = self.tensors().partition_point(|other| other.name() < info.name());
-        let mut scan = Scan::new(info.shape());
-        self.look(Phase::Reading, whole(number, info, 64), |extent, values| {
-            with_floats!(values, values => scan.look(extent.first, values), raw => {});
-            Ok(())
-        })?;
-        Ok(Some(scan.end(info.entries())))
+        let infos = numbers.iter().map(|&number| &self.tensors()[number]);
+        let mut scans: Vec<_> = infos
+            .clone()
+            .map(|info| info.is_float().then(|| Scan::new(info.shape())))
+            .collect();
+        let floats = numbers.iter().enumerate();
+        let floats = floats.filter(|(_, number)| self.tensors()[**number].is_float());
+        let extents = floats.flat_map(|(place, &number)| {
+            whole(number, &self.tensors()[number], 64).map(move |extent| (place, extent))
+        });
+        let mut told = self.meter(Phase::Reading, extents.clone().map(|(_, extent)| extent));
+        crew(
+            &mut self.work.hire(extents.clone(), Values::default),
+            extents,
+            |(_, extent), values| self.read_extent(*extent, values),
+            |(place, extent), values| {
+                if let Some(scan) = &mut scans[*place] {
+                    with_floats!(values, values => scan.look(extent.first, values), raw => {});
+                }
+                told(*extent);
+                Ok(())
+            },
+            |_, _| Ok(()),
+        )?;
+        let stats = scans.into_iter().zip(infos);
+        Ok(stats
+            .map(|(scan, info)| scan.map(|scan| scan.end(info.entries())))
+            .collect())
     }
 }
 

@@ -53,9 +53,12 @@ impl MaskFile {
     /// Writes the mask of an extent, which is given packed.
     pub fn write(&self, extent: Extent, kept: &[u64]) -> Result<()> {
         let bit = |i: usize| (kept[i / 64] >> (i % 64) & 1) as u8;
-        let bytes: Vec<u8> = (0..extent.len).map(bit).collect();
-        self.output
-            .write_at(&bytes, self.begins[&extent.tensor] + extent.first as u64)
+        let bytes: Vec<u8> = (0..extent.entries()).map(bit).collect();
+        let begin = self.begins[&extent.tensor];
+        extent.each_run().try_for_each(|(at, run)| {
+            self.output
+                .write_at(&bytes[at..at + run.len], begin + run.first as u64)
+        })
     }
 
     pub fn commit(self) -> Result<()> {

@@ -10,6 +10,11 @@
 //! | [`Checkpoint::tensors`] | what there is |
 //! | [`Checkpoint::prune`] | prunes some tensors by a method of the [mask layer](crate::mask) into a new checkpoint |
 //! | [`Checkpoint::inspect`] | zeros, NaNs and patterns of a tensor |
+//! | [`Checkpoint::apply_masks`] | puts masks of a file on a checkpoint |
+//! | [`Checkpoint::write_masks`] | writes masks read off the zeros |
+//! | [`Checkpoint::diff`] | what differs between two checkpoints, however they are sharded |
+//! | [`Checkpoint::bake`] | makes plain weights of PyTorch's `*_orig` and `*_mask` pairs |
+//! | [`Checkpoint::pack`], [`Checkpoint::unpack`] | stores zeros as bits, and gives every byte back: [`pack`] tells the layout |
 //! | [`is_weight`] | which tensors are pruned unless others are named |
 //!
 //! # Safety of files
@@ -20,21 +25,28 @@
 //! `.secateurs-partial`: the next run for the same output removes it. If a file of the input changes while it is
 //! read, nothing is written.
 
+mod apply;
+mod bake;
 mod choose;
+mod crew;
+mod diff;
 mod draft;
 mod erase;
 mod extent;
+mod files;
 mod find;
-mod flow;
+mod given;
 mod header;
 mod index;
+mod infer;
 mod inspect;
 mod layout;
-mod lots;
+mod masking;
 mod masks;
-mod norms;
 mod open;
 mod others;
+mod overlay;
+pub mod pack;
 mod positional;
 mod prune;
 mod report;
@@ -44,11 +56,14 @@ mod values;
 mod work;
 
 pub use choose::is_weight;
+pub use diff::{CheckpointDiff, Difference, MetadataDiff, TensorDiff};
 pub use draft::Existing;
 pub use inspect::{ChannelPattern, GroupPattern, TensorStats};
+pub use masking::{MaskedTensor, MaskingReport};
 pub use open::{Checkpoint, TensorInfo};
+pub use pack::{PackReport, PackedTensor, UnpackReport, Zeros};
 pub use prune::{Pruning, Scope};
-pub use report::{CheckpointReport, TensorReport};
+pub use report::{CheckpointReport, TensorReport, Unit};
 pub use safetensors::Dtype;
 pub use shard::Shard;
 pub use work::{Phase, Progress};

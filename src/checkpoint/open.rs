@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
+use super::draft::parent;
 use super::index;
 use super::shard::{Shard, pytorch_advice};
 use super::work::Work;
@@ -31,6 +32,8 @@ pub struct Checkpoint {
     /// The file, or the folder.
     root: PathBuf,
     folder: bool,
+    /// The index, if the shards were found by one.
+    pub(super) index: Option<PathBuf>,
     shards: Vec<Shard>,
     tensors: Vec<TensorInfo>,
     pub(super) work: Work,
@@ -105,25 +108,20 @@ impl Checkpoint {
             path: path.to_owned(),
             source,
         })?;
-        let (root, folder, shards) = if metadata.is_dir() {
-            let main = main_file(path)?;
-            let shards = if is_index(&main) {
-                index::open(&main)?
-            } else {
-                vec![Shard::open(&main)?]
-            };
-            (path.to_owned(), true, shards)
+        let (root, folder, main) = if metadata.is_dir() {
+            (path.to_owned(), true, main_file(path)?)
         } else if is_index(path) {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            (
-                parent.unwrap_or(Path::new(".")).to_owned(),
-                true,
-                index::open(path)?,
-            )
+            (parent(path).to_owned(), true, path.to_owned())
         } else if is_pytorch(path) {
             return Err(not_checkpoint(path, pytorch_advice()));
         } else {
-            (path.to_owned(), false, vec![Shard::open(path)?])
+            (path.to_owned(), false, path.to_owned())
+        };
+        let (index, shards) = if folder && is_index(&main) {
+            let shards = index::open(&main)?;
+            (Some(main), shards)
+        } else {
+            (None, vec![Shard::open(&main)?])
         };
         let mut tensors = Vec::new();
         for (number, shard) in shards.iter().enumerate() {
@@ -140,6 +138,7 @@ impl Checkpoint {
         Ok(Checkpoint {
             root,
             folder,
+            index,
             shards,
             tensors,
             work: Work::default(),
@@ -173,13 +172,15 @@ impl Checkpoint {
     ///
     /// [`Error::UnknownTensor`] where there is none.
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
-        match self
+        self.number(name).map(|number| &self.tensors[number])
+    }
+
+    /// The place of the tensor of this name in [`tensors`](Self::tensors).
+    pub(super) fn number(&self, name: &str) -> Result<usize> {
+        let found = self
             .tensors
-            .binary_search_by(|tensor| tensor.name.as_str().cmp(name))
-        {
-            Ok(at) => Ok(&self.tensors[at]),
-            Err(_) => Err(Error::UnknownTensor { name: name.into() }),
-        }
+            .binary_search_by(|tensor| tensor.name.as_str().cmp(name));
+        found.map_err(|_| Error::UnknownTensor { name: name.into() })
     }
 }
 

@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use super::crew::crew;
 use super::draft::{Draft, Existing};
-use super::erase::{Eraser, Tally};
-use super::extent::{Extent, whole};
-use super::find::{Asked, Verdict, Verdicts};
+use super::erase::{Cuts, Desk, Eraser, Tally};
+use super::find::{Asked, Verdicts};
 use super::masks::MaskFile;
 use super::report::{CheckpointReport, TensorReport};
 use super::rewrite::Rewrite;
-use super::values::with_floats;
 use super::work::Phase;
 use super::{Checkpoint, TensorInfo};
 use crate::error::{Error, Result};
-use crate::mask::{Plan, PruningMethod};
+use crate::mask::{EntryRank, GlobalOptions, Plan, PruningMethod};
 
 /// What is ranked together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +33,7 @@ pub struct Pruning<'a> {
     tensors: Vec<usize>,
     plan: Plan<'a>,
     scope: Scope,
+    options: GlobalOptions,
     masks: Option<PathBuf>,
 }
 
@@ -44,9 +44,9 @@ impl Checkpoint {
     /// in a file, so a zero is an entry that ranks lowest (S3). A random method gives each tensor a stream of its own,
     /// by its place among the names that are listed (S18).
     ///
-    /// Entries and channels are ranked while they are read, so memory does not grow with the file: by entries it is
-    /// constant, by channels it holds one number for each channel of one tensor. (The nuclear norm alone is taken of
-    /// a tensor that is loaded whole.)
+    /// Everything is ranked while it is read, so memory does not grow with the file: by entries and by groups (N:M) it
+    /// is constant, by channels and blocks it holds one number for each of those of one tensor, and then a mark for
+    /// each of all tensors. (The nuclear norm alone is taken of a tensor that is loaded whole.)
     ///
     /// ```
     /// use secateurs::checkpoint::{Checkpoint, Dtype, Existing, Scope};
@@ -82,7 +82,7 @@ impl Checkpoint {
                 reason: "a checkpoint is pruned by methods that have a plan, as the built-in ones do",
             });
         };
-        if scope == Scope::Global && matches!(plan, Plan::Channels { .. }) {
+        if scope == Scope::Global && !matches!(plan, Plan::Nothing | Plan::Entries { .. }) {
             return Err(Error::Unsupported {
                 method: format!("{method:?}"),
                 reason: "global pruning ranks single entries, so only unstructured methods can",
@@ -93,19 +93,17 @@ impl Checkpoint {
             tensors,
             plan,
             scope,
+            options: GlobalOptions::default(),
             masks: None,
         })
     }
 
     /// The numbers of tensors that can be pruned, by their names.
-    fn numbers(&self, names: impl IntoIterator<Item: AsRef<str>>) -> Result<Vec<usize>> {
+    pub(super) fn numbers(&self, names: impl IntoIterator<Item: AsRef<str>>) -> Result<Vec<usize>> {
         let mut numbers = Vec::new();
         for name in names {
             let name = name.as_ref();
-            let found = self.tensors().binary_search_by(|info| info.name().cmp(name));
-            let Ok(number) = found else {
-                return Err(Error::UnknownTensor { name: name.into() });
-            };
+            let number = self.number(name)?;
             let info = &self.tensors()[number];
             if !info.is_float() {
                 return Err(Error::NotPrunable {
@@ -135,6 +133,32 @@ impl Pruning<'_> {
         self.tensors.iter().map(move |&number| &infos[number])
     }
 
+    /// With a cap on each tensor's sparsity, or ranking by norms, or both: as in
+    /// [`mask::compute_global_with`](crate::mask::compute_global_with), exact over all files. A cap takes further
+    /// passes over each tensor, norms take one, and quotients, which are f64, up to four.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] where tensors are not ranked together, and for norms with a method that ranks by chance.
+    pub fn with_options(mut self, options: GlobalOptions) -> Result<Self> {
+        let reason = match (self.scope, &self.plan) {
+            (Scope::Local, _) => Some("caps and norms are for global pruning, which ranks tensors together"),
+            (_, Plan::Entries { by, .. }) if options.is_normalized() => match by {
+                EntryRank::Random { .. } => Some("what ranks by chance has no norm to be ranked by"),
+                EntryRank::Magnitude | EntryRank::Value => None,
+            },
+            _ => None,
+        };
+        if let Some(reason) = reason.filter(|_| options != GlobalOptions::default()) {
+            return Err(Error::Unsupported {
+                method: format!("{:?}", self.plan),
+                reason,
+            });
+        }
+        self.options = options;
+        Ok(self)
+    }
+
     /// Also writes the masks, to a safetensors file of its own: of each tensor `name` a BOOL tensor `name_mask` of
     /// its shape, true where kept.
     pub fn with_masks(mut self, path: impl Into<PathBuf>) -> Self {
@@ -148,23 +172,29 @@ impl Pruning<'_> {
     ///
     /// [`Error::AmountTooLarge`] for a count above the units that there are; [`Error::NanScore`] names the tensor and
     /// the index of a NaN that would have to be ranked; [`Error::NoChannels`] and [`Error::DimOutOfRange`] where a
-    /// structured method does not fit; [`Error::Io`]; [`Error::ChangedMeanwhile`] where a file changed.
+    /// structured method does not fit, and [`Error::Groups`] where N:M does not; [`Error::Capped`] where caps do not
+    /// leave as much to prune as was asked for; [`Error::Io`]; [`Error::ChangedMeanwhile`] where a file changed.
     pub fn measure(&self) -> Result<CheckpointReport> {
         let verdicts = self.find()?;
-        let mut eraser = Eraser::new(&verdicts);
-        let mut tally = vec![Tally::default(); self.tensors.len()];
-        let mut kept = Vec::new();
-        let extents = self
-            .tensors
-            .iter()
-            .flat_map(|&tensor| whole(tensor, &self.checkpoint.tensors()[tensor], 64));
-        self.checkpoint.look(Phase::Reading, extents, |extent, values| {
-            let place = self.place(extent);
-            with_floats!(values, values => {
-                tally[place] += eraser.erase(place, extent.first, values, &mut kept);
-            }, raw => {});
-            Ok(())
-        })?;
+        let eraser = Eraser::new(self.checkpoint, &self.tensors, &verdicts);
+        let mut told = self.checkpoint.meter(Phase::Reading, eraser.extents());
+        let mut cuts = Cuts::default();
+        let mut desks = self.checkpoint.work.hire(eraser.extents(), Desk::default);
+        crew(
+            &mut desks,
+            eraser.extents(),
+            |extent, desk| eraser.read(*extent, desk),
+            |extent, desk| {
+                eraser.cut(*extent, &mut cuts, desk);
+                told(*extent);
+                Ok(())
+            },
+            |extent, desk| {
+                eraser.erase(extent, desk);
+                Ok(())
+            },
+        )?;
+        let tally = eraser.tally(desks);
         self.report(&verdicts, tally, Vec::new())
     }
 
@@ -192,30 +222,17 @@ impl Pruning<'_> {
             None => None,
         };
         let verdicts = self.find()?;
-        let mut eraser = Eraser::new(&verdicts);
-        let mut tally = vec![Tally::default(); self.tensors.len()];
+        let eraser = Eraser::new(checkpoint, &self.tensors, &verdicts);
         let rewrite = Rewrite::begin(checkpoint, draft)?;
-        rewrite.run(&self.tensors, masks.as_ref(), |extent, values, kept| {
-            let place = self.place(extent);
-            with_floats!(values, values => {
-                tally[place] += eraser.erase(place, extent.first, values, kept);
-            }, raw => {});
-            Ok(())
-        })?;
+        let tally = rewrite.run(&eraser, masks.as_ref())?;
         let mut report = self.report(&verdicts, tally, Vec::new())?;
         report.copied = rewrite.finish(masks)?;
         Ok(report)
     }
 
     fn find(&self) -> Result<Verdicts> {
-        self.checkpoint.find(&self.tensors, &self.plan, self.scope)
-    }
-
-    /// The place in the list of the tensor that an extent is of.
-    fn place(&self, extent: Extent) -> usize {
-        self.tensors
-            .binary_search(&extent.tensor)
-            .expect("only listed tensors are looked at")
+        self.checkpoint
+            .find(&self.tensors, &self.plan, self.scope, self.options)
     }
 
     /// What it came to, once what fell is checked against what was asked for.
@@ -226,31 +243,33 @@ impl Pruning<'_> {
         copied: Vec<PathBuf>,
     ) -> Result<CheckpointReport> {
         let tensors = self.tensors().zip(&tally).enumerate();
-        let tensors = tensors.map(|(place, (info, tally))| TensorReport {
-            name: info.name().to_owned(),
-            dtype: info.dtype(),
-            shape: info.shape().to_vec(),
-            asked: match &verdicts.asked {
-                Asked::Each(asked) => Some(asked[place]),
-                Asked::Together(_) => None,
-            },
-            pruned: tally.fell,
-            zeros: tally.zeros,
-            entries: info.entries(),
+        let tensors = tensors.map(|(place, (info, tally))| {
+            let (units, reached) = verdicts.each[place].units(info.entries(), tally.fell);
+            TensorReport {
+                name: info.name().to_owned(),
+                dtype: info.dtype(),
+                shape: info.shape().to_vec(),
+                asked: match &verdicts.asked {
+                    Asked::Each(asked) => Some(asked[place]),
+                    Asked::Together(_) => None,
+                },
+                reached,
+                units,
+                pruned: tally.fell,
+                zeros: tally.zeros,
+                entries: info.entries(),
+            }
         });
         let report = CheckpointReport {
             tensors: tensors.collect(),
+            unit: verdicts.unit,
             asked: match &verdicts.asked {
                 Asked::Each(asked) => asked.iter().sum(),
                 Asked::Together(asked) => *asked,
             },
             copied,
         };
-        let by_entries = verdicts
-            .each
-            .iter()
-            .all(|verdict| matches!(verdict, Verdict::Entries { .. }));
-        if by_entries && report.pruned() != report.asked {
+        if report.reached() != report.asked {
             return Err(Error::ChangedMeanwhile {
                 path: self.checkpoint.path().to_owned(),
             });

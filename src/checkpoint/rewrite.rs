@@ -4,9 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use super::Checkpoint;
+use super::crew::crew;
 use super::draft::Draft;
-use super::extent::{Extent, whole};
-use super::flow::{CHUNK, flow};
+use super::erase::{Cuts, Desk, Eraser, Tally};
+use super::extent::{CHUNK, Extent};
 use super::masks::MaskFile;
 use super::positional::Positional;
 use super::values::Values;
@@ -26,11 +27,12 @@ pub(super) struct Output {
     file: Positional,
 }
 
+#[derive(Clone, Copy)]
 enum Job {
     /// Bytes that stay as they are.
     Bytes { shard: usize, position: u64, len: usize },
-    /// Entries to work on, and their packed mask when that is done.
-    Entries { extent: Extent, kept: Vec<u64> },
+    /// Entries to work on.
+    Entries(Extent),
 }
 
 impl Output {
@@ -87,60 +89,32 @@ impl<'a> Rewrite<'a> {
         })
     }
 
-    /// Writes everything: the entries of these tensors after `work`, which is given them in order and leaves the mask
-    /// of each extent, and all else as it is.
-    pub fn run(
-        &self,
-        tensors: &[usize],
-        masks: Option<&MaskFile>,
-        mut work: impl FnMut(Extent, &mut Values, &mut Vec<u64>) -> Result<()>,
-    ) -> Result<()> {
+    /// Writes everything, the tensors of the eraser after its work, all else as it is, and says what it counted.
+    pub fn run(&self, eraser: &Eraser<'_>, masks: Option<&MaskFile>) -> Result<Vec<Tally>> {
         let checkpoint = self.checkpoint;
-        let entries = tensors
-            .iter()
-            .flat_map(|&tensor| whole(tensor, &checkpoint.tensors()[tensor], 64))
-            .map(|extent| Job::Entries {
-                extent,
-                kept: Vec::new(),
-            });
-        let jobs = self.unchanged(tensors).chain(entries);
+        let entries = eraser.extents().map(Job::Entries);
+        let jobs = self.unchanged(eraser.tensors()).chain(entries);
         let total = checkpoint.shards().iter().map(|shard| shard.bytes()).sum();
         let mut done = 0;
-        let (mut read_scratch, mut write_scratch) = (Vec::new(), Vec::new());
-        flow(
-            checkpoint.work.in_parallel(),
+        let mut cuts = Cuts::default();
+        let mut desks = checkpoint.work.hire(jobs.clone(), Desk::default);
+        crew(
+            &mut desks,
             jobs,
-            |job, values| match *job {
+            |job, desk| match *job {
                 Job::Bytes { shard, position, len } => {
-                    checkpoint.read_bytes(shard, position, len, &mut read_scratch)?;
-                    values.decode(None, &read_scratch);
-                    Ok(())
+                    checkpoint.read_bytes(shard, position, len, &mut desk.bytes)
                 }
-                Job::Entries { extent, .. } => checkpoint.read_extent(extent, &mut read_scratch, values),
+                Job::Entries(extent) => eraser.read(extent, desk),
             },
-            |job, values| match job {
-                Job::Bytes { .. } => Ok(()),
-                Job::Entries { extent, kept } => work(*extent, values, kept),
-            },
-            |job, values| {
-                let bytes = values.encode(&mut write_scratch);
-                match job {
-                    Job::Bytes { shard, position, .. } => self.outputs[shard].write_at(bytes, position)?,
-                    Job::Entries { extent, kept } => {
-                        let info = &checkpoint.tensors()[extent.tensor];
-                        let before = Extent {
-                            first: 0,
-                            len: extent.first,
-                            ..extent
-                        };
-                        let position = info.begin + checkpoint.bytes_of(before);
-                        self.outputs[info.shard].write_at(bytes, position)?;
-                        if let Some(masks) = masks {
-                            masks.write(extent, &kept)?;
-                        }
+            |job, desk| {
+                done += match *job {
+                    Job::Bytes { len, .. } => len as u64,
+                    Job::Entries(extent) => {
+                        eraser.cut(extent, &mut cuts, desk);
+                        checkpoint.bytes_of(extent)
                     }
-                }
-                done += bytes.len() as u64;
+                };
                 checkpoint.work.tell(Progress {
                     phase: Phase::Writing,
                     done,
@@ -148,11 +122,31 @@ impl<'a> Rewrite<'a> {
                 });
                 Ok(())
             },
-        )
+            |job, desk| match job {
+                Job::Bytes { shard, position, .. } => self.outputs[shard].write_at(&desk.bytes, position),
+                Job::Entries(extent) => {
+                    eraser.erase(extent, desk);
+                    self.write(extent, &mut desk.values)?;
+                    masks.map_or(Ok(()), |masks| masks.write(extent, &desk.kept))
+                }
+            },
+        )?;
+        Ok(eraser.tally(desks))
+    }
+
+    /// Writes an extent to where it was read from.
+    fn write(&self, extent: Extent, values: &mut Values) -> Result<()> {
+        let bytes = values.stored();
+        let info = &self.checkpoint.tensors()[extent.tensor];
+        let size = info.dtype().bitsize() / 8; // of a float
+        extent.each_run().try_for_each(|(at, run)| {
+            let bytes = &bytes[at * size..(at + run.len) * size];
+            self.outputs[info.shard].write_at(bytes, self.checkpoint.position(run))
+        })
     }
 
     /// All bytes that belong to none of these tensors, headers included.
-    fn unchanged(&self, tensors: &[usize]) -> impl Iterator<Item = Job> + Send + use<> {
+    fn unchanged(&self, tensors: &[usize]) -> impl Iterator<Item = Job> + Clone + Send + use<> {
         let mut jobs = Vec::new();
         for (shard, file) in self.checkpoint.shards().iter().enumerate() {
             let infos = tensors.iter().map(|&tensor| &self.checkpoint.tensors()[tensor]);

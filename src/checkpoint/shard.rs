@@ -88,6 +88,22 @@ impl Shard {
         &self.header.metadata
     }
 
+    /// The header as it stands in the file, with the field of its length.
+    pub(super) fn header_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.data as usize];
+        self.read_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// The JSON of the header, as it stands in the file.
+    pub(super) fn header_text(&self) -> Result<String> {
+        let text = self.header_bytes()?.split_off(PREFIX as usize);
+        // It was valid JSON when the file was opened, and so valid UTF-8.
+        String::from_utf8(text).map_err(|_| Error::ChangedMeanwhile {
+            path: self.path.clone(),
+        })
+    }
+
     /// Fills `buffer` from a position of the file.
     pub(super) fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<()> {
         self.file

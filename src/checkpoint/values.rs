@@ -2,13 +2,17 @@
 
 use half::{bf16, f16};
 use safetensors::Dtype;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::mask::bits::{BITS, masked};
+use crate::mask::parallel::vectorized;
 use crate::mask::select::Element;
 
-/// A float as it is stored: little-endian, on every machine.
-pub(super) trait Float: Element + PartialEq {
-    fn decode(bytes: &[u8], values: &mut Vec<Self>);
-    fn encode(values: &[Self], bytes: &mut Vec<u8>);
+/// A float of which a file is made.
+pub(super) trait Float: Element + PartialEq + FromBytes + IntoBytes + Immutable {
+    /// The same number with its bytes the other way round, where the machine does not store them as files do, which is
+    /// little-endian.
+    fn other_end(self) -> Self;
     fn is_negative_zero(&self) -> bool;
     fn is_not_a_number(&self) -> bool;
 }
@@ -16,14 +20,8 @@ pub(super) trait Float: Element + PartialEq {
 macro_rules! float {
     ($($float:ty)*) => {$(
         impl Float for $float {
-            fn decode(bytes: &[u8], values: &mut Vec<Self>) {
-                values.clear();
-                values.extend(bytes.as_chunks().0.iter().map(|bytes| Self::from_le_bytes(*bytes)));
-            }
-
-            fn encode(values: &[Self], bytes: &mut Vec<u8>) {
-                bytes.clear();
-                bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            fn other_end(self) -> Self {
+                Self::from_le_bytes(self.to_ne_bytes())
             }
 
             fn is_negative_zero(&self) -> bool {
@@ -71,9 +69,14 @@ macro_rules! with_floats {
 pub(super) use with_floats;
 
 impl Values {
-    /// Takes the bytes as entries of this type, `None` for raw bytes. The memory of what was there is used again
-    /// where it is of the same type.
-    pub fn decode(&mut self, dtype: Option<Dtype>, bytes: &[u8]) {
+    /// Fills in bytes as they are stored, so many, as entries of this type; as raw bytes where it is `None`. The memory
+    /// of what was there is used again where it is of the same type.
+    pub fn fill<E>(
+        &mut self,
+        dtype: Option<Dtype>,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         match (dtype, &*self) {
             (Some(Dtype::F16), Values::F16(_))
             | (Some(Dtype::BF16), Values::BF16(_))
@@ -87,34 +90,83 @@ impl Values {
             _ => *self = Values::Raw(Vec::new()),
         }
         if let Values::Raw(raw) = self {
-            raw.clear();
-            raw.extend_from_slice(bytes);
+            raw.resize(len, 0);
+            return fill(raw);
         }
-        with_floats!(self, values => Float::decode(bytes, values), raw => {});
+        with_floats!(self, values => {
+            fill(room(values, len))?;
+        }, raw => {});
+        self.turn();
+        Ok(())
     }
 
-    /// The bytes of the entries; `scratch` is memory to put them in where they do not lie as they are stored.
-    pub fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-        if let Values::Raw(raw) = self {
-            return raw;
+    /// The bytes of the entries, as they are stored. On machines that store them otherwise, the entries are of no
+    /// further use.
+    pub fn stored(&mut self) -> &[u8] {
+        self.turn();
+        match self {
+            Values::F16(values) => values.as_bytes(),
+            Values::BF16(values) => values.as_bytes(),
+            Values::F32(values) => values.as_bytes(),
+            Values::F64(values) => values.as_bytes(),
+            Values::Raw(raw) => raw,
         }
-        with_floats!(self, values => Float::encode(values, scratch), raw => {});
-        scratch
     }
+
+    /// Between the order of bytes of files and that of the machine, which mostly are one.
+    fn turn(&mut self) {
+        if cfg!(target_endian = "big") {
+            with_floats!(self, values => values.iter_mut().for_each(|x| *x = x.other_end()), raw => {});
+        }
+    }
+
+    /// No entries yet, of type F64.
+    pub fn doubles(&mut self) -> &mut Vec<f64> {
+        if !matches!(self, Values::F64(_)) {
+            *self = Values::F64(Vec::new());
+        }
+        let Values::F64(values) = self else {
+            unreachable!("that is what it was just made")
+        };
+        values.clear();
+        values
+    }
+}
+
+/// The bytes of as many entries as take so many.
+fn room<T: Float>(values: &mut Vec<T>, len: usize) -> &mut [u8] {
+    values.resize(len / size_of::<T>(), T::ZERO);
+    values.as_mut_slice().as_mut_bytes()
 }
 
 /// Makes +0.0 of the entries whose bit is 0 (S10), and returns how many entries are zero then, of either sign.
 pub(super) fn select<T: Float>(values: &mut [T], kept: &[u64]) -> usize {
-    let mut zeros = 0;
-    for (block, &word) in values.chunks_mut(64).zip(kept) {
-        if word != u64::MAX {
-            for (i, value) in block.iter_mut().enumerate() {
-                *value = if word >> i & 1 == 1 { *value } else { T::ZERO };
+    vectorized(
+        #[inline(always)]
+        || {
+            let mut zeros = 0;
+            for (block, &word) in values.chunks_mut(BITS).zip(kept) {
+                match <&mut [T; BITS]>::try_from(&mut *block) {
+                    Ok(block) => *block = masked(block, word, T::ZERO),
+                    Err(_) => {
+                        for (i, value) in block.iter_mut().enumerate() {
+                            *value = if word >> i & 1 == 1 { *value } else { T::ZERO };
+                        }
+                    }
+                }
+                zeros += block
+                    .iter()
+                    .map(|value| usize::from(*value == T::ZERO))
+                    .sum::<usize>();
             }
-        }
-        zeros += block.iter().filter(|value| **value == T::ZERO).count();
-    }
-    zeros
+            zeros
+        },
+    )
+}
+
+/// How many bits are set.
+pub(super) fn count(words: &[u64]) -> usize {
+    words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 #[cfg(test)]
@@ -132,8 +184,12 @@ mod tests {
             Some(Dtype::F64),
             None,
         ] {
-            values.decode(dtype, &bytes);
-            assert_eq!(values.encode(&mut Vec::new()), bytes, "{dtype:?}");
+            let fill = |room: &mut [u8]| {
+                room.copy_from_slice(&bytes);
+                Ok::<_, ()>(())
+            };
+            values.fill(dtype, bytes.len(), fill).unwrap();
+            assert_eq!(values.stored(), bytes, "{dtype:?}");
         }
     }
 

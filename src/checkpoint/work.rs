@@ -31,6 +31,12 @@ pub enum Phase {
     Writing,
 }
 
+/// Files are not read faster by more threads than these, and each has memory of its own.
+const MOST_WORKERS: usize = 16;
+
+/// From so many jobs on, there is more than one worker.
+const FEW_JOBS: usize = 4;
+
 /// Settings that do not change results.
 #[derive(Clone, Default)]
 pub(super) struct Work {
@@ -39,10 +45,17 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Whether reading, computing and writing may go on at the same time.
-    pub fn in_parallel(&self) -> bool {
+    /// Workers for a line of jobs, as `new` makes them: no more than threads are allowed, and only one where there are
+    /// so few jobs that waking others would take longer.
+    pub fn hire<W>(&self, jobs: impl Iterator, new: impl Fn() -> W) -> Vec<W> {
+        let few = jobs.take(FEW_JOBS).count() < FEW_JOBS;
+        (0..if few { 1 } else { self.workers() }).map(|_| new()).collect()
+    }
+
+    /// The most workers that there are at once.
+    pub fn workers(&self) -> usize {
         let threads = self.threads.or_else(|| thread::available_parallelism().ok());
-        threads.is_some_and(|threads| threads.get() > 1)
+        threads.map_or(1, NonZeroUsize::get).min(MOST_WORKERS)
     }
 
     pub fn tell(&self, progress: Progress) {
@@ -61,8 +74,8 @@ impl fmt::Debug for Work {
 }
 
 impl Checkpoint {
-    /// Sets how many threads may work: one does everything in turn, with more reading, computing and writing go on
-    /// at the same time. As many as the machine has unless set. Results never depend on it.
+    /// Sets how many threads may work, at most 16 of which do: each reads, computes and writes for itself. As many as
+    /// the machine has unless set. Results never depend on it.
     pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
         self.work.threads = Some(threads);
         self

@@ -21,24 +21,24 @@
 //! | [`PruningContainer`] | what its last method says | | `PruningContainer` |
 
 mod amount;
-mod bits;
-mod blocks;
+pub(crate) mod bits;
+pub(crate) mod blocks;
 mod channels;
 mod container;
 mod effective;
 mod engine;
-mod groups;
+pub(crate) mod groups;
 pub(crate) mod lanes;
 mod method;
 mod methods;
-mod norm;
+pub(crate) mod norm;
 pub(crate) mod normalize;
 mod nuclear;
 mod options;
 mod packed;
-mod parallel;
+pub(crate) mod parallel;
 mod plan;
-mod random;
+pub(crate) mod random;
 pub mod select;
 
 pub use amount::Amount;

@@ -3,8 +3,15 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use secateurs::mask::{Amount, Norm};
+use clap::{Args, Parser, Subcommand};
+
+pub use crate::commands::apply::ApplyArgs;
+pub use crate::commands::bake::BakeArgs;
+pub use crate::commands::diff::DiffArgs;
+pub use crate::commands::masks::MasksArgs;
+pub use crate::commands::pack::PackArgs;
+pub use crate::commands::prune::args::PruneArgs;
+pub use crate::commands::unpack::UnpackArgs;
 
 /// Prunes, inspects and packs safetensors checkpoints of any size.
 ///
@@ -17,7 +24,8 @@ use secateurs::mask::{Amount, Norm};
     name = "secateurs",
     version,
     arg_required_else_help = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_long_help = EXAMPLES
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -26,14 +34,32 @@ pub struct Cli {
     pub how: How,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  What a model holds:
+    secateurs inspect Llama-3-8B
+
+  Half of its weights pruned, ranked together over all files:
+    secateurs prune Llama-3-8B -o Llama-3-8B-half --amount 50% --scope global
+
+  The pruned model, packed for keeping, and back again:
+    secateurs pack Llama-3-8B-half -o Llama-3-8B-packed
+    secateurs unpack Llama-3-8B-packed -o Llama-3-8B-back
+
+  Completions for the shell that is running:
+    source <(secateurs completions bash)
+
+`secateurs prune --help` and the like have more.
+";
+
 /// How a command works and speaks; what it does is the same.
 #[derive(Debug, Args)]
 pub struct How {
     /// Write the report as JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 100)]
     pub json: bool,
     /// Use this many threads; as many as the machine has by default. Results do not depend on it.
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", display_order = 100)]
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -43,6 +69,18 @@ pub enum Command {
     Prune(PruneArgs),
     /// Show what the tensors of a checkpoint hold: zeros, patterns, NaNs.
     Inspect(InspectArgs),
+    /// Put the masks of a file on a checkpoint.
+    Apply(ApplyArgs),
+    /// Write the masks of a pruned checkpoint, read off its zeros.
+    Masks(MasksArgs),
+    /// Show what differs between two checkpoints; exit code 1 if anything does.
+    Diff(DiffArgs),
+    /// Make plain weights of the `*_orig` and `*_mask` pairs that PyTorch's pruning saves.
+    Bake(BakeArgs),
+    /// Store pruned tensors as packed mask bits and the values that are kept.
+    Pack(PackArgs),
+    /// Give back the checkpoint that `pack` packed.
+    Unpack(UnpackArgs),
     /// Write a completion script for a shell.
     Completions {
         /// The shell.
@@ -54,7 +92,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct OutputArgs {
     /// The checkpoint to write: a file for a file, a folder for a folder.
-    #[arg(short, long, value_name = "OUT")]
+    #[arg(short, long, value_name = "OUT", value_hint = clap::ValueHint::AnyPath)]
     pub output: PathBuf,
     /// Replace the output if it exists.
     #[arg(long)]
@@ -72,111 +110,12 @@ pub struct ChooseArgs {
     pub exclude: Vec<String>,
 }
 
-/// Prune weights of a checkpoint into a new one.
-///
-/// Without --include, the floating-point tensors of two or more dimensions are pruned whose name ends in `weight`,
-/// without embeddings (a part of the name between dots contains `embed` or is `emb`, `shared`, `wte`, `wpe`), norms
-/// (a part contains `norm`, or is `ln` or `bn` with digits or an underscore behind it) and `lm_head`.
-///
-/// The output has the same names, order, types, shapes and metadata, and every byte that is not pruned. Pruned
-/// entries are +0.0. Exactly as many fall as were asked for; of equals, those of the first tensor by name.
-#[derive(Debug, Args)]
-#[command(after_long_help = PRUNE_EXAMPLES)]
-pub struct PruneArgs {
-    /// A .safetensors file, a folder, or the index of a sharded checkpoint.
-    pub input: PathBuf,
-    /// The checkpoint to write: a file for a file, a folder for a folder. Not needed with --dry-run.
-    #[arg(short, long, value_name = "OUT", required_unless_present = "dry_run")]
-    pub output: Option<PathBuf>,
-    /// How much to prune: a fraction (0.5), a percentage (50%) or a count (12) of entries or channels.
-    #[arg(short, long)]
-    pub amount: Option<Amount>,
-    /// What is ranked together.
-    #[arg(long, value_enum, default_value_t = ScopeArg::Local)]
-    pub scope: ScopeArg,
-    /// What ranks it [default: l1 for entries, ln for channels].
-    #[arg(long, value_enum)]
-    pub method: Option<MethodArg>,
-    /// What may fall: unstructured (single entries) or channel (whole slices along --dim).
-    #[arg(long, default_value = "unstructured")]
-    pub pattern: Pattern,
-    /// The dimension of --pattern channel; negative from the end [default: 0].
-    #[arg(long, allow_negative_numbers = true)]
-    pub dim: Option<isize>,
-    /// The norm of --method ln: a number, inf, -inf, fro or nuc [default: 2].
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub norm: Option<Norm>,
-    /// The seed of --method random.
-    #[arg(long)]
-    pub seed: Option<u64>,
-    #[command(flatten)]
-    pub choose: ChooseArgs,
-    /// Also write the masks: BOOL tensors named `NAME_mask`, true where kept.
-    #[arg(long, value_name = "FILE")]
-    pub masks: Option<PathBuf>,
-    /// Find out what would fall, and write nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Replace the output if it exists.
-    #[arg(long)]
-    pub force: bool,
-}
-
-const PRUNE_EXAMPLES: &str = "\
-Examples:
-  Half of the weights, ranked together over all files of a model:
-    secateurs prune Llama-3-8B -o Llama-3-8B-half --amount 50% --scope global
-
-  A quarter of the output channels of the convolutions, by their L2 norm:
-    secateurs prune resnet.safetensors -o slim.safetensors --amount 0.25 \\
-        --pattern channel --include '*conv*.weight'
-
-  What would fall, tensor by tensor:
-    secateurs prune model.safetensors --amount 90% --scope global --dry-run
-";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ScopeArg {
-    /// The units of each tensor for themselves.
-    Local,
-    /// The entries of all tensors together.
-    Global,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum MethodArg {
-    /// Entries by absolute value.
-    L1,
-    /// Channels by a norm.
-    Ln,
-    /// By chance, from --seed.
-    Random,
-}
-
-/// What may fall.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pattern {
-    Unstructured,
-    Channel,
-}
-
-impl std::str::FromStr for Pattern {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "unstructured" => Ok(Pattern::Unstructured),
-            "channel" => Ok(Pattern::Channel),
-            _ => Err("a pattern is `unstructured` or `channel`".into()),
-        }
-    }
-}
-
 /// Show what the tensors of a checkpoint hold: zeros, patterns, NaNs.
 #[derive(Debug, Args)]
 #[command(after_long_help = INSPECT_EXAMPLES)]
 pub struct InspectArgs {
     /// A .safetensors file, a folder, or the index of a sharded checkpoint.
+    #[arg(value_name = "IN", value_hint = clap::ValueHint::AnyPath)]
     pub input: PathBuf,
     #[command(flatten)]
     pub choose: ChooseArgs,

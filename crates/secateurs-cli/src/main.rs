@@ -15,6 +15,9 @@ use clap::{CommandFactory, Parser};
 use args::{Cli, Command};
 use failure::Failure;
 
+/// Exit code of `diff` where anything differs.
+const DIFFERENT: u8 = 1;
+
 /// Exit code of everything that could not be done.
 const FAILED: u8 = 2;
 
@@ -41,6 +44,16 @@ fn run(cli: &Cli, out: &mut Vec<u8>) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Prune(args) => commands::prune::run(args, how, out)?,
         Command::Inspect(args) => commands::inspect::run(args, how, out)?,
+        Command::Apply(args) => commands::apply::run(args, how, out)?,
+        Command::Masks(args) => commands::masks::run(args, how, out)?,
+        Command::Diff(args) => {
+            if commands::diff::run(args, how, out)? {
+                return Ok(ExitCode::from(DIFFERENT));
+            }
+        }
+        Command::Bake(args) => commands::bake::run(args, how, out)?,
+        Command::Pack(args) => commands::pack::run(args, how, out)?,
+        Command::Unpack(args) => commands::unpack::run(args, how, out)?,
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "secateurs", out)
         }

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Mutex;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use secateurs::checkpoint::{Checkpoint, Phase};
 
 use crate::args::How;
@@ -28,13 +28,11 @@ pub fn open(path: &Path, how: &How) -> Result<Checkpoint, Failure> {
         if let Some((_, bar)) = &*bar {
             bar.set_length(progress.total);
             bar.set_position(progress.done);
-            if progress.done >= progress.total {
-                bar.finish_and_clear();
-            }
         }
     }))
 }
 
+/// A bar that is gone when its phase is over: there is another one then, or the checkpoint is closed.
 fn new_bar(phase: Phase) -> ProgressBar {
     let what = match phase {
         Phase::Ranking => "Ranking",
@@ -43,7 +41,9 @@ fn new_bar(phase: Phase) -> ProgressBar {
     };
     let style =
         ProgressStyle::with_template("{msg:8} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}");
-    let bar = ProgressBar::no_length().with_message(what);
+    let bar = ProgressBar::no_length()
+        .with_message(what)
+        .with_finish(ProgressFinish::AndClear);
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

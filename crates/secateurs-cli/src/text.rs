@@ -15,6 +15,11 @@ pub fn count(n: usize) -> String {
     text
 }
 
+/// `1 file`, `2 files`.
+pub fn number_of(n: usize, what: &str) -> String {
+    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 /// A share as a percentage of two decimals, which says 0 and 100 only where that is so.
 pub fn percent(part: usize, all: usize) -> String {
     if all == 0 {
@@ -134,6 +139,14 @@ mod tests {
         assert_eq!(
             [0, 999, 1000, 1234567].map(count),
             ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [
+                number_of(0, "file"),
+                number_of(1, "file"),
+                number_of(2000, "file")
+            ],
+            ["0 files", "1 file", "2,000 files"]
         );
         assert_eq!(percent(1, 1_000_000), "0.01%");
         assert_eq!(percent(999_999, 1_000_000), "99.99%");

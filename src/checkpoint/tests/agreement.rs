@@ -9,8 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::checkpoint::{Existing, Scope};
 use crate::mask::{
-    Amount, L1Unstructured, LnStructured, Mask, Norm, PruningMethod, RandomStructured, RandomUnstructured,
-    Ranked,
+    Amount, BlockRank, BlockStructured, EntryRank, GlobalOptions, L1Unstructured, LnStructured, Mask,
+    NmStructured, Norm, Plan, PruningMethod, PruningType, RandomStructured, RandomUnstructured, Ranked,
+    ScoreUnstructured,
 };
 
 const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64];
@@ -85,6 +86,16 @@ fn check(input: &[Tensor], output: &Path, masks_file: &Path, expected: &BTreeMap
 }
 
 fn run(all: &[Tensor], method: &dyn PruningMethod, scope: Scope, expected: BTreeMap<String, Mask>) {
+    run_with(all, method, scope, GlobalOptions::new(), expected);
+}
+
+fn run_with(
+    all: &[Tensor],
+    method: &dyn PruningMethod,
+    scope: Scope,
+    options: GlobalOptions,
+    expected: BTreeMap<String, Mask>,
+) {
     let place = folder();
     let half = all.len() / 2;
     let inputs = [
@@ -102,11 +113,14 @@ fn run(all: &[Tensor], method: &dyn PruningMethod, scope: Scope, expected: BTree
             let pruning = checkpoint
                 .prune(weights(all).iter().rev().map(|t| &t.name), method, scope)
                 .unwrap()
+                .with_options(options)
+                .unwrap()
                 .with_masks(&masks);
             let measured = pruning.measure().unwrap();
             let mut report = pruning.write(&output, Existing::Refuse).unwrap();
             check(all, &output, &masks, &expected);
             assert_eq!(report.pruned(), pruned);
+            assert_eq!(report.reached(), report.asked);
             let after = read(&output);
             for tensor in &report.tensors {
                 let zeros = after[&tensor.name].values().iter().filter(|x| **x == 0.0).count();
@@ -119,6 +133,14 @@ fn run(all: &[Tensor], method: &dyn PruningMethod, scope: Scope, expected: BTree
 }
 
 fn globally(method: &dyn PruningMethod, weights: &[Tensor]) -> BTreeMap<String, Mask> {
+    globally_with(method, weights, GlobalOptions::new())
+}
+
+fn globally_with(
+    method: &dyn PruningMethod,
+    weights: &[Tensor],
+    options: GlobalOptions,
+) -> BTreeMap<String, Mask> {
     let values: Vec<_> = weights.iter().map(Tensor::values).collect();
     let ranked: Vec<_> = weights
         .iter()
@@ -129,7 +151,8 @@ fn globally(method: &dyn PruningMethod, weights: &[Tensor]) -> BTreeMap<String, 
             prior: None,
         })
         .collect();
-    let masks = method.plan().unwrap().compute_global(&ranked).unwrap().masks;
+    let outcome = method.plan().unwrap().compute_global_with(&ranked, options);
+    let masks = outcome.unwrap().masks;
     weights.iter().map(|t| t.name.clone()).zip(masks).collect()
 }
 
@@ -170,11 +193,99 @@ proptest! {
     }
 
     #[test]
+    fn groups_keep_their_highest_along_every_dim(seed in 0..1000u64, keep in 0..5usize, dim in -3..3isize) {
+        for (keep, of) in [(keep.min(4), 4), (keep, 20), (keep.min(2), 2)] {
+            let method = NmStructured::new(keep, of, dim).unwrap();
+            let all = divisible(seed, dim, of);
+            run(&all, &method, Scope::Local, locally(&method, &weights(&all)));
+            let values = OtherGroups { keep, of, dim, seed: None };
+            run(&all, &values, Scope::Local, locally(&values, &weights(&all)));
+        }
+    }
+
+    #[test]
+    fn blocks_fall_by_their_scores(seed in 0..1000u64, share in 0.0..1.0f64, height in 1..50usize, width in 1..600usize) {
+        let all = tensors(seed);
+        for (height, width) in [(4, 4), (height, width % 9 + 1), (height % 3 + 1, width), (height, 1)] {
+            for by in [BlockRank::MeanSquare, BlockRank::MaxAbs] {
+                let method = BlockStructured::new(share, height, width, by).unwrap();
+                run(&all, &method, Scope::Local, locally(&method, &weights(&all)));
+            }
+        }
+    }
+
+    #[test]
+    fn options_of_global_pruning_are_exact(seed in 0..1000u64, share in 0.0..1.0f64, cap in 0.0..1.0f64) {
+        let all = tensors(seed);
+        let methods: [Box<dyn PruningMethod>; 3] = [
+            Box::new(L1Unstructured::new(share * cap * 0.99).unwrap()),
+            Box::new(ScoreUnstructured::new(share * cap * 0.99).unwrap()),
+            Box::new(RandomUnstructured::new(share * cap * 0.99, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap()),
+        ];
+        let capped = GlobalOptions::new().max_sparsity(cap).unwrap();
+        for (number, method) in methods.iter().enumerate() {
+            let mut all_options = vec![capped];
+            if number < 2 {
+                all_options.extend([capped.normalize(true), GlobalOptions::new().normalize(true)]);
+            }
+            for options in all_options {
+                let expected = globally_with(&**method, &weights(&all), options);
+                run_with(&all, &**method, Scope::Global, options, expected);
+            }
+        }
+    }
+
+    #[test]
     fn global_lots_are_those_of_the_mask_layer(seed in 0..1000u64, share in 0.0..1.0f64) {
         let all = tensors(seed); // S18
         let method = RandomUnstructured::new(share, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
         run(&all, &method, Scope::Global, globally(&method, &weights(&all)));
     }
+}
+
+/// N:M by value, or by chance: a user's own method.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct OtherGroups {
+    keep: usize,
+    of: usize,
+    dim: isize,
+    seed: Option<u64>,
+}
+
+#[typetag::serde]
+impl PruningMethod for OtherGroups {
+    fn pruning_type(&self) -> PruningType {
+        PruningType::Whole
+    }
+
+    fn compute_mask(&self, scores: ndarray::ArrayViewD<'_, f32>, prior: &Mask) -> crate::Result<Mask> {
+        Ok(self.plan().unwrap().compute(scores, Some(prior))?.mask)
+    }
+
+    fn plan(&self) -> Option<Plan<'_>> {
+        let OtherGroups { keep, of, dim, seed } = *self;
+        let by = seed.map_or(EntryRank::Value, |seed| EntryRank::Random { seed });
+        Some(Plan::Groups { keep, of, dim, by })
+    }
+}
+
+/// Tensors of all types whose dimension `dim` can be divided by `of`, some in slabs longer than a chunk.
+fn divisible(seed: u64, dim: isize, of: usize) -> Vec<Tensor> {
+    let lengths: [&[usize]; 6] = [
+        &[3, 2, 70],
+        &[1, 3, 200],
+        &[2, 1, 1],
+        &[5, 1, 9],
+        &[1, 1, 700],
+        &[2, 0, 3],
+    ];
+    let tensors = lengths.iter().enumerate().map(|(i, shape)| {
+        let mut shape = shape.to_vec();
+        shape[dim.rem_euclid(3) as usize] *= of;
+        let dtype = FLOATS[(i + seed as usize) % 4];
+        Tensor::new(&format!("t{i}.weight"), dtype, &shape, noise(seed + i as u64))
+    });
+    tensors.collect()
 }
 
 #[test]
@@ -188,6 +299,15 @@ fn local_lots_of_one_tensor_are_those_of_the_mask_layer() {
     run(&all, &entries, Scope::Local, locally(&entries, &weights(&all)));
     let channels = RandomStructured::new(7, 1, &mut rng).unwrap();
     run(&all, &channels, Scope::Local, locally(&channels, &weights(&all)));
+    for (dim, of) in [(0, 30), (0, 2), (1, 4)] {
+        let groups = OtherGroups {
+            keep: 1,
+            of,
+            dim,
+            seed: Some(7),
+        };
+        run(&all, &groups, Scope::Local, locally(&groups, &weights(&all)));
+    }
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Every bad input: a clear error, and nothing written.
 
+use rand::SeedableRng;
+
 use super::*;
 use crate::checkpoint::{Existing, Scope};
 use crate::damage::Damage;
 use crate::error::Error;
-use crate::mask::{L1Unstructured, LnStructured};
+use crate::mask::{
+    BlockRank, BlockStructured, GlobalOptions, L1Unstructured, LnStructured, NmStructured, RandomUnstructured,
+};
 
 fn weights() -> Vec<Tensor> {
     vec![
@@ -190,6 +194,7 @@ fn refused(all: &[Tensor], names: &[&str], method: &dyn crate::mask::PruningMeth
 #[test]
 fn nan_is_named_by_tensor_and_index() {
     let mut all = weights();
+    all[0] = Tensor::new("a.weight", Dtype::F32, &[20, 32], noise(1));
     all[1] = Tensor::new("b.weight", Dtype::BF16, &[20, 300], |i| {
         if i % 4000 == 3999 { f64::NAN } else { 1.0 }
     });
@@ -197,11 +202,17 @@ fn nan_is_named_by_tensor_and_index() {
     let channels = LnStructured::new(0.5, 2.0, 0).unwrap();
     let columns = LnStructured::new(0.5, f64::INFINITY, 1).unwrap();
     let (local, global) = (Scope::Local, Scope::Global);
-    let runs: [(&dyn crate::mask::PruningMethod, _); 4] = [
+    let groups = NmStructured::new(2, 4, 1).unwrap();
+    let tall_groups = NmStructured::new(2, 20, 0).unwrap();
+    let blocks = BlockStructured::new(0.5, 3, 7, BlockRank::MeanSquare).unwrap();
+    let runs: [(&dyn crate::mask::PruningMethod, _); 7] = [
         (&entries, local),
         (&entries, global),
         (&channels, local),
         (&columns, local),
+        (&groups, local),
+        (&tall_groups, local),
+        (&blocks, local),
     ];
     for (method, scope) in runs {
         let error = refused(&all, &["a.weight", "b.weight"], method, scope);
@@ -210,6 +221,61 @@ fn nan_is_named_by_tensor_and_index() {
             "{error}"
         );
     }
+    // As a share of a norm, too.
+    let place = folder();
+    let checkpoint = Checkpoint::open(single(place.path(), &all)).unwrap();
+    let pruning = checkpoint
+        .prune(["b.weight", "a.weight"], &entries, global)
+        .unwrap();
+    let pruning = pruning
+        .with_options(GlobalOptions::new().normalize(true))
+        .unwrap();
+    assert!(matches!(
+        pruning.measure(),
+        Err(Error::NanScore { parameter: Some(name), index: 3999 }) if name == "b.weight"
+    ));
+}
+
+#[test]
+fn options_that_do_not_fit() {
+    let place = folder();
+    let checkpoint = Checkpoint::open(single(place.path(), &weights())).unwrap();
+    let half = L1Unstructured::new(0.5).unwrap();
+    let chance = RandomUnstructured::new(0.5, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1)).unwrap();
+    let names = ["a.weight", "b.weight"];
+    let prune = |method, scope, options| {
+        let pruning = checkpoint.prune(names, method, scope)?.with_options(options)?;
+        pruning.measure()
+    };
+    let capped = GlobalOptions::new().max_sparsity(0.25).unwrap();
+    let normalized = GlobalOptions::new().normalize(true);
+    for error in [
+        prune(&half as &dyn crate::mask::PruningMethod, Scope::Local, capped).unwrap_err(),
+        prune(&half, Scope::Local, normalized).unwrap_err(),
+        prune(&chance, Scope::Global, normalized).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    }
+    let error = prune(&half, Scope::Global, capped).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Capped {
+                asked: 600,
+                reachable: 300,
+                max_sparsity: 0.25
+            }
+        ),
+        "{error}"
+    );
+    prune(&half, Scope::Local, GlobalOptions::new()).unwrap();
+    // N:M does not fit rows of 30.
+    let groups = NmStructured::new(2, 4, 1).unwrap();
+    let error = refused(&weights(), &names, &groups, Scope::Local);
+    assert!(
+        error.to_string().contains("a.weight") && error.to_string().contains("groups of 4"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -5,8 +5,7 @@ use super::*;
 fn inspect(tensor: Tensor) -> super::super::TensorStats {
     let place = folder();
     let checkpoint = Checkpoint::open(single(place.path(), &[tensor])).unwrap();
-    let info = &checkpoint.tensors()[0];
-    checkpoint.inspect(info).unwrap().unwrap()
+    checkpoint.inspect(["t"]).unwrap().remove(0).unwrap()
 }
 
 #[test]
@@ -22,7 +21,7 @@ fn zeros_of_both_signs_and_nans_are_counted() {
     let place = folder();
     let ids = Tensor::new("ids", Dtype::U8, &[4], |_| 0.0);
     let checkpoint = Checkpoint::open(single(place.path(), &[ids])).unwrap();
-    assert_eq!(checkpoint.inspect(&checkpoint.tensors()[0]).unwrap(), None);
+    assert_eq!(checkpoint.inspect(["ids"]).unwrap(), [None]);
 }
 
 #[test]

@@ -2,8 +2,12 @@
 
 mod agreement;
 mod bad_inputs;
+mod differences;
 mod looks;
+mod masking;
+mod mutations;
 mod outputs;
+mod packing;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +38,7 @@ impl Tensor {
             Dtype::BF16 => bf16::from_f64(x).to_le_bytes().to_vec(),
             Dtype::F32 => (x as f32).to_le_bytes().to_vec(),
             Dtype::F64 => x.to_le_bytes().to_vec(),
-            Dtype::U8 => vec![x as u8],
+            Dtype::U8 | Dtype::BOOL => vec![x as u8],
             other => panic!("no test needs {other:?}"),
         });
         Tensor {
@@ -74,6 +78,11 @@ fn widen(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
 
 /// A file of these tensors, in this order.
 fn file(tensors: &[Tensor]) -> Vec<u8> {
+    file_with(tensors, &[("format", "pt")])
+}
+
+/// A file of these tensors, in this order, with these metadata.
+fn file_with(tensors: &[Tensor], metadata: &[(&str, &str)]) -> Vec<u8> {
     let planned: Vec<_> = tensors
         .iter()
         .map(|tensor| Planned {
@@ -82,7 +91,10 @@ fn file(tensors: &[Tensor]) -> Vec<u8> {
             shape: tensor.shape.clone(),
         })
         .collect();
-    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    let metadata = metadata
+        .iter()
+        .map(|(key, text)| (key.to_string(), text.to_string()))
+        .collect();
     let mut bytes = Layout::new(&planned, &metadata).unwrap().header;
     bytes.extend(tensors.iter().flat_map(|tensor| &tensor.bytes));
     bytes
@@ -111,6 +123,24 @@ fn single(folder: &Path, tensors: &[Tensor]) -> PathBuf {
     let path = folder.join("model.safetensors");
     fs::write(&path, file(tensors)).unwrap();
     path
+}
+
+/// Every file below a folder, by its path in it.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let (name, path) = (PathBuf::from(entry.file_name()), entry.path());
+        if path.is_dir() {
+            all.extend(
+                files(&path)
+                    .into_iter()
+                    .map(|(inner, bytes)| (name.join(inner), bytes)),
+            );
+        } else {
+            all.insert(name, fs::read(path).unwrap());
+        }
+    }
+    all
 }
 
 fn folder() -> TempDir {

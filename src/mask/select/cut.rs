@@ -1,5 +1,6 @@
 //! Selection over a stream: first the cut, by counting, then the mask, by comparing.
 
+use super::between::Between;
 use super::key::{By, ByMagnitude, ByValue, Key, Rank};
 use super::words::{BITS, keys, lowest_bits, ones, pack, prior_word, words};
 use super::{Element, Order, SelectError};
@@ -132,6 +133,8 @@ impl Range {
 
 #[derive(Clone, Debug)]
 enum Counts {
+    /// Of the first pass where a sample was seen: around the place where it expects the cut.
+    Expected(Between),
     /// Of the first pass: by sign and exponent, then by the first bits of the mantissa.
     Coarse(Vec<Vec<u64>>),
     /// Of a later pass: of equal parts of the range.
@@ -141,17 +144,30 @@ enum Counts {
 impl CutFinder {
     /// Begins to look for the cut that `k` entries fall under.
     pub fn new(k: usize, order: Order) -> Self {
-        let exponents = 1 << (i64::BITS - COARSE - PER_EXPONENT.ilog2());
         CutFinder {
             asked: k,
             order,
             chunk: 0,
             survivors: 0,
             range: None,
-            counts: Counts::Coarse(vec![Vec::new(); exponents]),
+            counts: Counts::coarse(),
             seen: 0,
             narrow: [Vec::new(), Vec::new()],
         }
+    }
+
+    /// The same, where a sample of the stream, which has so many entries left, was seen: mostly one pass is enough then,
+    /// whatever the types. Up to `most` keys are held meanwhile. If the sample misled, one pass more is needed.
+    pub(crate) fn expecting(mut self, sample: &[f64], entries: usize, most: usize) -> Self {
+        let key = |x: &f64| match self.order {
+            Order::Magnitude => x.magnitude(),
+            Order::Value => x.value(),
+        };
+        let mut keys: Vec<i64> = sample.iter().map(key).collect();
+        if let Some(between) = Between::guess(&mut keys, self.asked, entries, most) {
+            self.counts = Counts::Expected(between);
+        }
+        self
     }
 
     /// Looks at the next chunk of the stream; `prior` is the packed mask of its entries, from its first one on.
@@ -183,6 +199,10 @@ impl CutFinder {
 
     #[inline(always)]
     fn blocks<T: Rank, B: By>(&mut self, values: &[T], prior: Option<&[u64]>) -> Result<(), SelectError> {
+        let ends = match &self.counts {
+            Counts::Expected(between) => Some(between.ends::<T>()),
+            Counts::Coarse(_) | Counts::Fine(_) => None,
+        };
         for (word, block) in values.chunks(BITS).enumerate() {
             let left = prior_word(prior, word, block.len());
             if left == 0 {
@@ -201,7 +221,9 @@ impl CutFinder {
             }
             self.survivors += left.count_ones() as usize;
             let keys = keys::<T, B>(block);
-            if let Some(which) = T::NARROW {
+            if let (Counts::Expected(between), Some(ends)) = (&mut self.counts, ends) {
+                between.count::<T>(&keys, left, ends);
+            } else if let Some(which) = T::NARROW {
                 let counts = &mut self.narrow[which];
                 counts.resize(1 << 16, 0);
                 each(left, |i| counts[(keys[i].to_i64() + (1 << 15)) as usize] += 1);
@@ -232,7 +254,26 @@ impl CutFinder {
                 }
                 counts[bucket % PER_EXPONENT] += times;
             }),
-            (Counts::Fine(_), None) => {}
+            (Counts::Fine(_), None) | (Counts::Expected(_), _) => {}
+        }
+    }
+
+    /// Takes in what another finder counted of other chunks of the same pass; both began it as copies of one finder.
+    pub(crate) fn merge(&mut self, other: CutFinder) {
+        self.survivors += other.survivors;
+        self.seen |= other.seen;
+        match (&mut self.counts, other.counts) {
+            (Counts::Coarse(ours), Counts::Coarse(theirs)) => {
+                ours.iter_mut()
+                    .zip(theirs)
+                    .for_each(|(ours, theirs)| add(ours, theirs));
+            }
+            (Counts::Fine(ours), Counts::Fine(theirs)) => add(ours, theirs),
+            (Counts::Expected(ours), Counts::Expected(theirs)) => ours.merge(theirs),
+            _ => debug_assert!(false, "the two finders are not in the same pass"),
+        }
+        for (ours, theirs) in self.narrow.iter_mut().zip(other.narrow) {
+            add(ours, theirs);
         }
     }
 
@@ -269,6 +310,16 @@ impl CutFinder {
         if self.asked == 0 {
             return Ok(Some(Cut::nothing(self.order)));
         }
+        if let Counts::Expected(_) = self.counts
+            && let Counts::Expected(between) = std::mem::replace(&mut self.counts, Counts::coarse())
+        {
+            let cut = between.cut(self.asked);
+            return Ok(cut.map(|(key, equals)| Cut {
+                key,
+                equals,
+                order: self.order,
+            }));
+        }
 
         // The bucket that holds the k-th lowest.
         let below = self.range.map_or(0, |range| range.below);
@@ -295,7 +346,7 @@ impl CutFinder {
                 let low = found.map_or(0, |(at, _, _)| range.low + ((at as i64) << range.shift()));
                 (found, low, range.shift())
             }
-            (Counts::Fine(_), None) => (None, 0, 0),
+            (Counts::Fine(_), None) | (Counts::Expected(_), _) => (None, 0, 0),
         };
         let Some((_, below_bucket, _)) = found else {
             return Err(SelectError::StreamChanged);
@@ -317,6 +368,24 @@ impl CutFinder {
         self.counts = Counts::Fine(vec![0; 1 << (bits - range.shift())]);
         self.range = Some(range);
         Ok(None)
+    }
+}
+
+impl Counts {
+    /// Nothing counted yet, in a first pass.
+    fn coarse() -> Self {
+        Counts::Coarse(vec![Vec::new(); 1 << (i64::BITS - COARSE - PER_EXPONENT.ilog2())])
+    }
+}
+
+/// Adds up counters, of which there are none where nothing has been counted.
+fn add(ours: &mut Vec<u64>, theirs: Vec<u64>) {
+    if ours.is_empty() {
+        *ours = theirs;
+    } else {
+        ours.iter_mut()
+            .zip(theirs)
+            .for_each(|(ours, theirs)| *ours += theirs);
     }
 }
 

@@ -25,6 +25,7 @@
 //! # Ok::<(), secateurs::mask::select::SelectError>(())
 //! ```
 
+mod between;
 mod bracket;
 mod chacha;
 mod cut;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::json;
 use crate::args::{How, InspectArgs};
 use crate::failure::Failure;
-use crate::text::{Align, Table, bar, bytes, count, percent, shape};
+use crate::text::{Align, Table, bar, bytes, count, number_of, percent, shape};
 use crate::{glob, progress};
 
 /// Characters of a bar.
@@ -17,10 +17,8 @@ const BAR: usize = 20;
 pub fn run(args: &InspectArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure> {
     let checkpoint = progress::open(&args.input, how)?;
     let chosen = glob::choose(&checkpoint, &args.choose, |_| true)?;
-    let mut rows = Vec::with_capacity(chosen.len());
-    for tensor in chosen {
-        rows.push((tensor, checkpoint.inspect(tensor)?));
-    }
+    let stats = checkpoint.inspect(chosen.iter().map(|tensor| tensor.name()))?;
+    let rows: Vec<_> = chosen.into_iter().zip(stats).collect();
     if how.json {
         json(out, &Report::new(&checkpoint, &rows));
     } else {
@@ -60,7 +58,7 @@ fn write(checkpoint: &Checkpoint, rows: &[Row<'_>], out: &mut Vec<u8>) -> std::i
     }
     let totals = Totals::of(rows);
     table.total(vec![
-        format!("{} tensor{}", rows.len(), if rows.len() == 1 { "" } else { "s" }),
+        number_of(rows.len(), "tensor"),
         String::new(),
         count(totals.entries),
         count(totals.zeros),
@@ -81,12 +79,7 @@ fn write(checkpoint: &Checkpoint, rows: &[Row<'_>], out: &mut Vec<u8>) -> std::i
         checkpoint.shards().len(),
         checkpoint.shards().iter().map(|s| s.bytes()).sum(),
     );
-    writeln!(
-        out,
-        "\n{} in {files} file{}",
-        bytes(size),
-        if files == 1 { "" } else { "s" }
-    )
+    writeln!(out, "\n{} in {}", bytes(size), number_of(files, "file"))
 }
 
 /// What is worth a word: NaNs, patterns, zeros that are negative.

@@ -1,24 +1,29 @@
-//! Norms of channels, streamed.
+//! Channels, ranked by norms that are added up while they stream by.
 //!
 //! The order of additions is that of the mask layer (S5), so that a file gets the masks of the array in it: entries
 //! that differ only in the dimensions before the channel's are added first, in row-major order; the sums so found are
 //! added in lanes.
 
-use super::Checkpoint;
-use super::extent::Extent;
-use super::flow::CHUNK;
-use super::values::{Float, with_floats};
-use super::work::Phase;
-use crate::error::{Error, Result};
-use crate::mask::Norm;
-use crate::mask::lanes::{Lanes, largest, smallest, sum};
+use ndarray::{ArrayView, IxDyn};
 
-/// Partial sums held at once: a megabyte of them.
+use super::Verdict;
+use super::ranks::draw;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::extent::{CHUNK, Extent};
+use crate::checkpoint::values::{Float, Values, with_floats};
+use crate::checkpoint::work::Phase;
+use crate::error::{Error, Result};
+use crate::mask::bits::clear;
+use crate::mask::lanes::{Lanes, largest, smallest, sum};
+use crate::mask::norm::Kind;
+use crate::mask::{Amount, ChannelRank, Norm, Plan, random};
+
+/// Partial sums that are held at once.
 const PLACES: usize = CHUNK / size_of::<f64>();
 
 /// A tensor of a checkpoint as channels: entry `(o, c, i)` has row-major index `(o × count + c) × inner + i`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Channels {
+pub(in crate::checkpoint) struct Channels {
     outer: usize,
     pub count: usize,
     pub inner: usize,
@@ -55,6 +60,19 @@ impl Channels {
         self.count * self.inner
     }
 
+    /// Clears the bits of what falls in an extent.
+    pub fn mask(&self, stays: &[bool], extent: Extent, kept: &mut [u64]) {
+        let mut entry = 0;
+        while entry < extent.len {
+            let (channel, run) = self.of(extent.first + entry);
+            let end = extent.len.min(entry + run);
+            if !stays[channel] {
+                clear(kept, entry..end);
+            }
+            entry = end;
+        }
+    }
+
     /// The entries in the order in which they are added: block by block of places, and of each block slab by slab.
     /// Short slabs are read several at once.
     fn extents(self, tensor: usize) -> impl Iterator<Item = Extent> + Clone + Send {
@@ -62,11 +80,10 @@ impl Channels {
         let several = (PLACES / slab.max(1)).max(1);
         let block = PLACES.min(slab.max(1));
         (0..slab).step_by(block).flat_map(move |place| {
-            (0..self.outer).step_by(several).map(move |o| Extent {
-                tensor,
-                first: o * slab + place,
+            (0..self.outer).step_by(several).map(move |o| {
                 // Where several slabs are read at once, a block is a whole slab.
-                len: block.min(slab - place) * several.min(self.outer - o),
+                let len = block.min(slab - place) * several.min(self.outer - o);
+                Extent::run(tensor, o * slab + place, len)
             })
         })
     }
@@ -86,18 +103,15 @@ enum Fold {
 impl Fold {
     /// `None` for the nuclear norm, which is no fold.
     fn of(norm: Norm) -> Option<Fold> {
-        // A norm is read back from its text, which is how it shows itself.
-        Some(match &norm.to_string()[..] {
-            "nuc" => return None,
-            "fro" => Fold::Squares,
-            order => match order.parse().unwrap_or(f64::NAN) {
-                f64::INFINITY => Fold::Largest,
-                f64::NEG_INFINITY => Fold::Smallest,
-                0.0 => Fold::NotZero,
-                1.0 => Fold::Sum,
-                2.0 => Fold::Squares,
-                n => Fold::Powers(n),
-            },
+        Some(match norm.kind() {
+            Kind::Nuclear => return None,
+            Kind::Frobenius => Fold::Squares,
+            Kind::Order(f64::INFINITY) => Fold::Largest,
+            Kind::Order(f64::NEG_INFINITY) => Fold::Smallest,
+            Kind::Order(0.0) => Fold::NotZero,
+            Kind::Order(1.0) => Fold::Sum,
+            Kind::Order(2.0) => Fold::Squares,
+            Kind::Order(n) => Fold::Powers(n),
         })
     }
 
@@ -164,14 +178,79 @@ struct Norms {
 }
 
 impl Checkpoint {
-    /// The norm of each channel of a tensor, in constant memory but for the norms themselves.
-    /// `None` for the nuclear norm, which has to see whole matrices.
-    pub(super) fn channel_norms(
+    /// The channels of a tensor that fall, and how many.
+    pub(super) fn channels(
+        &self,
+        place: usize,
+        tensor: usize,
+        amount: Amount,
+        dim: isize,
+        by: ChannelRank,
+    ) -> Result<(Verdict, usize)> {
+        let info = &self.tensors()[tensor];
+        let channels = Channels::along(dim, info.shape())?;
+        let left = if info.entries() == 0 { 0 } else { channels.count }; // one without entries is wholly pruned
+        let asked = amount.units(left, channels.count)?;
+        let ranks = match by {
+            ChannelRank::Norm(norm) => match self.channel_norms(tensor, channels, norm)? {
+                Some(norms) if norms.iter().any(|norm| norm.is_nan()) => {
+                    return Err(self.first_nan(tensor)?);
+                }
+                Some(norms) => norms,
+                None => {
+                    let kept = self.channels_in_memory(tensor, channels, amount, dim, norm)?;
+                    return Ok((Verdict::Channels { channels, kept }, asked));
+                }
+            },
+            ChannelRank::Random { seed } => {
+                let mut ranks = Vec::new();
+                draw(
+                    random::stream_key(seed, place as u64, 0),
+                    0,
+                    channels.count,
+                    &mut ranks,
+                );
+                ranks
+            }
+        };
+        let mut order: Vec<usize> = (0..channels.count).collect();
+        order.sort_by(|&a, &b| ranks[a].total_cmp(&ranks[b])); // stable: ties by number
+        let mut kept = vec![true; channels.count];
+        order[..asked].iter().for_each(|&channel| kept[channel] = false);
+        Ok((Verdict::Channels { channels, kept }, asked))
+    }
+
+    /// The channels that the mask layer keeps of a tensor that is loaded whole.
+    fn channels_in_memory(
         &self,
         tensor: usize,
         channels: Channels,
+        amount: Amount,
+        dim: isize,
         norm: Norm,
-    ) -> Result<Option<Vec<f64>>> {
+    ) -> Result<Vec<bool>> {
+        let info = &self.tensors()[tensor];
+        let plan = Plan::Channels {
+            amount,
+            dim,
+            by: ChannelRank::Norm(norm),
+        };
+        let mut whole = Values::default();
+        self.read_extent(Extent::run(tensor, 0, info.entries()), &mut whole)?;
+        let mask = with_floats!(&whole, values => {
+            let array = ArrayView::from_shape(IxDyn(info.shape()), values).expect("as many entries as the shape");
+            plan.compute(array, None)?.mask
+        }, raw => unreachable!("only floats are pruned"));
+        let mut kept = vec![true; channels.count];
+        for (entry, bit) in mask.iter().enumerate().filter(|(_, bit)| !bit) {
+            kept[channels.of(entry).0] = bit;
+        }
+        Ok(kept)
+    }
+
+    /// The norm of each channel of a tensor, in constant memory but for the norms themselves.
+    /// `None` for the nuclear norm, which has to see whole matrices.
+    fn channel_norms(&self, tensor: usize, channels: Channels, norm: Norm) -> Result<Option<Vec<f64>>> {
         let Some(fold) = Fold::of(norm) else {
             return Ok(None);
         };

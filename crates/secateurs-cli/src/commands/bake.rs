@@ -1,0 +1,38 @@
+//! `secateurs bake`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::{existing, masking, warn_of_weights};
+use crate::args::{How, OutputArgs};
+use crate::failure::Failure;
+use crate::progress;
+
+/// Make plain weights of the `*_orig` and `*_mask` pairs that PyTorch's pruning saves.
+///
+/// Each pair NAME_orig and NAME_mask becomes the one tensor NAME, in the place of the original: +0.0 where the mask
+/// is 0, the original's bytes where it is 1. It is what `torch.nn.utils.prune.remove` does before saving. A NAME_mask
+/// without a NAME_orig, such as the mask of an attention, stays.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct BakeArgs {
+    /// A .safetensors file, a folder, or the index of a sharded checkpoint.
+    #[arg(value_name = "IN", value_hint = ValueHint::AnyPath)]
+    pub input: PathBuf,
+    #[command(flatten)]
+    pub to: OutputArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  The state of a module that is still being pruned, as any program can load it:
+    secateurs bake state.safetensors -o model.safetensors
+";
+
+pub fn run(args: &BakeArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure> {
+    let report = progress::open(&args.input, how)?.bake(&args.to.output, existing(args.to.force))?;
+    masking::write(&report, &args.to.output, how, out);
+    warn_of_weights(&report.copied);
+    Ok(())
+}

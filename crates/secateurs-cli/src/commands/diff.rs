@@ -1,0 +1,206 @@
+//! `secateurs diff`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+use secateurs::checkpoint::{Checkpoint, CheckpointDiff, Difference, Dtype};
+use serde::Serialize;
+
+use super::json;
+use crate::args::How;
+use crate::failure::Failure;
+use crate::progress;
+use crate::text::{Align, Table, count, number_of, percent, shape};
+
+/// Show what differs between two checkpoints, tensor by tensor.
+///
+/// Tensors that only one has, dtypes, shapes, entries (by their bits, so that -0.0 is not +0.0), metadata, and the
+/// order of tensors within a file. How tensors are spread over files makes no difference.
+///
+/// The exit code is 0 where nothing differs, and 1 where anything does.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct DiffArgs {
+    /// A .safetensors file, a folder, or the index of a sharded checkpoint.
+    #[arg(value_name = "A", value_hint = ValueHint::AnyPath)]
+    pub left: PathBuf,
+    /// The other one.
+    #[arg(value_name = "B", value_hint = ValueHint::AnyPath)]
+    pub right: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  What pruning changed:
+    secateurs diff model.safetensors pruned.safetensors
+
+  Whether a checkpoint came through packing as it was:
+    secateurs pack model -o packed && secateurs unpack packed -o back && secateurs diff model back
+";
+
+/// Shows what differs, and returns whether anything does.
+pub fn run(args: &DiffArgs, how: &How, out: &mut Vec<u8>) -> Result<bool, Failure> {
+    let diff = {
+        let left = progress::open(&args.left, how)?;
+        left.diff(&Checkpoint::open(&args.right)?)?
+    };
+    if how.json {
+        json(out, &Report::new(&diff));
+    } else {
+        write(&diff, [&args.left, &args.right], out).expect("memory can be written to");
+    }
+    Ok(!diff.is_empty())
+}
+
+fn write(diff: &CheckpointDiff, sides: [&Path; 2], out: &mut Vec<u8>) -> io::Result<()> {
+    let [left, right] = sides.map(|side| side.display().to_string());
+    if !diff.tensors.is_empty() {
+        let mut table = Table::new(&[("tensor", Align::Left), ("difference", Align::Left)]);
+        for tensor in &diff.tensors {
+            let what = match &tensor.difference {
+                Difference::OnlyLeft => format!("only in {left}"),
+                Difference::OnlyRight => format!("only in {right}"),
+                Difference::Form { left, right } => format!("{} here, {} there", form(left), form(right)),
+                Difference::Entries {
+                    differing,
+                    entries,
+                    first,
+                } => format!(
+                    "{} of {} entries differ ({}), the first at {first}",
+                    count(*differing),
+                    count(*entries),
+                    percent(*differing, *entries)
+                ),
+                other => format!("{other:?}"),
+            };
+            table.row(vec![tensor.name.clone(), what]);
+        }
+        table.write(out)?;
+        writeln!(out)?;
+    }
+    for diff in &diff.metadata {
+        let texts = |texts: &[String]| match texts {
+            [] => "nothing".to_owned(),
+            texts => texts
+                .iter()
+                .map(|t| format!("{t:?}"))
+                .collect::<Vec<_>>()
+                .join(" and "),
+        };
+        let (here, there) = (texts(&diff.left), texts(&diff.right));
+        writeln!(out, "metadata `{}`: {here} here, {there} there", diff.key)?;
+    }
+    if let Some((first, second)) = &diff.order {
+        writeln!(
+            out,
+            "order: `{first}` comes before `{second}` here, and behind it there"
+        )?;
+    }
+    let same = number_of(diff.same, "tensor");
+    match diff.tensors.len() {
+        0 => writeln!(out, "{same}, all the same"),
+        n => writeln!(
+            out,
+            "{} of {} differ",
+            count(n),
+            number_of(n + diff.same, "tensor")
+        ),
+    }
+}
+
+fn form((dtype, dims): &(Dtype, Vec<usize>)) -> String {
+    format!("{dtype} {}", shape(dims))
+}
+
+/// The report, for other programs.
+#[derive(Serialize)]
+struct Report<'a> {
+    differ: bool,
+    same: usize,
+    tensors: Vec<Tensor<'a>>,
+    metadata: Vec<Metadata<'a>>,
+    order: Option<[&'a str; 2]>,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    what: What<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "difference", rename_all = "snake_case")]
+enum What<'a> {
+    OnlyLeft,
+    OnlyRight,
+    Form {
+        left: Form<'a>,
+        right: Form<'a>,
+    },
+    Entries {
+        differing: usize,
+        entries: usize,
+        first: usize,
+    },
+    Other,
+}
+
+#[derive(Serialize)]
+struct Form<'a> {
+    dtype: String,
+    shape: &'a [usize],
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    key: &'a str,
+    left: &'a [String],
+    right: &'a [String],
+}
+
+impl<'a> Report<'a> {
+    fn new(diff: &'a CheckpointDiff) -> Self {
+        let form = |(dtype, shape): &'a (Dtype, Vec<usize>)| Form {
+            dtype: dtype.to_string(),
+            shape,
+        };
+        let tensors = diff.tensors.iter().map(|tensor| Tensor {
+            name: &tensor.name,
+            what: match &tensor.difference {
+                Difference::OnlyLeft => What::OnlyLeft,
+                Difference::OnlyRight => What::OnlyRight,
+                Difference::Form { left, right } => What::Form {
+                    left: form(left),
+                    right: form(right),
+                },
+                &Difference::Entries {
+                    differing,
+                    entries,
+                    first,
+                } => What::Entries {
+                    differing,
+                    entries,
+                    first,
+                },
+                _ => What::Other,
+            },
+        });
+        let metadata = diff.metadata.iter().map(|diff| Metadata {
+            key: &diff.key,
+            left: &diff.left,
+            right: &diff.right,
+        });
+        Report {
+            differ: !diff.is_empty(),
+            same: diff.same,
+            tensors: tensors.collect(),
+            metadata: metadata.collect(),
+            order: diff
+                .order
+                .as_ref()
+                .map(|(first, second)| [&first[..], &second[..]]),
+        }
+    }
+}

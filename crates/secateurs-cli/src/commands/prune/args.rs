@@ -1,0 +1,162 @@
+//! What can be written behind `secateurs prune`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum, ValueHint};
+use secateurs::mask::{Amount, GlobalOptions, Norm};
+
+use crate::args::ChooseArgs;
+
+/// Prune weights of a checkpoint into a new one.
+///
+/// Without --include, the floating-point tensors of two or more dimensions are pruned whose name ends in `weight`,
+/// without embeddings (a part of the name between dots contains `embed` or is `emb`, `shared`, `wte`, `wpe`), norms
+/// (a part contains `norm`, or is `ln` or `bn` with digits or an underscore behind it) and `lm_head`.
+///
+/// The output has the same names, order, types, shapes and metadata, and every byte that is not pruned. Pruned
+/// entries are +0.0. Exactly as many fall as were asked for; of equals the first ones, in the order of the names of
+/// their tensors.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct PruneArgs {
+    /// A .safetensors file, a folder, or the index of a sharded checkpoint.
+    #[arg(value_name = "IN", value_hint = ValueHint::AnyPath)]
+    pub input: PathBuf,
+    /// The checkpoint to write: a file for a file, a folder for a folder. Not needed with --dry-run.
+    #[arg(short, long, value_name = "OUT", required_unless_present = "dry_run", value_hint = ValueHint::AnyPath)]
+    pub output: Option<PathBuf>,
+    /// How much to prune: a fraction (0.5), a percentage (50%) or a count (12) of entries, channels or blocks. N:M
+    /// takes none.
+    #[arg(short, long)]
+    pub amount: Option<Amount>,
+    /// What is ranked together [default: local; N:M takes none].
+    #[arg(long, value_enum)]
+    pub scope: Option<ScopeArg>,
+    /// What ranks it [default: l1 for unstructured and N:M, ln for channels and blocks].
+    #[arg(long, value_enum)]
+    pub method: Option<MethodArg>,
+    /// What may fall: single entries (unstructured), all but N of each M consecutive entries (2:4), tiles of the last
+    /// two dimensions (block:HxW), or whole slices along --dim (channel).
+    #[arg(
+        long,
+        default_value = "unstructured",
+        value_name = "unstructured|N:M|block:HxW|channel"
+    )]
+    pub pattern: Pattern,
+    /// The dimension of N:M [default: 1, the input of a linear layer] or of channels [default: 0, its output];
+    /// negative from the end.
+    #[arg(long, allow_negative_numbers = true)]
+    pub dim: Option<isize>,
+    /// The norm of --method ln. For channels a number, inf, -inf, fro or nuc; for blocks 2 (mean square) or inf
+    /// (largest absolute value) [default: 2].
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub norm: Option<Norm>,
+    /// The seed of --method random.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    #[command(flatten)]
+    pub choose: ChooseArgs,
+    /// Prune no tensor beyond this share of its entries (0.9 or 90%). Goes with --scope global.
+    #[arg(long, value_name = "X", value_parser = cap)]
+    pub max_sparsity: Option<f64>,
+    /// Rank by |w| / ‖W‖₂ of the tensor instead of |w|. Goes with --scope global.
+    #[arg(long)]
+    pub normalize: bool,
+    /// Also write the masks: BOOL tensors named `NAME_mask`, true where kept.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub masks: Option<PathBuf>,
+    /// Find out what would fall, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Replace the output if it exists.
+    #[arg(long)]
+    pub force: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Half of the weights, ranked together over all files of a model:
+    secateurs prune Llama-3-8B -o Llama-3-8B-half --amount 50% --scope global
+
+  The same, with no tensor beyond 80%, and tensors of different scale made comparable:
+    secateurs prune Llama-3-8B -o Llama-3-8B-half --amount 50% --scope global \\
+        --max-sparsity 80% --normalize
+
+  2 of each 4 consecutive inputs kept, as sparse tensor cores want it:
+    secateurs prune Llama-3-8B -o Llama-3-8B-24 --pattern 2:4
+
+  A quarter of the output channels of the convolutions, by their L2 norm:
+    secateurs prune resnet.safetensors -o slim.safetensors --amount 0.25 \\
+        --pattern channel --include '*conv*.weight'
+
+  Tiles of 16 by 16, by their mean square:
+    secateurs prune model.safetensors -o blocks.safetensors --amount 0.7 --pattern block:16x16
+
+  What would fall, tensor by tensor:
+    secateurs prune model.safetensors --amount 90% --scope global --dry-run
+";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScopeArg {
+    /// The units of each tensor for themselves.
+    Local,
+    /// The entries of all tensors together.
+    Global,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MethodArg {
+    /// Entries by absolute value.
+    L1,
+    /// Channels or blocks by a norm.
+    Ln,
+    /// Entries or channels by chance, from --seed.
+    Random,
+}
+
+/// What may fall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    Unstructured,
+    Groups { keep: usize, of: usize },
+    Block { height: usize, width: usize },
+    Channel,
+}
+
+impl FromStr for Pattern {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let pair = |text: &str, by| -> Option<(usize, usize)> {
+            let (a, b) = text.split_once(by)?;
+            Some((a.parse().ok()?, b.parse().ok()?))
+        };
+        match text {
+            "unstructured" => return Ok(Pattern::Unstructured),
+            "channel" => return Ok(Pattern::Channel),
+            _ => {}
+        }
+        if let Some((height, width)) = text.strip_prefix("block:").and_then(|size| pair(size, 'x')) {
+            return Ok(Pattern::Block { height, width });
+        }
+        let (keep, of) = pair(text, ':').ok_or(
+            "a pattern is `unstructured`, `N:M` (2:4 keeps 2 of each 4), `block:HxW` (block:4x4) or `channel`",
+        )?;
+        Ok(Pattern::Groups { keep, of })
+    }
+}
+
+/// A share as a fraction or a percentage.
+fn cap(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.strip_suffix('%') {
+        Some(percent) => (percent, 100.0),
+        None => (text, 1.0),
+    };
+    let cap = number.trim().parse::<f64>().map(|number| number / unit);
+    let cap = cap.map_err(|_| "it is a share in [0, 1], such as 0.9 or 90%".to_owned())?;
+    match GlobalOptions::new().max_sparsity(cap) {
+        Ok(_) => Ok(cap),
+        Err(error) => Err(error.to_string()),
+    }
+}

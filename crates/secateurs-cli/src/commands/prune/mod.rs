@@ -1,0 +1,84 @@
+//! `secateurs prune`.
+
+pub mod args;
+mod method;
+mod report;
+
+use std::path::PathBuf;
+
+use secateurs::checkpoint::{Checkpoint, TensorInfo, is_weight};
+
+use super::{existing, json, warn_of_weights};
+use crate::args::{How, PruneArgs};
+use crate::failure::Failure;
+use crate::{glob, progress};
+use method::Wanted;
+
+pub fn run(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure> {
+    let copied = prune(args, how, out)?;
+    warn_of_weights(&copied); // now that the checkpoint is closed, and with it the progress bar
+    Ok(())
+}
+
+/// Prunes, and returns which other files were copied.
+fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>, Failure> {
+    let wanted = Wanted::from(args)?;
+    let checkpoint = progress::open(&args.input, how)?;
+    let default = |tensor: &TensorInfo| tensor.is_weight() || is_original_weight(&checkpoint, tensor);
+    let chosen = glob::choose(&checkpoint, &args.choose, default)?;
+    if chosen.is_empty() {
+        return Err(Failure::options(
+            "no tensor is left to prune; without --include, these are the floating-point tensors of two or more \
+             dimensions whose name ends in `weight`, without embeddings, norms and lm_head",
+        ));
+    }
+    check_plain(&checkpoint, &chosen)?;
+    let names = chosen.iter().map(|tensor| tensor.name());
+    let mut pruning = checkpoint
+        .prune(names, &*wanted.method, wanted.scope)?
+        .with_options(wanted.options)?;
+    if let Some(masks) = &args.masks {
+        pruning = pruning.with_masks(masks);
+    }
+    let output = args.output.as_deref().filter(|_| !args.dry_run);
+    let report = match output {
+        Some(output) => pruning.write(output, existing(args.force))?,
+        None => pruning.measure()?,
+    };
+    let files = checkpoint.shards();
+    let size = files.iter().map(|file| file.bytes()).sum();
+    let written = output.map(|output| (output, size, files.len()));
+    if how.json {
+        json(out, &report::Report::new(&report, written));
+    } else {
+        report::table(&report, written, out);
+    }
+    Ok(report.copied)
+}
+
+/// Whether a tensor is the original of a weight that PyTorch's pruning masks, and so one that anyone who names no
+/// tensors means.
+fn is_original_weight(checkpoint: &Checkpoint, tensor: &TensorInfo) -> bool {
+    let Some(name) = masked(checkpoint, tensor) else {
+        return false;
+    };
+    tensor.is_float() && tensor.shape().len() >= 2 && is_weight(name)
+}
+
+/// The name of the parameter of which a tensor is the original, where its mask is there too.
+fn masked<'a>(checkpoint: &Checkpoint, tensor: &'a TensorInfo) -> Option<&'a str> {
+    let name = tensor.name().strip_suffix("_orig")?;
+    checkpoint.tensor(&format!("{name}_mask")).is_ok().then_some(name)
+}
+
+/// Weights that PyTorch prunes are two tensors, neither of which is the weight.
+fn check_plain(checkpoint: &Checkpoint, chosen: &[&TensorInfo]) -> Result<(), Failure> {
+    match chosen.iter().find(|tensor| masked(checkpoint, tensor).is_some()) {
+        Some(tensor) => Err(Failure::options(format!(
+            "`{}` is the original of a weight that PyTorch's pruning masks, not a weight itself; make plain weights \
+             of such pairs first: secateurs bake IN -o OUT",
+            tensor.name()
+        ))),
+        None => Ok(()),
+    }
+}

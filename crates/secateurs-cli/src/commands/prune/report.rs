@@ -1,0 +1,120 @@
+//! What pruning came to, for people and for other programs.
+
+use std::io::Write;
+use std::path::Path;
+
+use secateurs::checkpoint::{CheckpointReport, Unit};
+use serde::Serialize;
+
+use crate::text::{Align, Table, bytes, count, number_of, percent, shape};
+
+/// Where the output went, how many bytes it has and in how many files; `None` where nothing was written.
+pub type Written<'a> = Option<(&'a Path, u64, usize)>;
+
+/// Writes the report as a table.
+pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>) {
+    let of = match report.unit {
+        Unit::Channels => "channels",
+        Unit::Blocks => "blocks",
+        _ => "entries",
+    };
+    let mut table = Table::new(&[
+        ("tensor", Align::Left),
+        ("dtype", Align::Left),
+        ("shape", Align::Right),
+        ("asked", Align::Right),
+        ("reached", Align::Right),
+        (of, Align::Right),
+        ("pruned", Align::Right),
+        ("zeros now", Align::Right),
+    ]);
+    for tensor in &report.tensors {
+        table.row(vec![
+            tensor.name.clone(),
+            tensor.dtype.to_string(),
+            shape(&tensor.shape),
+            tensor.asked.map_or("–".into(), count),
+            count(tensor.reached),
+            count(tensor.units),
+            percent(tensor.pruned, tensor.entries),
+            percent(tensor.zeros, tensor.entries),
+        ]);
+    }
+    table.total(vec![
+        number_of(report.tensors.len(), "tensor"),
+        String::new(),
+        String::new(),
+        count(report.asked),
+        count(report.reached()),
+        count(report.units()),
+        percent(report.pruned(), report.entries()),
+        percent(report.zeros(), report.entries()),
+    ]);
+    let end = match written {
+        Some((output, size, files)) => format!(
+            "\nwrote {} ({} in {})\n",
+            output.display(),
+            bytes(size),
+            number_of(files, "file")
+        ),
+        None => "\nnothing was written\n".into(),
+    };
+    table
+        .write(out)
+        .and_then(|()| out.write_all(end.as_bytes()))
+        .expect("memory can be written to");
+}
+
+/// The report, for other programs.
+#[derive(Serialize)]
+pub struct Report<'a> {
+    output: Option<&'a Path>,
+    unit: String,
+    asked: usize,
+    reached: usize,
+    units: usize,
+    pruned: usize,
+    zeros: usize,
+    entries: usize,
+    tensors: Vec<Tensor<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    dtype: String,
+    shape: &'a [usize],
+    asked: Option<usize>,
+    reached: usize,
+    units: usize,
+    pruned: usize,
+    zeros: usize,
+    entries: usize,
+}
+
+impl<'a> Report<'a> {
+    pub fn new(report: &'a CheckpointReport, written: Written<'a>) -> Self {
+        let tensors = report.tensors.iter().map(|tensor| Tensor {
+            name: &tensor.name,
+            dtype: tensor.dtype.to_string(),
+            shape: &tensor.shape,
+            asked: tensor.asked,
+            reached: tensor.reached,
+            units: tensor.units,
+            pruned: tensor.pruned,
+            zeros: tensor.zeros,
+            entries: tensor.entries,
+        });
+        Report {
+            output: written.map(|(output, ..)| output),
+            unit: report.unit.to_string(),
+            asked: report.asked,
+            reached: report.reached(),
+            units: report.units(),
+            pruned: report.pruned(),
+            zeros: report.zeros(),
+            entries: report.entries(),
+            tensors: tensors.collect(),
+        }
+    }
+}
