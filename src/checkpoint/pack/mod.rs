@@ -24,8 +24,9 @@
 //! is packed as one row, which compressed-tensors does not read: 8 bytes for the offset of each row, and bits that
 //! fill each row up to a byte, would take more than the bits that count.
 //!
-//! At 90 % sparsity a matrix of f32 so takes 1/32 + 1/10 of its bytes, which is 13.1 %, and 2 / columns for the
-//! offsets: at most 13.6 % in all. Tensors that would not become smaller, with what their names take in the header,
+//! At 90 % sparsity a wide matrix of f32 takes 1/32 + 1/10 of its bytes, which is 13.1 %, and up to 2/512 for the
+//! offsets, 13.6 % in all; anything else takes 13.1 %. To that come 8 bytes for each dimension and 8 for a row, which
+//! a thousand entries make up for. Tensors that would not become smaller, with what their names take in the header,
 //! stay as they are, and so do tensors of other dtypes than F64, F32, F16 and BF16, and those for whose parts
 //! another tensor has taken a name.
 //!
@@ -37,7 +38,7 @@
 //! # What counts as absent
 //!
 //! Only +0.0, the zero with no bit set. A −0.0 is a value like any other (compressed-tensors drops it), unless
-//! [`Zeros::Canonical`](super::Zeros::Canonical) asks to make it +0.0 first. Every chunk is unpacked again, from the
+//! [`Zeros::Canonical`] asks to make it +0.0 first. Every chunk is unpacked again, from the
 //! bytes that are about to be written, and compared with what was read.
 
 mod bits;
