@@ -202,21 +202,21 @@ def copy_table(command, folder, total):
         seconds, peak, report = by_command(command, source, folder / "pruned")
         rows["secateurs"].append(seconds)
         anonymous = max(anonymous, peak)
-    entries = sum(int(np.prod(shape)) for name, shape in tensors.items() if chosen(name, shape))
-    fell, wrong = exactness(source, folder / "pruned", tensors)
     rate = lambda seconds: f"{min(seconds):7.1f} s  {size / 1e9 / min(seconds):5.2f} GB/s"
     print(f"{size / 1e9:.2f} GB of bf16 in {len(list(source.glob('*.safetensors')))} files, the least of {COPIES}")
     print(f"  cp                 {rate(rows['cp'])}")
     print(f"  cp, then flushed   {rate(rows['sync'])}")
     print(f"  secateurs          {rate(rows['secateurs'])}   flushed")
     print(f"  anonymous memory   {anonymous / 1024:7.1f} MB at most")
+    entries = sum(int(np.prod(shape)) for name, shape in tensors.items() if chosen(name, shape))
+    fell, wrong = exactness(source, folder / "pruned")
     print(f"  pruned             {fell:,} of {entries:,}: asked {report['asked']:,}; reported {report['pruned']:,}")
     print(f"  out of place       {wrong}")
 
 
-def exactness(source, pruned, tensors):
+def exactness(source, pruned):
     """Entries that fell, and entries on the wrong side of the cut or changed: by numpy alone."""
-    fell, highest_fallen, lowest_kept, wrong = 0, 0, 1 << 16, 0
+    fell, highest_fallen, lowest_kept, wrong = 0, 0, 0xFFFF, 0
     for shard in sorted(source.glob("*.safetensors")):
         before, after = (np.memmap(folder / shard.name, np.uint8, "r") for folder in (source, pruned))
         start = 8 + int.from_bytes(before[:8].tobytes(), "little")
@@ -233,7 +233,7 @@ def exactness(source, pruned, tensors):
             magnitude = old & 0x7FFF
             wrong += int((old != new)[~gone].sum())
             highest_fallen = max(highest_fallen, int(magnitude[gone].max(initial=0)))
-            lowest_kept = min(lowest_kept, int(magnitude[~gone].min(initial=1 << 16)))
+            lowest_kept = min(lowest_kept, int(magnitude[~gone].min(initial=0xFFFF)))
     return fell, wrong + max(0, highest_fallen - lowest_kept)
 
 
