@@ -40,6 +40,8 @@ pub(crate) mod parallel;
 mod plan;
 pub(crate) mod random;
 pub mod select;
+#[allow(dead_code)] // its users follow
+pub(crate) mod strided;
 
 pub use amount::Amount;
 pub use container::PruningContainer;
