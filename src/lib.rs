@@ -45,17 +45,18 @@
 //!
 //! Methods and modules are serialised through [`typetag`], which with [`serde`] is re-exported for implementors.
 
-#[cfg(feature = "safetensors")]
+#[cfg(feature = "checkpoint")]
 pub mod checkpoint;
-mod damage;
 mod depth;
-mod error;
+pub mod error;
 pub mod mask;
+#[cfg(feature = "nn")]
 pub mod nn;
+pub mod prunable;
 pub mod prune;
+#[cfg(feature = "nn")]
 pub mod tensor;
 
-pub use damage::Damage;
 pub use error::{Error, Result};
 pub use {serde, typetag};
 

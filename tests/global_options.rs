@@ -1,5 +1,6 @@
 //! Options of global pruning: a cap on the sparsity of each parameter, and ranking by norms.
 
+use secateurs::error::{AmountError, MaskError, ModelError, NnError};
 mod common;
 
 use std::slice;
@@ -130,11 +131,11 @@ fn caps_that_cannot_reach_say_so() {
     assert!(
         matches!(
             error,
-            Error::Capped {
-                asked: 4,
-                reachable: 3,
+            Error::Amount(AmountError::Capped {
+                requested: 4,
+                achievable: 3,
                 max_sparsity: 0.5
-            }
+            })
         ),
         "{error:?}"
     );
@@ -147,21 +148,24 @@ fn caps_that_cannot_reach_say_so() {
     let error = masks_on(&l1(3), cap(0.5), &[a, b], &[vec![0, 0, 0, 1], vec![1, 0, 1]]).unwrap_err();
     assert!(matches!(
         error,
-        Error::Capped {
-            asked: 3,
-            reachable: 0,
+        Error::Amount(AmountError::Capped {
+            requested: 3,
+            achievable: 0,
             ..
-        }
+        })
     ));
     // More than are left at all is the plainer error.
     assert!(matches!(
         masks(&l1(8), cap(0.5), &[a, b]).unwrap_err(),
-        Error::AmountTooLarge { asked: 8, left: 7 }
+        Error::Amount(AmountError::TooLarge {
+            requested: 8,
+            remaining: 7
+        })
     ));
     for wrong in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
         assert!(matches!(
             GlobalOptions::new().max_sparsity(wrong),
-            Err(Error::Setting { .. })
+            Err(Error::Nn(NnError::Setting { .. }))
         ));
     }
 }
@@ -220,11 +224,11 @@ fn entries_rank_by_their_share_of_the_norm() {
     assert_eq!(masks(&l1(3), both, &tensors).unwrap(), [[0, 1], [0, 1], [1, 0]]);
     assert!(matches!(
         masks(&l1(4), both, &tensors),
-        Err(Error::Capped {
-            asked: 4,
-            reachable: 3,
+        Err(Error::Amount(AmountError::Capped {
+            requested: 4,
+            achievable: 3,
             ..
-        })
+        }))
     ));
 }
 
@@ -282,14 +286,14 @@ fn a_nan_that_would_be_ranked_is_named() {
         for k in [0, 1] {
             let error = masks(&l1(k), options, &tensors).unwrap_err();
             assert!(
-                matches!(&error, Error::NanScore { parameter: Some(name), index: 1 } if name == "b"),
+                matches!(&error, Error::Mask(MaskError::NanScore { parameter: Some(name), index: 1 }) if name == "b"),
                 "{options:?}: {error:?}"
             );
         }
         let priors = [vec![1, 1], vec![1, 0, 1], vec![0, 1]];
         let error = masks_on(&l1(1), options, &tensors, &priors).unwrap_err();
         assert!(
-            matches!(&error, Error::NanScore { parameter: Some(name), index: 2 } if name == "b"),
+            matches!(&error, Error::Mask(MaskError::NanScore { parameter: Some(name), index: 2 }) if name == "b"),
             "{error:?}"
         );
         let priors = [vec![1, 1], vec![1, 0, 0], vec![0, 1]];
@@ -306,7 +310,7 @@ fn options_are_for_methods_that_rank() {
     for options in [cap(0.5), normalized()] {
         assert!(matches!(
             masks(&own, options, &[a]),
-            Err(Error::Unsupported { .. })
+            Err(Error::Mask(MaskError::Unsupported { .. }))
         ));
         // These are not for global pruning in any case (S17).
         for method in [
@@ -315,7 +319,7 @@ fn options_are_for_methods_that_rank() {
         ] {
             assert!(matches!(
                 masks(method, options, &[a]),
-                Err(Error::Unsupported { .. })
+                Err(Error::Mask(MaskError::Unsupported { .. }))
             ));
         }
         let other = mask(&[2], &[true, false]);
@@ -328,10 +332,10 @@ fn options_are_for_methods_that_rank() {
         let error = Plan::Mask(&other)
             .compute_global_with(&tensors, options)
             .unwrap_err();
-        assert!(matches!(error, Error::Unsupported { .. }));
+        assert!(matches!(error, Error::Mask(MaskError::Unsupported { .. })));
         assert!(matches!(
             mask::compute_global_with(&l1(1), &[], options),
-            Err(Error::NoParameters)
+            Err(Error::Model(ModelError::NoParameters))
         ));
         // Nothing falls under any cap.
         assert_eq!(masks(&Identity, options, &[a]).unwrap(), [[1, 1]]);
@@ -339,7 +343,7 @@ fn options_are_for_methods_that_rank() {
     assert_eq!(masks(&own, GlobalOptions::new(), &[a]).unwrap(), [[0, 1]]);
     assert!(matches!(
         masks(&random, normalized(), &[a]),
-        Err(Error::Unsupported { .. })
+        Err(Error::Mask(MaskError::Unsupported { .. }))
     ));
     assert!(masks(&random, cap(0.5), &[a]).is_ok());
 }
@@ -354,7 +358,7 @@ fn a_model_is_pruned_under_a_cap_or_not_at_all() {
     let paths = ["0.weight", "1.weight"];
     let report = prune::global_unstructured_with(&mut model, paths, l1(3), cap(0.5)).unwrap();
     assert_eq!(
-        (report.asked, report.pruned, report.masked, report.entries),
+        (report.requested, report.pruned, report.masked, report.entries),
         (Some(3), 3, 3, 6)
     );
     let state = |model: &Sequential| {
@@ -374,11 +378,11 @@ fn a_model_is_pruned_under_a_cap_or_not_at_all() {
     let error = prune::global_unstructured_with(&mut model, paths, l1(1), cap(0.5)).unwrap_err();
     assert!(matches!(
         error,
-        Error::Capped {
-            asked: 1,
-            reachable: 0,
+        Error::Amount(AmountError::Capped {
+            requested: 1,
+            achievable: 0,
             ..
-        }
+        })
     ));
     let own = Threshold(Part::Entries, 9.0);
     prune::global_unstructured_with(&mut model, paths, own, cap(0.5)).unwrap_err();
@@ -510,15 +514,15 @@ fn runs<T: Element>(
         let outcome = plan(k).compute_global_with(&ranked, options).unwrap();
         let got: Vec<_> = outcome.masks.iter().map(bits).collect();
         assert_eq!(got, expected, "{k} of {reachable} by {by:?} with {options:?}");
-        assert_eq!((outcome.asked, outcome.pruned), (Some(k), k));
+        assert_eq!((outcome.requested, outcome.pruned), (Some(k), k));
         let error = plan(reachable + 1)
             .compute_global_with(&ranked, options)
             .unwrap_err();
         assert!(
             matches!(
                 error,
-                Error::Capped { asked, reachable: r, .. } if (asked, r) == (reachable + 1, reachable)
-            ) || matches!(error, Error::AmountTooLarge { .. })
+                Error::Amount(AmountError::Capped { requested, achievable: r, .. }) if (requested, r) == (reachable + 1, reachable)
+            ) || matches!(error, Error::Amount(AmountError::TooLarge { .. }))
         );
     }
 }

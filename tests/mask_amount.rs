@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use secateurs::Error;
+use secateurs::error::AmountError;
 use secateurs::mask::{Amount, L1Unstructured, LnStructured};
 
 // S1: types that never mix. That text and `f32` are refused at compile time, doctests of `Amount` show; here for
@@ -28,7 +29,7 @@ fn negative_counts_are_refused_by_an_error_that_shows_them() {
         ($($integer:ty)*) => {$(
             for negative in [-1, -7, <$integer>::MIN] {
                 let error = Amount::try_from(negative).unwrap_err();
-                assert!(matches!(error, Error::NegativeCount { value } if value == negative as i128));
+                assert!(matches!(error, Error::Amount(AmountError::NegativeCount { value }) if value == negative as i128));
                 assert!(error.to_string().contains(&negative.to_string()), "{error}");
             }
         )*};
@@ -45,7 +46,7 @@ fn counts_that_no_array_has_are_refused_where_they_meet_one() {
     ] {
         let error = amount.unwrap().units(9, 9).unwrap_err();
         assert!(
-            matches!(error, Error::AmountTooLarge { left: 9, .. }),
+            matches!(error, Error::Amount(AmountError::TooLarge { remaining: 9, .. })),
             "{error:?}"
         );
     }
@@ -73,7 +74,7 @@ fn shares_outside_0_to_1_are_refused_by_an_error_that_shows_them() {
             LnStructured::new(value, 2, 0).unwrap_err(),
         ] {
             assert!(error.to_string().contains(&value.to_string()), "{error}");
-            let Error::FractionOutOfRange { value: shown } = error else {
+            let Error::Amount(AmountError::FractionOutOfRange { value: shown }) = error else {
                 panic!("{error:?}")
             };
             assert_eq!(shown.to_bits(), value.to_bits());
@@ -154,7 +155,13 @@ fn until_table() {
 #[test]
 fn a_count_above_what_is_left_is_an_error_naming_both() {
     let error = Amount::count(7).units(5, 100).unwrap_err();
-    assert!(matches!(error, Error::AmountTooLarge { asked: 7, left: 5 }));
+    assert!(matches!(
+        error,
+        Error::Amount(AmountError::TooLarge {
+            requested: 7,
+            remaining: 5
+        })
+    ));
     assert!(
         error.to_string().contains('7') && error.to_string().contains('5'),
         "{error}"
@@ -208,7 +215,7 @@ fn text_that_is_no_amount() {
     ] {
         let error = text.parse::<Amount>().unwrap_err();
         assert!(
-            matches!(&error, Error::AmountSyntax { text: shown } if shown == text),
+            matches!(&error, Error::Amount(AmountError::Syntax { text: shown }) if shown == text),
             "{text}: {error:?}"
         );
         assert!(error.to_string().contains(text), "{error}");
@@ -226,13 +233,13 @@ fn text_that_is_no_amount() {
     ] {
         let error = text.parse::<Amount>().unwrap_err();
         assert!(
-            matches!(error, Error::FractionOutOfRange { .. }),
+            matches!(error, Error::Amount(AmountError::FractionOutOfRange { .. })),
             "{text}: {error:?}"
         );
     }
     assert!(matches!(
         "-3".parse::<Amount>(),
-        Err(Error::NegativeCount { value: -3 })
+        Err(Error::Amount(AmountError::NegativeCount { value: -3 }))
     ));
 }
 
@@ -280,8 +287,8 @@ proptest! {
     fn counts_are_exact(count in 0_usize..50, left in 0_usize..50, gone in 0_usize..50) {
         match Amount::count(count).units(left, left + gone) {
             Ok(units) => prop_assert!(units == count && count <= left),
-            Err(Error::AmountTooLarge { asked, left: shown }) => {
-                prop_assert!(asked == count && shown == left && count > left)
+            Err(Error::Amount(AmountError::TooLarge { requested, remaining: shown })) => {
+                prop_assert!(requested == count && shown == left && count > left)
             }
             Err(other) => prop_assert!(false, "{:?}", other),
         }

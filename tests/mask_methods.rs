@@ -1,5 +1,6 @@
 //! Methods of a user's own, and containers of methods: what they are handed, and what they cannot do.
 
+use secateurs::error::{MaskError, ModelError, PatternError};
 mod common;
 
 use std::sync::Arc;
@@ -54,7 +55,10 @@ fn an_unstructured_method_is_handed_the_entries_that_are_left() {
         prior: Mask::ones(&[6]),
     };
     let outcome = mask::compute(&method, grid(VALUES).view(), Some(&prior())).unwrap();
-    assert_eq!((outcome.mask, outcome.asked, outcome.pruned), (prior(), None, 0));
+    assert_eq!(
+        (outcome.mask, outcome.requested, outcome.pruned),
+        (prior(), None, 0)
+    );
     // In row-major order of the view, not of memory.
     let scores = vec![0., 3., 6., 9., 1., 4., 7., 10., 2., 5., 8., 11.];
     let method = Expects {
@@ -80,7 +84,10 @@ fn a_structured_method_is_handed_the_channels_that_are_left() {
             prior: part.clone(),
         };
         let outcome = mask::compute(&method, grid(VALUES).view(), Some(&prior())).unwrap();
-        assert_eq!((outcome.mask, outcome.asked, outcome.pruned), (prior(), None, 0));
+        assert_eq!(
+            (outcome.mask, outcome.requested, outcome.pruned),
+            (prior(), None, 0)
+        );
     }
     // Along the columns all are left.
     let method = Expects {
@@ -153,7 +160,7 @@ fn a_method_in_a_global_call_is_handed_all_tensors_one_after_the_other() {
     };
     let outcome = mask::compute_global(&method, &tensors).unwrap();
     assert_eq!(outcome.masks, [prior(), Mask::ones(&[0]), Mask::ones(&[2])]);
-    assert_eq!((outcome.asked, outcome.pruned), (None, 0));
+    assert_eq!((outcome.requested, outcome.pruned), (None, 0));
     // Its answers go back to where the entries came from.
     let keep = Mask::from_array(array(&[8], vec![0, 1, 1, 1, 0, 1, 0, 1]).view()).unwrap();
     let outcome = mask::compute_global(&Answer(Part::Entries, keep), &tensors).unwrap();
@@ -165,7 +172,7 @@ fn a_method_in_a_global_call_is_handed_all_tensors_one_after_the_other() {
         [0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1]
     );
     assert_eq!(bits(&outcome.masks[2]), [false, true]);
-    assert_eq!((outcome.asked, outcome.pruned), (None, 3));
+    assert_eq!((outcome.requested, outcome.pruned), (None, 3));
 }
 
 #[test]
@@ -181,7 +188,7 @@ fn a_structured_answer_goes_back_to_its_channels() {
     let expected = array(&[4, 3], vec![1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     assert_eq!(outcome.mask.to_array::<i32>(), expected);
     assert_eq!(
-        (outcome.asked, outcome.pruned),
+        (outcome.requested, outcome.pruned),
         (None, 1),
         "one channel is newly pruned"
     );
@@ -212,7 +219,7 @@ proptest! {
         ] {
             let method = Threshold(part, threshold);
             let outcome = mask::compute(&method, scores.view(), Some(&prior)).unwrap();
-            prop_assert_eq!((&outcome.mask, outcome.asked, outcome.pruned), (&expected, None, pruned), "{:?}", part);
+            prop_assert_eq!((&outcome.mask, outcome.requested, outcome.pruned), (&expected, None, pruned), "{:?}", part);
             let pruned = method.prune(scores.view(), Some(&prior), None).unwrap();
             prop_assert_eq!(pruned, expected.apply(scores.view()).unwrap());
             // Layouts (S5).
@@ -263,7 +270,7 @@ fn no_method_brings_an_entry_back() {
     )
     .unwrap();
     assert_eq!(
-        (custom.mask, custom.asked, custom.pruned),
+        (custom.mask, custom.requested, custom.pruned),
         (Mask::zeros(&[4, 3]), None, 6)
     );
     let scores = grid(VALUES);
@@ -295,7 +302,7 @@ fn a_method_that_fails_fails_the_call() {
                 method.prune(scores.view(), None, None).unwrap_err(),
             ] {
                 assert!(error.to_string().contains("out of cheese"), "{error}");
-                let Error::Method(source) = error else {
+                let Error::Mask(MaskError::Method(source)) = error else {
                     panic!("{error:?}")
                 };
                 assert!(source.is::<OutOfCheese>());
@@ -310,7 +317,7 @@ fn a_method_that_fails_fails_the_call() {
     }];
     assert!(matches!(
         mask::compute_global(&Failing(Part::Entries), &tensors),
-        Err(Error::Method(_))
+        Err(Error::Mask(MaskError::Method(_)))
     ));
 }
 
@@ -341,7 +348,7 @@ fn an_answer_of_another_shape_fails_the_call() {
             let methods: [&dyn PruningMethod; 2] = [&answer, &container];
             for method in methods {
                 let error = mask::compute(method, grid(VALUES).view(), Some(&prior())).unwrap_err();
-                let named = matches!(&error, Error::ShapeMismatch { what, expected: e, got }
+                let named = matches!(&error, Error::Mask(MaskError::ShapeMismatch { what, expected: e, got })
                     if what.contains("method") && e == expected && *got == shape);
                 assert!(named, "{part:?}: {error:?}");
             }
@@ -356,18 +363,26 @@ fn an_answer_of_another_shape_fails_the_call() {
         prior: None,
     });
     let error = mask::compute_global(&Answer(Part::Entries, Mask::ones(&[12])), &tensors).unwrap_err();
-    assert!(matches!(error, Error::ShapeMismatch { expected, got, .. } if expected == [24] && got == [12]));
+    assert!(
+        matches!(error, Error::Mask(MaskError::ShapeMismatch { expected, got, .. }) if expected == [24] && got == [12])
+    );
 }
 
 #[test]
 fn dimensions_of_a_users_own_structured_method() {
     for dim in [2, -3] {
         let error = mask::compute(&Ones(Part::Channels(dim)), grid(VALUES).view(), None).unwrap_err();
-        assert!(matches!(error, Error::DimOutOfRange { .. }), "{error:?}");
+        assert!(
+            matches!(error, Error::Pattern(PatternError::DimOutOfRange { .. })),
+            "{error:?}"
+        );
     }
     let line = array(&[3], vec![1.0, 2.0, 3.0]);
     let error = mask::compute(&Ones(Part::Channels(0)), line.view(), None).unwrap_err();
-    assert!(matches!(error, Error::NoChannels { .. }), "{error:?}");
+    assert!(
+        matches!(error, Error::Pattern(PatternError::NoChannels { .. })),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -382,13 +397,13 @@ fn global_calls_take_unstructured_methods_only() {
     for part in [Part::Channels(0), Part::Channels(-1), Part::Whole] {
         let error = mask::compute_global(&Ones(part), &tensors).unwrap_err();
         assert!(
-            matches!(&error, Error::Unsupported { method, .. } if method.contains("Ones")),
+            matches!(&error, Error::Mask(MaskError::Unsupported { method, .. }) if method.contains("Ones")),
             "{error:?}"
         );
     }
     assert!(matches!(
         mask::compute_global(&Ones(Part::Entries), &[]),
-        Err(Error::NoParameters)
+        Err(Error::Model(ModelError::NoParameters))
     ));
     let wrong = Mask::ones(&[3, 4]);
     let tensors = [Ranked {
@@ -444,7 +459,7 @@ fn a_plan_of_a_users_own() {
     let scores = array(&[4], vec![1.0, -9.0, 0.0, 5.0]);
     let outcome = mask::compute(&Described, scores.view(), None).unwrap();
     assert_eq!(bits(&outcome.mask), [true, false, false, true]);
-    assert_eq!((outcome.asked, outcome.pruned), (Some(2), 2));
+    assert_eq!((outcome.requested, outcome.pruned), (Some(2), 2));
     let tensors = ["a", "b"].map(|name| Ranked {
         name,
         scores: scores.view(),
@@ -592,7 +607,7 @@ fn a_container_refuses_other_tensors() {
         container.add("bias", other).unwrap_err(),
     ] {
         assert!(
-            matches!(&error, Error::OtherTensor { expected, got } if expected == "weight" && got == "bias")
+            matches!(&error, Error::Mask(MaskError::OtherTensor { expected, got }) if expected == "weight" && got == "bias")
         );
         assert!(
             error.to_string().contains("`weight`") && error.to_string().contains("`bias`"),

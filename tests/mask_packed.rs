@@ -1,5 +1,6 @@
 //! S9 and S10: masks are binary and packed, and a pruned entry is +0.0.
 
+use secateurs::error::MaskError;
 mod common;
 
 use std::collections::HashSet;
@@ -115,14 +116,14 @@ proptest! {
                 let mut tail = words.clone();
                 *tail.last_mut().unwrap() |= 1 << bit;
                 let error = Mask::from_words(kept.shape(), tail).unwrap_err();
-                let past = matches!(error, Error::MaskNotBinary { index, .. } if index == kept.len());
+                let past = matches!(error, Error::Mask(MaskError::NotBinary { index, .. }) if index == kept.len());
                 prop_assert!(past, "{error}");
             }
         }
         for wrong in [words.len() + 1, words.len() + 7, words.len().wrapping_sub(1)] {
             if wrong < 1_000 {
                 let error = Mask::from_words(kept.shape(), vec![0; wrong]).unwrap_err();
-                let shown = matches!(&error, Error::ShapeMismatch { expected, got, .. }
+                let shown = matches!(&error, Error::Mask(MaskError::ShapeMismatch { expected, got, .. })
                     if *expected == [words.len()] && *got == [wrong]);
                 prop_assert!(shown, "{error}");
             }
@@ -153,7 +154,7 @@ proptest! {
         }
         for layout in [soft.clone(), scrambled(&soft)] {
             let error = Mask::from_array(layout.view()).unwrap_err();
-            let first = matches!(&error, Error::MaskNotBinary { index, value } if *index == at.min(also) && value == "0.5");
+            let first = matches!(&error, Error::Mask(MaskError::NotBinary { index, value }) if *index == at.min(also) && value == "0.5");
             prop_assert!(first, "{error:?}");
         }
     }
@@ -293,7 +294,7 @@ fn values_that_are_not_binary() {
         let error = Mask::from_array(array(&[values.len()], values).view()).unwrap_err();
         let message = error.to_string();
         match error {
-            Error::MaskNotBinary { index, value } => (index, value, message),
+            Error::Mask(MaskError::NotBinary { index, value }) => (index, value, message),
             other => panic!("{other:?}"),
         }
     }
@@ -342,7 +343,7 @@ fn other_shapes_are_refused_and_change_nothing() {
         ];
         for error in errors {
             assert!(
-                matches!(&error, Error::ShapeMismatch { expected, got, .. } if *expected == [2, 3] && got == shape)
+                matches!(&error, Error::Mask(MaskError::ShapeMismatch { expected, got, .. }) if *expected == [2, 3] && got == shape)
             );
             assert!(error.to_string().contains("[2, 3]"), "{error}");
         }
@@ -359,7 +360,10 @@ fn words_of_a_shape_that_no_array_has() {
         &[0, usize::MAX, 2],
     ] {
         assert!(
-            matches!(Mask::from_words(shape, vec![]), Err(Error::ShapeMismatch { .. })),
+            matches!(
+                Mask::from_words(shape, vec![]),
+                Err(Error::Mask(MaskError::ShapeMismatch { .. }))
+            ),
             "{shape:?}"
         );
     }

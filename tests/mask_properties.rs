@@ -1,5 +1,6 @@
 //! S3 to S8: which units fall, against naive oracles that sort everything.
 
+use secateurs::error::{AmountError, MaskError, ModelError, NormError, PatternError};
 mod common;
 
 use common::{array, bits, channels, rng, uniform, without_channels, without_lowest};
@@ -68,7 +69,7 @@ fn halves_of_what_is_left() {
             let outcome = mask::compute(method, scores.view(), Some(&mask)).unwrap();
             assert_eq!(outcome.mask.count_kept(), left, "{method:?}");
             assert_eq!(
-                (outcome.asked, outcome.pruned),
+                (outcome.requested, outcome.pruned),
                 (Some(pruned), pruned),
                 "{method:?}"
             );
@@ -100,7 +101,7 @@ fn halves_of_the_channels_that_are_left() {
                     .filter(|c| c.iter().any(|kept| *kept))
                     .count();
                 assert_eq!(
-                    (alive, outcome.asked, outcome.pruned),
+                    (alive, outcome.requested, outcome.pruned),
                     (left, Some(pruned), pruned),
                     "{method:?}"
                 );
@@ -130,7 +131,7 @@ fn a_fraction_of_nothing_prunes_nothing() {
             for method in methods {
                 let outcome = mask::compute(method, scores.view(), Some(&gone)).unwrap();
                 assert_eq!(
-                    (outcome.mask, outcome.asked, outcome.pruned),
+                    (outcome.mask, outcome.requested, outcome.pruned),
                     (gone.clone(), Some(0), 0),
                     "{method:?}"
                 );
@@ -148,7 +149,13 @@ fn a_fraction_of_nothing_prunes_nothing() {
         )
         .unwrap_err();
         assert!(
-            matches!(error, Error::AmountTooLarge { asked: 1, left: 0 }),
+            matches!(
+                error,
+                Error::Amount(AmountError::TooLarge {
+                    requested: 1,
+                    remaining: 0
+                })
+            ),
             "{error:?}"
         );
     }
@@ -229,7 +236,7 @@ fn global<T: Copy + mask::select::Element>(
     let before: usize = priors.iter().map(Mask::count_kept).sum();
     let after: usize = outcome.masks.iter().map(Mask::count_kept).sum();
     assert_eq!(
-        (outcome.asked, outcome.pruned),
+        (outcome.requested, outcome.pruned),
         (Some(before - after), before - after)
     );
     outcome.masks.iter().map(bits).collect()
@@ -286,7 +293,7 @@ proptest! {
             let outcome = mask::compute_global(method, &tensors).unwrap();
             let masks: Vec<_> = outcome.masks.iter().map(bits).collect();
             prop_assert_eq!(masks, without_lowest(&keys, &tied.kept, k));
-            prop_assert_eq!((outcome.asked, outcome.pruned), (Some(k), k));
+            prop_assert_eq!((outcome.requested, outcome.pruned), (Some(k), k));
             // One tensor alone: the same as a list of one.
             let alone = mask::compute(method, values[0].view(), Some(&priors[0])).unwrap();
             prop_assert_eq!(&alone.mask, &mask::compute_global(method, &tensors[..1]).unwrap().masks[0]);
@@ -294,7 +301,7 @@ proptest! {
         }
         let k_plus_1 = left + 1;
         let error = mask::compute_global(&L1Unstructured::new(k_plus_1).unwrap(), &tensors).unwrap_err();
-        let named = matches!(error, Error::AmountTooLarge { asked, left: shown } if asked == k_plus_1 && shown == left);
+        let named = matches!(error, Error::Amount(AmountError::TooLarge { requested, remaining: shown }) if requested == k_plus_1 && shown == left);
         prop_assert!(named, "{error}");
     }
 }
@@ -695,7 +702,7 @@ proptest! {
             let expected = without_channels(&kept, axis, &lowest_channels(&norms, &left, k));
             let outcome = mask::compute(&ln(k, norm, dim), values.view(), Some(&prior)).unwrap();
             prop_assert_eq!(&outcome.mask, &expected, "norm {}", norm);
-            prop_assert_eq!((outcome.asked, outcome.pruned), (Some(k), k));
+            prop_assert_eq!((outcome.requested, outcome.pruned), (Some(k), k));
             let plan = by_norm(k, norm, dim);
             prop_assert_eq!(&plan.compute(values.mapv(f64::from).view(), Some(&prior)).unwrap().mask, &expected);
         }
@@ -934,11 +941,16 @@ fn orders_of_norms() {
     }
     assert_eq!(Norm::INFINITY.to_string(), "inf");
     assert_eq!(Norm::NUCLEAR.to_string(), "nuc");
-    assert!(matches!(Norm::order(f64::NAN), Err(Error::NormIsNan)));
-    assert!(matches!("nan".parse::<Norm>(), Err(Error::NormIsNan)));
-    assert!(matches!(LnStructured::new(1, f64::NAN, 0), Err(Error::NormIsNan)));
+    assert!(matches!(Norm::order(f64::NAN), Err(Error::Norm(NormError::Nan))));
+    assert!(matches!("nan".parse::<Norm>(), Err(Error::Norm(NormError::Nan))));
+    assert!(matches!(
+        LnStructured::new(1, f64::NAN, 0),
+        Err(Error::Norm(NormError::Nan))
+    ));
     for text in ["", "two", "frob", "l2", "2,0", "nuclear"] {
-        assert!(matches!(text.parse::<Norm>(), Err(Error::NormSyntax { text: shown }) if shown == text));
+        assert!(
+            matches!(text.parse::<Norm>(), Err(Error::Norm(NormError::Syntax { text: shown })) if shown == text)
+        );
     }
 }
 
@@ -962,8 +974,7 @@ fn dimensions() {
             ];
             for method in methods {
                 let error = mask::compute(method, scores.view(), None).unwrap_err();
-                let named =
-                    matches!(&error, Error::DimOutOfRange { dim: d, shape: s } if *d == dim && s == shape);
+                let named = matches!(&error, Error::Pattern(PatternError::DimOutOfRange { dim: d, shape: s }) if *d == dim && s == shape);
                 assert!(named, "{error:?}");
                 assert!(error.to_string().contains(&dim.to_string()), "{error}");
             }
@@ -984,7 +995,7 @@ fn tensors_without_channels() {
         for method in methods {
             let error = mask::compute(method, ArrayD::ones(shape).view(), None).unwrap_err();
             assert!(
-                matches!(&error, Error::NoChannels { shape: shown } if shown == shape),
+                matches!(&error, Error::Pattern(PatternError::NoChannels { shape: shown }) if shown == shape),
                 "{error:?}"
             );
         }
@@ -1008,7 +1019,7 @@ fn nuclear_norms_need_matrices() {
     for shape in [&[4, 4][..], &[2, 2, 2, 2], &[1, 2, 3, 4, 5]] {
         let error = mask::compute(&ln(1, Norm::NUCLEAR, 0), ArrayD::ones(shape).view(), None).unwrap_err();
         assert!(
-            matches!(&error, Error::NuclearNorm { shape: shown } if shown == shape),
+            matches!(&error, Error::Norm(NormError::NotMatrices { shape: shown }) if shown == shape),
             "{error:?}"
         );
     }
@@ -1062,22 +1073,22 @@ fn shapes_have_to_agree() {
             assert!(
                 matches!(
                     method.compute_mask(t.view(), &prior),
-                    Err(Error::ShapeMismatch { .. })
+                    Err(Error::Mask(MaskError::ShapeMismatch { .. }))
                 ),
                 "{method:?}"
             );
             assert!(matches!(
                 mask::compute(method, t.view(), Some(&prior)),
-                Err(Error::ShapeMismatch { .. })
+                Err(Error::Mask(MaskError::ShapeMismatch { .. }))
             ));
             assert!(matches!(
                 method.prune(t.view(), Some(&prior), None),
-                Err(Error::ShapeMismatch { .. })
+                Err(Error::Mask(MaskError::ShapeMismatch { .. }))
             ));
             let plan = method.plan().unwrap();
             assert!(matches!(
                 plan.compute(t.view(), Some(&prior)),
-                Err(Error::ShapeMismatch { .. })
+                Err(Error::Mask(MaskError::ShapeMismatch { .. }))
             ));
             let ranked = [Ranked {
                 name: "w",
@@ -1090,21 +1101,24 @@ fn shapes_have_to_agree() {
                     plan.compute_global(&ranked).unwrap_err(),
                 ] {
                     assert!(
-                        matches!(&error, Error::Parameter { path, source }
-                        if path == "w" && matches!(**source, Error::ShapeMismatch { .. })),
+                        matches!(&error, Error::Parameter { path, error: source }
+                        if path == "w" && matches!(**source, Error::Mask(MaskError::ShapeMismatch { .. }))),
                         "{error:?}"
                     );
                 }
             }
         }
         let scores = method.prune(t.view(), None, Some(other.view()));
-        assert!(matches!(scores, Err(Error::ShapeMismatch { .. })), "{method:?}");
+        assert!(
+            matches!(scores, Err(Error::Mask(MaskError::ShapeMismatch { .. }))),
+            "{method:?}"
+        );
     }
     // S9: a custom mask of another shape.
     for shape in [&[3, 2][..], &[6], &[]] {
         let error = mask::compute(&CustomFromMask::new(Mask::ones(shape)), t.view(), None).unwrap_err();
         assert!(
-            matches!(&error, Error::ShapeMismatch { expected, got, .. } if *expected == [2, 3] && got == shape)
+            matches!(&error, Error::Mask(MaskError::ShapeMismatch { expected, got, .. }) if *expected == [2, 3] && got == shape)
         );
     }
 }
@@ -1148,17 +1162,17 @@ proptest! {
             prop_assert_eq!(outcome, mask::compute(&*method, zeroed.view(), Some(&prior)).unwrap(), "{:?}", method);
             if let Some(first) = places.first() {
                 let error = mask::compute(&*method, bad.view(), Some(&prior)).unwrap_err();
-                let named = matches!(error, Error::NanScore { parameter: None, index } if index == *first);
+                let named = matches!(error, Error::Mask(MaskError::NanScore { parameter: None, index }) if index == *first);
                 prop_assert!(named, "{:?}: {:?}, not {}", method, error, first);
                 let wide = bad.mapv(f64::from);
                 let error = method.plan().unwrap().compute(wide.view(), Some(&prior)).unwrap_err();
-                let named = matches!(error, Error::NanScore { parameter: None, index } if index == *first);
+                let named = matches!(error, Error::Mask(MaskError::NanScore { parameter: None, index }) if index == *first);
                 prop_assert!(named, "{:?}: {:?}, not {}", method, error, first);
             }
             let without_prior = mask::compute(&*method, masked.view(), None);
             match (0..kept.len()).find(|i| !bits(&prior)[*i]) {
                 Some(first) => {
-                    let named = matches!(without_prior, Err(Error::NanScore { parameter: None, index }) if index == first);
+                    let named = matches!(without_prior, Err(Error::Mask(MaskError::NanScore { parameter: None, index })) if index == first);
                     prop_assert!(named, "{:?}: {:?}, not {}", method, without_prior, first);
                 }
                 None => prop_assert!(without_prior.is_ok()),
@@ -1191,7 +1205,7 @@ fn nan_in_a_global_call_names_the_parameter() {
         ];
         let error = mask::compute_global(method, &tensors).unwrap_err();
         assert!(
-            matches!(&error, Error::NanScore { parameter: Some(p), index: 3 } if p == "2.weight"),
+            matches!(&error, Error::Mask(MaskError::NanScore { parameter: Some(p), index: 3 }) if p == "2.weight"),
             "{error:?}"
         );
         assert!(
@@ -1203,10 +1217,10 @@ fn nan_in_a_global_call_names_the_parameter() {
         assert!(
             matches!(
                 &error,
-                Error::NanScore {
+                Error::Mask(MaskError::NanScore {
                     parameter: None,
                     index: 3
-                }
+                })
             ),
             "{error:?}"
         );
@@ -1253,7 +1267,7 @@ fn nan_far_inside() {
                 let scores = array(&[100, 1_000], values);
                 for plan in [entries(50_000, EntryRank::Magnitude), entries(1, EntryRank::Value), by_norm(1, Norm::L1, 0)] {
                     let error = plan.compute(scores.view(), None).unwrap_err();
-                    assert!(matches!(error, Error::NanScore { index, .. } if index == first), "{error:?}");
+                    assert!(matches!(error, Error::Mask(MaskError::NanScore { index, .. }) if index == first), "{error:?}");
                 }
             )*};
         }
@@ -1347,7 +1361,10 @@ fn global_calls_that_make_no_sense() {
         mask::compute_global(&Identity, &none).unwrap_err(),
         plan.compute_global(&none).unwrap_err(),
     ] {
-        assert!(matches!(error, Error::NoParameters), "{error:?}");
+        assert!(
+            matches!(error, Error::Model(ModelError::NoParameters)),
+            "{error:?}"
+        );
     }
     let scores = ArrayD::<f32>::ones(vec![2, 2]);
     let tensors = [Ranked {
@@ -1362,12 +1379,15 @@ fn global_calls_that_make_no_sense() {
     ];
     for method in methods {
         let error = mask::compute_global(method, &tensors).unwrap_err();
-        assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+        assert!(
+            matches!(error, Error::Mask(MaskError::Unsupported { .. })),
+            "{error:?}"
+        );
         assert!(error.to_string().contains("unstructured"), "{error}");
     }
     let structured = by_norm(1, Norm::L2, 0);
     assert!(matches!(
         structured.compute_global(&tensors),
-        Err(Error::Unsupported { .. })
+        Err(Error::Mask(MaskError::Unsupported { .. }))
     ));
 }

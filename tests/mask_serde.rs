@@ -1,5 +1,6 @@
 //! Amounts, norms, masks, methods and containers through JSON and bincode, and what corrupted bytes come to.
 
+use secateurs::error::AmountError;
 mod common;
 
 use std::sync::Arc;
@@ -348,7 +349,10 @@ fn check_amount(amount: Amount) {
     assert_eq!(amount.to_string().parse::<Amount>().unwrap(), amount);
     match amount.units(10, 20) {
         Ok(units) => assert!(units <= 10),
-        Err(error) => assert!(matches!(error, Error::AmountTooLarge { left: 10, .. })),
+        Err(error) => assert!(matches!(
+            error,
+            Error::Amount(AmountError::TooLarge { remaining: 10, .. })
+        )),
     }
 }
 

@@ -238,11 +238,11 @@ fn global_unstructured() {
     ] {
         let outcome = mask::compute_global(&l1(k), &ranked(None)).unwrap();
         assert_eq!(outcome.masks, masks.map(read_mask), "{k} entries");
-        assert_eq!((outcome.asked, outcome.pruned), (Some(k), k));
+        assert_eq!((outcome.requested, outcome.pruned), (Some(k), k));
     }
     // S3: one entry is pruned already, so 7 are left, and 0.5 of them is 4 (halves go to the even).
     let prior = read_mask("1 1 / 0 1");
     let outcome = mask::compute_global(&l1(0.5), &ranked(Some(&prior))).unwrap();
     assert_eq!(outcome.masks, ["1 0 / 0 1", "0 0 1", "0"].map(read_mask));
-    assert_eq!((outcome.asked, outcome.pruned), (Some(4), 4));
+    assert_eq!((outcome.requested, outcome.pruned), (Some(4), 4));
 }

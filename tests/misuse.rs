@@ -3,6 +3,9 @@
 
 #![allow(clippy::type_complexity)] // lists of wrong calls are lists of closures
 
+use secateurs::error::{
+    AmountError, CheckpointError, MaskError, ModelError, NnError, NormError, PatternError, TensorError,
+};
 mod fixtures;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,11 +40,11 @@ macro_rules! says {
 macro_rules! says_of {
     ($path:expr, $error:expr, $pattern:pat $(if $guard:expr)?, $message:expr $(,)?) => {{
         match $error {
-            Error::Parameter { path, source } => {
+            Error::Parameter { path, error: source } => {
                 assert_eq!(path, $path);
-                let whole = Error::Parameter { path, source };
+                let whole = Error::Parameter { path, error: source };
                 assert_eq!(whole.to_string(), format!("parameter `{}`: {}", $path, $message));
-                let Error::Parameter { source, .. } = whole else { unreachable!() };
+                let Error::Parameter { error: source, .. } = whole else { unreachable!() };
                 says!(*source, $pattern $(if $guard)?, $message);
             }
             other => panic!("not about a parameter: {other:?}"),
@@ -93,17 +96,25 @@ fn a_share_outside_0_to_1() {
         let message =
             format!("amount {shown} is not a fraction in [0, 1]; a number of units is written as an integer");
         let of_call = refused(&mut model, |m| prune::l1_unstructured(m, "head.weight", wrong));
-        says!(of_call, Error::FractionOutOfRange { value } if value.to_bits() == wrong.to_bits(), message);
+        says!(of_call, Error::Amount(AmountError::FractionOutOfRange { value }) if value.to_bits() == wrong.to_bits(), message);
         let of_call = refused(&mut model, |m| prune::ln_structured(m, "0.weight", wrong, 2.0, 0));
-        says!(of_call, Error::FractionOutOfRange { .. }, message);
+        says!(
+            of_call,
+            Error::Amount(AmountError::FractionOutOfRange { .. }),
+            message
+        );
         let mut rng = rng(0);
         let of_call = refused(&mut model, |m| {
             prune::random_structured(m, "3.weight", wrong, 0, &mut rng)
         });
-        says!(of_call, Error::FractionOutOfRange { .. }, message);
+        says!(
+            of_call,
+            Error::Amount(AmountError::FractionOutOfRange { .. }),
+            message
+        );
         says!(
             Amount::until(wrong).unwrap_err(),
-            Error::FractionOutOfRange { .. },
+            Error::Amount(AmountError::FractionOutOfRange { .. }),
             message
         );
     }
@@ -115,7 +126,7 @@ fn a_negative_count() {
     let error = refused(&mut model, |m| prune::l1_unstructured(m, "head.weight", -3));
     says!(
         error,
-        Error::NegativeCount { value: -3 },
+        Error::Amount(AmountError::NegativeCount { value: -3 }),
         "amount -3 is negative; a count of units is 0 or more"
     );
     let error = refused(&mut model, |m| {
@@ -123,7 +134,7 @@ fn a_negative_count() {
     });
     says!(
         error,
-        Error::NegativeCount { .. },
+        Error::Amount(AmountError::NegativeCount { .. }),
         "amount -9223372036854775808 is negative; a count of units is 0 or more"
     );
 }
@@ -135,7 +146,10 @@ fn more_than_is_left() {
     says_of!(
         "head.weight",
         error,
-        Error::AmountTooLarge { asked: 13, left: 12 },
+        Error::Amount(AmountError::TooLarge {
+            requested: 13,
+            remaining: 12
+        }),
         "asked to prune 13 units, but only 12 are left unpruned"
     );
     // Three of the eight entries of the convolution are gone already.
@@ -143,7 +157,10 @@ fn more_than_is_left() {
     says_of!(
         "0.weight",
         error,
-        Error::AmountTooLarge { asked: 6, left: 5 },
+        Error::Amount(AmountError::TooLarge {
+            requested: 6,
+            remaining: 5
+        }),
         "asked to prune 6 units, but only 5 are left unpruned"
     );
     // Channels are units too.
@@ -151,7 +168,10 @@ fn more_than_is_left() {
     says_of!(
         "head.weight",
         error,
-        Error::AmountTooLarge { asked: 4, left: 3 },
+        Error::Amount(AmountError::TooLarge {
+            requested: 4,
+            remaining: 3
+        }),
         "asked to prune 4 units, but only 3 are left unpruned"
     );
     // A number that no machine counts to.
@@ -161,7 +181,7 @@ fn more_than_is_left() {
     says_of!(
         "0.bias",
         error,
-        Error::AmountTooLarge { left: 2, .. },
+        Error::Amount(AmountError::TooLarge { remaining: 2, .. }),
         format!(
             "asked to prune {} units, but only 2 are left unpruned",
             usize::MAX
@@ -173,7 +193,10 @@ fn more_than_is_left() {
     });
     says!(
         error,
-        Error::AmountTooLarge { asked: 6, left: 5 },
+        Error::Amount(AmountError::TooLarge {
+            requested: 6,
+            remaining: 5
+        }),
         "asked to prune 6 units, but only 5 are left unpruned"
     );
 }
@@ -183,7 +206,7 @@ fn text_that_is_no_amount() {
     for text in ["", "half", "0.5 %%", "until", "until 5 units", "5 0", "0,5", "%"] {
         says!(
             text.parse::<Amount>().unwrap_err(),
-            Error::AmountSyntax { text: shown } if shown == text,
+            Error::Amount(AmountError::Syntax { text: shown }) if shown == text,
             format!(
                 "`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or `until 90%`"
             )
@@ -192,14 +215,20 @@ fn text_that_is_no_amount() {
     for (text, value) in [("1.5", 1.5), ("150%", 1.5), ("until 101%", 1.01), ("-0.5", -0.5)] {
         let error = text.parse::<Amount>().unwrap_err();
         assert!(
-            matches!(error, Error::FractionOutOfRange { value: v } if v == value),
+            matches!(error, Error::Amount(AmountError::FractionOutOfRange { value: v }) if v == value),
             "{error:?}"
         );
     }
     let error = "nan".parse::<Amount>().unwrap_err();
-    assert!(matches!(error, Error::FractionOutOfRange { .. }));
+    assert!(matches!(
+        error,
+        Error::Amount(AmountError::FractionOutOfRange { .. })
+    ));
     let error = "-5".parse::<Amount>().unwrap_err();
-    assert!(matches!(error, Error::NegativeCount { value: -5 }));
+    assert!(matches!(
+        error,
+        Error::Amount(AmountError::NegativeCount { value: -5 })
+    ));
 }
 
 // ---- norms and dimensions ----
@@ -210,15 +239,19 @@ fn a_norm_that_is_none() {
     let error = refused(&mut model, |m| {
         prune::ln_structured(m, "head.weight", 1, f64::NAN, 0)
     });
-    says!(error, Error::NormIsNan, "the order of a norm cannot be NaN");
+    says!(
+        error,
+        Error::Norm(NormError::Nan),
+        "the order of a norm cannot be NaN"
+    );
     says!(
         "L2".parse::<Norm>().unwrap_err(),
-        Error::NormSyntax { text } if text == "L2",
+        Error::Norm(NormError::Syntax { text }) if text == "L2",
         "`L2` is not a norm; write a number, `inf`, `-inf`, `fro` or `nuc`"
     );
     says!(
         "nan".parse::<Norm>().unwrap_err(),
-        Error::NormIsNan,
+        Error::Norm(NormError::Nan),
         "the order of a norm cannot be NaN"
     );
     // The channels of a matrix are vectors.
@@ -228,7 +261,7 @@ fn a_norm_that_is_none() {
     says_of!(
         "head.weight",
         error,
-        Error::NuclearNorm { shape } if *shape == [3, 4],
+        Error::Norm(NormError::NotMatrices { shape }) if *shape == [3, 4],
         "the nuclear norm needs channels that are matrices, so a tensor of 3 dimensions; this one has shape [3, 4]"
     );
 }
@@ -239,11 +272,16 @@ fn a_dimension_that_is_not_there() {
     for dim in [2, -3, isize::MAX, isize::MIN] {
         let message = format!("dimension {dim} is out of range for shape [3, 4]; it runs from -2 to 1");
         let error = refused(&mut model, |m| prune::ln_structured(m, "head.weight", 1, 2, dim));
-        says_of!("head.weight", error, Error::DimOutOfRange { dim: d, .. } if *d == dim, message);
+        says_of!("head.weight", error, Error::Pattern(PatternError::DimOutOfRange { dim: d, .. }) if *d == dim, message);
         let error = refused(&mut model, |m| {
             prune::random_structured(m, "head.weight", 1, dim, &mut rng(0))
         });
-        says_of!("head.weight", error, Error::DimOutOfRange { .. }, message);
+        says_of!(
+            "head.weight",
+            error,
+            Error::Pattern(PatternError::DimOutOfRange { .. }),
+            message
+        );
     }
 }
 
@@ -256,14 +294,14 @@ fn channels_of_a_vector() {
     says_of!(
         "0.bias",
         error,
-        Error::NoChannels { shape } if *shape == [2],
+        Error::Pattern(PatternError::NoChannels { shape }) if *shape == [2],
         "structured pruning needs a tensor of at least 2 dimensions; this one has shape [2]"
     );
     let error = refused(&mut model, |m| prune::ln_structured(m, "0.bias", 1, 2, 0));
     says_of!(
         "0.bias",
         error,
-        Error::NoChannels { .. },
+        Error::Pattern(PatternError::NoChannels { .. }),
         "structured pruning needs a tensor of at least 2 dimensions; this one has shape [2]"
     );
 }
@@ -278,18 +316,33 @@ fn scores_of_another_shape() {
         prune::l1_unstructured_with_scores(m, "head.weight", 1, &transposed)
     });
     let message = "the array of importance scores has shape [4, 3], but [3, 4] was expected";
-    says_of!("head.weight", error, Error::ShapeMismatch { .. }, message);
+    says_of!(
+        "head.weight",
+        error,
+        Error::Mask(MaskError::ShapeMismatch { .. }),
+        message
+    );
     let flat = Array1::<f32>::ones(12);
     let error = refused(&mut model, |m| {
         prune::ln_structured_with_scores(m, "head.weight", 1, 2, 0, &flat)
     });
     let message = "the array of importance scores has shape [12], but [3, 4] was expected";
-    says_of!("head.weight", error, Error::ShapeMismatch { .. }, message);
+    says_of!(
+        "head.weight",
+        error,
+        Error::Mask(MaskError::ShapeMismatch { .. }),
+        message
+    );
     let error = refused(&mut model, |m| {
         prune::apply_with_scores(m, "0.weight", Identity, &flat)
     });
     let message = "the array of importance scores has shape [12], but [2, 1, 2, 2] was expected";
-    says_of!("0.weight", error, Error::ShapeMismatch { .. }, message);
+    says_of!(
+        "0.weight",
+        error,
+        Error::Mask(MaskError::ShapeMismatch { .. }),
+        message
+    );
 }
 
 #[test]
@@ -301,28 +354,36 @@ fn a_mask_of_another_shape() {
         });
         let expected = if path == "3.weight" { "[4, 18]" } else { "[3, 4]" };
         let message = format!("the custom mask has shape [4, 3], but {expected} was expected");
-        says_of!(path, error, Error::ShapeMismatch { .. }, message);
+        says_of!(path, error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
 
         let error = refused(&mut model, |m| prune::set_mask(m, path, Mask::ones(&[12])));
         let message = format!("the other mask has shape [12], but {expected} was expected");
-        says_of!(path, error, Error::ShapeMismatch { .. }, message);
+        says_of!(path, error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
     }
     let error = refused(&mut model, |m| {
         prune::set_mask(m, "0.bias", array![[true, false]])
     });
     let message = "the other mask has shape [1, 2], but [2] was expected";
-    says_of!("0.bias", error, Error::ShapeMismatch { .. }, message);
+    says_of!(
+        "0.bias",
+        error,
+        Error::Mask(MaskError::ShapeMismatch { .. }),
+        message
+    );
 
     let method = L1Unstructured::new(1).unwrap();
     let error = method
         .prune(tensor(&[2, 2]).value(), Some(&Mask::ones(&[4])), None)
         .unwrap_err();
     let message = "the array of scores has shape [2, 2], but [4] was expected";
-    says!(error, Error::ShapeMismatch { .. }, message);
+    says!(error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
     let error = method
         .prune(tensor(&[2, 2]).value(), None, Some(tensor(&[4]).value()))
         .unwrap_err();
-    assert!(matches!(error, Error::ShapeMismatch { .. }), "{error:?}");
+    assert!(
+        matches!(error, Error::Mask(MaskError::ShapeMismatch { .. })),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -330,29 +391,29 @@ fn a_mask_that_is_not_binary() {
     let soft = array![[1.0_f32, 0.5, 0.0]];
     says!(
         Mask::from_array(soft.view()).unwrap_err(),
-        Error::MaskNotBinary { index: 1, .. },
+        Error::Mask(MaskError::NotBinary { index: 1, .. }),
         "a mask holds 0 and 1 only; the entry at row-major index 1 is 0.5"
     );
     let nan = array![0.0, f64::NAN];
     says!(
         Mask::from_array(nan.view()).unwrap_err(),
-        Error::MaskNotBinary { index: 1, .. },
+        Error::Mask(MaskError::NotBinary { index: 1, .. }),
         "a mask holds 0 and 1 only; the entry at row-major index 1 is NaN"
     );
     let counts = array![[0_i32, 1], [-1, 2]];
     says!(
         Mask::from_array(counts.t()).unwrap_err(), // column-major: the index is still that of the row-major order
-        Error::MaskNotBinary { index: 1, .. },
+        Error::Mask(MaskError::NotBinary { index: 1, .. }),
         "a mask holds 0 and 1 only; the entry at row-major index 1 is -1"
     );
     says!(
         Mask::from_words(&[3], vec![0b1111]).unwrap_err(),
-        Error::MaskNotBinary { index: 3, .. },
+        Error::Mask(MaskError::NotBinary { index: 3, .. }),
         "a mask holds 0 and 1 only; the entry at row-major index 3 is set, but past the last entry"
     );
     says!(
         Mask::from_words(&[65], vec![0]).unwrap_err(),
-        Error::ShapeMismatch { .. },
+        Error::Mask(MaskError::ShapeMismatch { .. }),
         "a mask's list of words has shape [1], but [2] was expected"
     );
     assert!(Mask::from_words(&[usize::MAX, 2], vec![0]).is_err());
@@ -363,18 +424,26 @@ fn a_mask_that_is_not_binary() {
 fn masks_that_do_not_combine() {
     let (a, b) = (Mask::ones(&[2, 3]), Mask::ones(&[3, 2]));
     let message = "the other mask has shape [3, 2], but [2, 3] was expected";
-    says!(a.and(&b).unwrap_err(), Error::ShapeMismatch { .. }, message);
-    says!(a.or(&b).unwrap_err(), Error::ShapeMismatch { .. }, message);
+    says!(
+        a.and(&b).unwrap_err(),
+        Error::Mask(MaskError::ShapeMismatch { .. }),
+        message
+    );
+    says!(
+        a.or(&b).unwrap_err(),
+        Error::Mask(MaskError::ShapeMismatch { .. }),
+        message
+    );
     let mut values = array![[1.0, 2.0]].into_dyn();
     let message = "the array has shape [1, 2], but [2, 3] was expected";
     says!(
         a.apply(values.view()).unwrap_err(),
-        Error::ShapeMismatch { .. },
+        Error::Mask(MaskError::ShapeMismatch { .. }),
         message
     );
     says!(
         Mask::zeros(&[2, 3]).apply_inplace(values.view_mut()).unwrap_err(),
-        Error::ShapeMismatch { .. },
+        Error::Mask(MaskError::ShapeMismatch { .. }),
         message
     );
     assert_eq!(values, array![[1.0, 2.0]].into_dyn());
@@ -394,15 +463,15 @@ fn nan_where_it_would_be_ranked() {
     spoil(&mut model, f32::NAN);
     let message = "cannot rank NaN: in `head.weight` entry 6 (row-major) is NaN";
     let error = refused(&mut model, |m| prune::l1_unstructured(m, "head.weight", 1));
-    says!(error, Error::NanScore { parameter: Some(path), index: 6 } if path == "head.weight", message);
+    says!(error, Error::Mask(MaskError::NanScore { parameter: Some(path), index: 6 }) if path == "head.weight", message);
     let error = refused(&mut model, |m| prune::ln_structured(m, "head.weight", 1, 2, 0));
-    says!(error, Error::NanScore { index: 6, .. }, message);
+    says!(error, Error::Mask(MaskError::NanScore { index: 6, .. }), message);
     // One bad parameter of a global call spares the good ones too.
     let paths = ["0.weight", "3.weight", "head.weight"];
     let error = refused(&mut model, |m| {
         prune::global_unstructured(m, paths, L1Unstructured::new(0.1).unwrap())
     });
-    says!(error, Error::NanScore { index: 6, .. }, message);
+    says!(error, Error::Mask(MaskError::NanScore { index: 6, .. }), message);
 
     // Given scores may be NaN as well.
     let mut scores = Array2::<f32>::zeros((4, 18));
@@ -413,7 +482,7 @@ fn nan_where_it_would_be_ranked() {
         prune::l1_unstructured_with_scores(m, "3.weight", 1, &scores)
     });
     let message = format!("cannot rank NaN: in `3.weight` entry {first_kept} (row-major) is NaN");
-    says!(error, Error::NanScore { .. }, message);
+    says!(error, Error::Mask(MaskError::NanScore { .. }), message);
 
     // Nobody asks for ranks: nobody minds.
     prune::random_unstructured(&mut model, "head.weight", 0.5, &mut rng(0)).unwrap();
@@ -465,14 +534,14 @@ fn paths_that_lead_nowhere() {
         ];
         for call in calls {
             let error = refused(&mut model, call);
-            says!(error, Error::UnknownParameter { path: p, .. } if p == path, message);
+            says!(error, Error::Model(ModelError::UnknownParameter { path: p, .. }) if p == path, message);
         }
     }
     // A leaf has paths without a dot, and with one in front they are no paths.
     let mut leaf = linear();
     let error = refused(&mut leaf, |m| prune::l1_unstructured(m, ".weight", 1));
     let message = "there is no parameter `.weight`; there are: weight, bias";
-    says!(error, Error::UnknownParameter { .. }, message);
+    says!(error, Error::Model(ModelError::UnknownParameter { .. }), message);
 }
 
 #[test]
@@ -481,7 +550,7 @@ fn a_model_without_parameters() {
     let error = refused(&mut nothing, |m| prune::l1_unstructured(m, "0.weight", 1));
     says!(
         error,
-        Error::UnknownParameter { known, .. } if known.is_empty(),
+        Error::Model(ModelError::UnknownParameter { nearest, .. }) if nearest.is_empty(),
         "there is no parameter `0.weight`; there are: "
     );
     assert!(prune::weights(&nothing).is_empty());
@@ -519,12 +588,12 @@ fn names_of_parameters_that_cannot_be() {
     ] {
         says!(
             store.insert_parameter(name, array![2.0]).unwrap_err(),
-            Error::BadName { what: "parameter", name: n, .. } if n == name,
+            Error::Nn(NnError::BadName { what: "parameter", name: n, .. }) if n == name,
             format!("`{name}` cannot be the name of a parameter: {reason}")
         );
         says!(
             store.insert_buffer(name, array![2.0]).unwrap_err(),
-            Error::BadName { what: "buffer", .. },
+            Error::Nn(NnError::BadName { what: "buffer", .. }),
             format!("`{name}` cannot be the name of a buffer: {reason}")
         );
     }
@@ -536,18 +605,18 @@ fn names_of_parameters_that_cannot_be() {
 
     says!(
         store.tensor("wieght").unwrap_err(),
-        Error::UnknownParameter { .. },
+        Error::Model(ModelError::UnknownParameter { .. }),
         "there is no parameter `wieght`; there are: weight, scale_mask"
     );
     says!(
         store.set_buffer("mean", array![1.0].into_dyn()).unwrap_err(),
-        Error::UnknownParameter { path, .. } if path == "mean",
+        Error::Model(ModelError::UnknownParameter { path, .. }) if path == "mean",
         "there is no parameter `mean`; there are: weight, scale_mask"
     );
     store.insert_buffer("mean", array![1.0, 2.0]).unwrap();
     says!(
         store.set_buffer("mean", array![1.0].into_dyn()).unwrap_err(),
-        Error::ShapeMismatch { .. },
+        Error::Mask(MaskError::ShapeMismatch { .. }),
         "the buffer has shape [1], but [2] was expected"
     );
     assert_eq!(store.buffer("mean").unwrap(), array![1.0, 2.0].into_dyn());
@@ -563,11 +632,11 @@ fn names_of_children_that_cannot_be() {
         let message = format!("`{name}` cannot be the name of a child: {reason}");
         let tree = Sequential::new().push(Relu::new());
         let error = tree.push_named(name, Relu::new()).map(drop).unwrap_err();
-        says!(error, Error::BadName { what: "child", .. }, message);
+        says!(error, Error::Nn(NnError::BadName { what: "child", .. }), message);
         let (mut a, mut b) = (linear(), linear());
         let group = Group::new().with("0", &mut a).unwrap();
         let error = group.with(name, &mut b).map(drop).unwrap_err();
-        says!(error, Error::BadName { what: "child", .. }, message);
+        says!(error, Error::Nn(NnError::BadName { what: "child", .. }), message);
     }
     // Numbers go on where names have taken some.
     let tree = Sequential::new().push_named("1", Relu::new()).unwrap();
@@ -585,7 +654,7 @@ fn global_pruning_of_nothing() {
     });
     says!(
         error,
-        Error::NoParameters,
+        Error::Model(ModelError::NoParameters),
         "no parameter was listed; global pruning ranks at least one"
     );
 }
@@ -598,7 +667,7 @@ fn global_pruning_of_one_parameter_twice() {
         prune::global_unstructured(m, paths, L1Unstructured::new(1).unwrap())
     });
     let message = "parameter `head.weight` is listed twice";
-    says!(error, Error::ListedTwice { .. }, message);
+    says!(error, Error::Model(ModelError::ListedTwice { .. }), message);
 }
 
 #[test]
@@ -617,7 +686,7 @@ fn global_pruning_by_what_does_not_rank_entries() {
         });
         says!(
             error,
-            Error::Unsupported { .. },
+            Error::Mask(MaskError::Unsupported { .. }),
             format!(
                 "{name} cannot do this: global pruning ranks single entries, so only unstructured methods can"
             )
@@ -636,20 +705,25 @@ fn global_scores_that_do_not_belong() {
     });
     says!(
         error,
-        Error::UnexpectedScores { path } if path == "head.weight",
+        Error::Model(ModelError::UnexpectedScores { path }) if path == "head.weight",
         "scores were given for `head.weight`, which is not in the list of parameters"
     );
     let error = refused(&mut model, |m| {
         prune::global_unstructured_with_scores(m, paths, method, [("3.weight", scores.view())])
     });
     let message = "the array of importance scores has shape [3, 4], but [4, 18] was expected";
-    says_of!("3.weight", error, Error::ShapeMismatch { .. }, message);
+    says_of!(
+        "3.weight",
+        error,
+        Error::Mask(MaskError::ShapeMismatch { .. }),
+        message
+    );
     let twice = [("head.weight", scores.view()), ("head.weight", scores.view())];
     let error = refused(&mut model, |m| {
         prune::global_unstructured_with_scores(m, ["head.weight"], method, twice)
     });
     let message = "parameter `head.weight` is listed twice";
-    says!(error, Error::ListedTwice { .. }, message);
+    says!(error, Error::Model(ModelError::ListedTwice { .. }), message);
 }
 
 #[test]
@@ -670,11 +744,11 @@ fn a_plan_carried_out_on_a_mask_of_another_shape() {
     ] {
         let plan = Plan::Entries { amount, by };
         let error = plan.compute_global(&tensors).unwrap_err();
-        says_of!("w", error, Error::ShapeMismatch { .. }, message);
+        says_of!("w", error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
         let error = plan.compute(scores.view(), Some(&prior)).unwrap_err();
-        says!(error, Error::ShapeMismatch { .. }, message);
+        says!(error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
         let error = plan.compute_global::<f32>(&[]).unwrap_err();
-        assert!(matches!(error, Error::NoParameters));
+        assert!(matches!(error, Error::Model(ModelError::NoParameters)));
     }
 }
 
@@ -685,20 +759,20 @@ fn removing_what_is_not_pruned() {
     let mut model = model();
     let message = "parameter `head.weight` is not pruned";
     let error = refused(&mut model, |m| prune::remove(m, "head.weight"));
-    says!(error, Error::NotPruned { path } if path == "head.weight", message);
+    says!(error, Error::Model(ModelError::NotPruned { path }) if path == "head.weight", message);
     let error = refused(&mut model, |m| prune::discard(m, "head.weight"));
-    says!(error, Error::NotPruned { .. }, message);
+    says!(error, Error::Model(ModelError::NotPruned { .. }), message);
     prune::remove(&mut model, "0.weight").unwrap();
     let error = refused(&mut model, |m| prune::remove(m, "0.weight"));
     says!(
         error,
-        Error::NotPruned { .. },
+        Error::Model(ModelError::NotPruned { .. }),
         "parameter `0.weight` is not pruned"
     );
     let error = refused(&mut model, |m| prune::discard(m, "0.weight"));
     says!(
         error,
-        Error::NotPruned { .. },
+        Error::Model(ModelError::NotPruned { .. }),
         "parameter `0.weight` is not pruned"
     );
 }
@@ -711,15 +785,15 @@ fn containers_where_they_do_not_belong() {
     container.add("weight", Identity).unwrap();
     let message = "this container prunes `weight`; a method bound to `bias` cannot join it";
     let error = container.add("bias", Identity).unwrap_err();
-    says!(error, Error::OtherTensor { expected, got } if expected == "weight" && got == "bias", message);
+    says!(error, Error::Mask(MaskError::OtherTensor { expected, got }) if expected == "weight" && got == "bias", message);
     let error = container
         .add("weight", PruningContainer::new("bias"))
         .unwrap_err();
-    says!(error, Error::OtherTensor { .. }, message);
+    says!(error, Error::Mask(MaskError::OtherTensor { .. }), message);
     let error = container
         .add("bias", PruningContainer::new("weight"))
         .unwrap_err();
-    says!(error, Error::OtherTensor { .. }, message);
+    says!(error, Error::Mask(MaskError::OtherTensor { .. }), message);
     assert_eq!(container.len(), 1);
     assert!(container.get(1).is_none());
     assert!(
@@ -734,7 +808,7 @@ fn containers_where_they_do_not_belong() {
         let error = refused(&mut model, |m| prune::apply(m, path, container));
         says!(
             error,
-            Error::Unsupported { .. },
+            Error::Mask(MaskError::Unsupported { .. }),
             "a PruningContainer cannot do this: it records what has pruned a parameter; apply its methods one by one"
         );
     }
@@ -773,7 +847,7 @@ impl PruningMethod for Odd {
 
     fn compute_mask(&self, _scores: ArrayViewD<'_, f32>, _prior: &Mask) -> Result<Mask> {
         match self.1 {
-            Does::Fail => Err(Error::Method("no idea".into())),
+            Does::Fail => Err(Error::Mask(MaskError::Method("no idea".into()))),
             Does::AnswerInAnotherShape => Ok(Mask::ones(&[1, 2, 3])),
             Does::AnswerForTheWholeTensor => Ok(Mask::zeros(&[2, 1, 2, 2])),
             Does::Panic => panic!("not implemented"),
@@ -788,14 +862,18 @@ fn a_method_that_fails() {
         for path in ["0.weight", "head.weight"] {
             let error = refused(&mut model, |m| prune::apply(m, path, Odd(handed, Does::Fail)));
             let message = "the pruning method failed: no idea";
-            says_of!(path, error, Error::Method(_), message);
+            says_of!(path, error, Error::Mask(MaskError::Method(_)), message);
         }
     }
     let error = refused(&mut model, |m| {
         let method = Odd(Handed::Entries, Does::Fail);
         prune::global_unstructured(m, ["0.weight", "head.weight"], method)
     });
-    says!(error, Error::Method(_), "the pruning method failed: no idea");
+    says!(
+        error,
+        Error::Mask(MaskError::Method(_)),
+        "the pruning method failed: no idea"
+    );
 }
 
 #[test]
@@ -811,7 +889,12 @@ fn a_method_that_answers_in_another_shape() {
         });
         let message =
             format!("the mask that the method returned has shape [1, 2, 3], but {expected} was expected");
-        says_of!("0.weight", error, Error::ShapeMismatch { .. }, message);
+        says_of!(
+            "0.weight",
+            error,
+            Error::Mask(MaskError::ShapeMismatch { .. }),
+            message
+        );
     }
     // An unstructured method is handed what is left, not the tensor.
     let error = refused(&mut model, |m| {
@@ -819,14 +902,19 @@ fn a_method_that_answers_in_another_shape() {
         prune::apply(m, "0.weight", method)
     });
     let message = "the mask that the method returned has shape [2, 1, 2, 2], but [5] was expected";
-    says_of!("0.weight", error, Error::ShapeMismatch { .. }, message);
+    says_of!(
+        "0.weight",
+        error,
+        Error::Mask(MaskError::ShapeMismatch { .. }),
+        message
+    );
     let error = refused(&mut model, |m| {
         let method = Odd(Handed::Entries, Does::AnswerInAnotherShape);
         prune::global_unstructured(m, ["0.weight", "head.weight"], method)
     });
     let message = "the mask that the method returned has shape [1, 2, 3], but [17] was expected";
-    says!(error, Error::ShapeMismatch { .. }, message);
-    // Channels of a vector: refused before the method is asked.
+    says!(error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
+    // Channels of a vector: refused before the method is requested.
     let error = refused(&mut model, |m| {
         prune::apply(m, "0.bias", Odd(Handed::Channels, Does::Panic))
     });
@@ -893,7 +981,7 @@ fn a_tree_that_cannot_be_changed() {
     for call in calls {
         let error = refused(&mut group, call);
         assert!(
-            matches!(&error, Error::UnknownParameter { path: p, .. } if p == path),
+            matches!(&error, Error::Model(ModelError::UnknownParameter { path: p, .. }) if p == path),
             "{error:?}"
         );
     }
@@ -919,7 +1007,7 @@ fn a_state_dict_with_other_keys() {
         state.insert("module.0.bias", ArrayD::zeros(IxDyn(&[2])));
     });
     let error = refused(&mut model, |m| nn::load_state_dict(m, &state));
-    let Error::StateKeys { missing, unexpected } = &error else {
+    let Error::Nn(NnError::StateKeys { missing, unexpected }) = &error else {
         panic!("another variant: {error:?}");
     };
     assert_eq!(missing, &["0.weight_orig", "3.weight_mask", "head.weight"]);
@@ -930,7 +1018,7 @@ fn a_state_dict_with_other_keys() {
     );
 
     let error = refused(&mut model, |m| nn::load_state_dict(m, &StateDict::new()));
-    let Error::StateKeys { missing, unexpected } = &error else {
+    let Error::Nn(NnError::StateKeys { missing, unexpected }) = &error else {
         panic!("another variant: {error:?}");
     };
     // Of what is pruned it misses what it would write.
@@ -943,7 +1031,7 @@ fn a_state_dict_with_other_keys() {
         state.insert("0.weight", ArrayD::zeros(IxDyn(&[2, 1, 2, 2])));
     });
     let error = refused(&mut model, |m| nn::load_state_dict(m, &state));
-    let Error::StateKeys { missing, unexpected } = &error else {
+    let Error::Nn(NnError::StateKeys { missing, unexpected }) = &error else {
         panic!("another variant: {error:?}");
     };
     assert!(missing.is_empty());
@@ -964,7 +1052,7 @@ fn a_state_dict_of_other_shapes() {
         });
         let error = refused(&mut model, |m| nn::load_state_dict(m, &state));
         let message = format!("the loaded array has shape {shape:?}, but {expected} was expected");
-        says_of!(key, error, Error::ShapeMismatch { .. }, message);
+        says_of!(key, error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
     }
 }
 
@@ -988,7 +1076,7 @@ fn a_state_dict_whose_mask_is_none() {
         says_of!(
             "0.weight_mask",
             error,
-            Error::MaskNotBinary { index: 5, .. },
+            Error::Mask(MaskError::NotBinary { index: 5, .. }),
             message
         );
     }
@@ -996,7 +1084,7 @@ fn a_state_dict_whose_mask_is_none() {
 
 // ---- files ----
 
-#[cfg(feature = "safetensors")]
+#[cfg(feature = "checkpoint")]
 mod files {
     use super::*;
 
@@ -1084,7 +1172,7 @@ mod files {
         for (number, bytes) in hostile.iter().enumerate() {
             std::fs::write(&file.0, bytes).unwrap();
             match StateDict::load_safetensors(&file.0) {
-                Err(Error::Format { path, reason }) => {
+                Err(Error::Checkpoint(CheckpointError::Format { path, reason })) => {
                     assert_eq!(path, file.0);
                     assert!(!reason.is_empty());
                 }
@@ -1101,7 +1189,7 @@ mod files {
             std::fs::write(&file.0, header(&json, &vec![0; size])).unwrap();
             says!(
                 StateDict::load_safetensors(&file.0).unwrap_err(),
-                Error::Dtype { name, .. } if name == "w",
+                Error::Checkpoint(CheckpointError::Dtype { name, .. }) if name == "w",
                 format!("tensor `w` has dtype {dtype}, which cannot be loaded here; f32, f16 and bf16 can")
             );
         }
@@ -1286,52 +1374,52 @@ fn convolutions_that_cannot_be() {
     for groups in [0, 3] {
         says!(
             conv(ConvConfig::new(4, 6, 3).groups(groups)),
-            Error::Setting {
+            Error::Nn(NnError::Setting {
                 what: "Conv",
                 setting: "groups",
                 ..
-            },
+            }),
             format!("Conv: groups = {groups}: it has to divide the channels, in and out")
         );
     }
     says!(
         conv(ConvConfig::new(4, 6, 3).stride([1, 0])),
-        Error::Setting {
+        Error::Nn(NnError::Setting {
             setting: "stride",
             ..
-        },
+        }),
         "Conv: stride = [1, 0]: it needs a number for each dimension, and only padding may be 0"
     );
     says!(
         conv(ConvConfig::new(4, 6, 3).dilation(0)),
-        Error::Setting {
+        Error::Nn(NnError::Setting {
             setting: "dilation",
             ..
-        },
+        }),
         "Conv: dilation = [0, 0]: it needs a number for each dimension, and only padding may be 0"
     );
     // An empty kernel meets its error where it is used.
     let empty = Conv2d::new(ConvConfig::new(1, 1, [2, 0]), &mut rng(5)).unwrap();
     says!(
         empty.forward(&tensor(&[1, 1, 4, 4])).unwrap_err(),
-        Error::Op { op: "conv", .. },
+        Error::Tensor(TensorError { op: "conv", .. }),
         "conv: the kernel is empty in spatial dimension 1; the shapes are [[1, 1, 4, 4], [1, 1, 2, 0], [1]]"
     );
     // Numbers that overflow.
     let wide = Conv2d::new(ConvConfig::new(1, 1, 2).padding(usize::MAX), &mut rng(5)).unwrap();
     assert!(matches!(
         wide.forward(&tensor(&[1, 1, 4, 4])),
-        Err(Error::Op { op: "conv", .. })
+        Err(Error::Tensor(TensorError { op: "conv", .. }))
     ));
     let wide = Conv2d::new(ConvConfig::new(1, 1, 2).padding(1 << 40), &mut rng(5)).unwrap();
     assert!(matches!(
         wide.forward(&tensor(&[1, 1, 4, 4])),
-        Err(Error::Op { op: "conv", .. })
+        Err(Error::Tensor(TensorError { op: "conv", .. }))
     ));
     let far = Conv2d::new(ConvConfig::new(1, 1, 3).dilation(usize::MAX), &mut rng(5)).unwrap();
     assert!(matches!(
         far.forward(&tensor(&[1, 1, 4, 4])),
-        Err(Error::Op { op: "conv", .. })
+        Err(Error::Tensor(TensorError { op: "conv", .. }))
     ));
 }
 
@@ -1385,7 +1473,11 @@ fn inputs_of_wrong_shapes() {
             // Never a panic; and where it is an error, one of shapes.
             if let Err(error) = layer.forward(&tensor(shape)) {
                 assert!(
-                    matches!(error, Error::Op { .. } | Error::DimOutOfRange { .. }),
+                    matches!(
+                        error,
+                        Error::Tensor(TensorError { .. })
+                            | Error::Pattern(PatternError::DimOutOfRange { .. })
+                    ),
                     "{error:?}"
                 );
                 assert!(error.to_string().contains(&format!("{shape:?}")), "{error}");
@@ -1396,17 +1488,17 @@ fn inputs_of_wrong_shapes() {
     }
     says!(
         linear().forward(&tensor(&[2, 3])).unwrap_err(),
-        Error::Op { op: "linear", .. },
+        Error::Tensor(TensorError { op: "linear", .. }),
         "linear: the last dimension of the input must be as long as that of the weight; the shapes are [[2, 3], [3, 4], [3]]"
     );
     says!(
         layers[2].0.forward(&tensor(&[1, 4, 5, 5])).unwrap_err(),
-        Error::Op { op: "conv", .. },
+        Error::Tensor(TensorError { op: "conv", .. }),
         "conv: the weight is for 1 input channels in each of 2 groups, and there are 4 in all; the shapes are [[1, 4, 5, 5], [4, 1, 2, 2], [4]]"
     );
     says!(
         layers[1].0.forward(&tensor(&[1, 2, 1])).unwrap_err(),
-        Error::Op { op: "conv", .. },
+        Error::Tensor(TensorError { op: "conv", .. }),
         "conv: in spatial dimension 0 the kernel is longer than the padded input, 1; the shapes are [[1, 2, 1], [3, 2, 2], [3]]"
     );
 }
@@ -1415,12 +1507,12 @@ fn inputs_of_wrong_shapes() {
 fn flatten_of_dimensions_that_are_not_there() {
     says!(
         Flatten::dims(1, 3).forward(&tensor(&[2, 3])).unwrap_err(),
-        Error::DimOutOfRange { dim: 3, .. },
+        Error::Pattern(PatternError::DimOutOfRange { dim: 3, .. }),
         "dimension 3 is out of range for shape [2, 3]; it runs from -2 to 1"
     );
     says!(
         Flatten::dims(-1, 0).forward(&tensor(&[2, 3])).unwrap_err(),
-        Error::Op { op: "flatten", .. },
+        Error::Tensor(TensorError { op: "flatten", .. }),
         "flatten: dimension -1 comes after dimension 0; the shapes are [[2, 3]]"
     );
     assert!(
@@ -1436,32 +1528,32 @@ fn an_lstm_fed_wrongly() {
         Lstm::new(LstmConfig::new(4, 0), &mut rng(7))
             .map(drop)
             .unwrap_err(),
-        Error::Setting {
+        Error::Nn(NnError::Setting {
             what: "Lstm",
             setting: "hidden_size",
             ..
-        },
+        }),
         "Lstm: hidden_size = 0: there has to be at least one"
     );
     says!(
         Lstm::new(LstmConfig::new(4, 3).layers(0), &mut rng(7))
             .map(drop)
             .unwrap_err(),
-        Error::Setting {
+        Error::Nn(NnError::Setting {
             setting: "layers",
             ..
-        },
+        }),
         "Lstm: layers = 0: there has to be at least one"
     );
     let lstm = Lstm::new(LstmConfig::new(4, 3).layers(2), &mut rng(7)).unwrap();
     says!(
         lstm.forward(&tensor(&[5, 4])).unwrap_err(),
-        Error::Op { op: "Lstm", .. },
+        Error::Tensor(TensorError { op: "Lstm", .. }),
         "Lstm: the input needs 3 dimensions: length, batch and features; the shapes are [[5, 4]]"
     );
     says!(
         lstm.forward(&tensor(&[0, 2, 4])).unwrap_err(),
-        Error::Op { op: "Lstm", .. },
+        Error::Tensor(TensorError { op: "Lstm", .. }),
         "Lstm: the sequence has no steps; the shapes are [[0, 2, 4]]"
     );
     let input = tensor(&[5, 2, 4]);
@@ -1487,7 +1579,10 @@ fn an_lstm_fed_wrongly() {
     ] {
         for state in [state(wrong, right), state(right, wrong)] {
             let error = lstm.forward_with_state(&input, Some(&state)).unwrap_err();
-            assert!(matches!(error, Error::Op { op: "Lstm", .. }), "{error:?}");
+            assert!(
+                matches!(error, Error::Tensor(TensorError { op: "Lstm", .. })),
+                "{error:?}"
+            );
             let message = error.to_string();
             assert!(message.contains(&format!("{wrong:?}")), "{message}");
             assert!(message.contains("[2, 2, 3]"), "{message}");
@@ -1502,30 +1597,30 @@ fn losses_of_what_does_not_fit() {
     let logits = tensor(&[2, 3]);
     says!(
         loss::cross_entropy(&logits, &[0, 3]).unwrap_err(),
-        Error::Op {
+        Error::Tensor(TensorError {
             op: "cross_entropy",
             ..
-        },
+        }),
         "cross_entropy: target 3 of sample 1 is none of 3 classes; the shapes are [[2, 3], [2]]"
     );
     says!(
         loss::cross_entropy(&logits, &[0]).unwrap_err(),
-        Error::Op { .. },
+        Error::Tensor(TensorError { .. }),
         "cross_entropy: 1 targets for 2 samples; the shapes are [[2, 3], [1]]"
     );
     says!(
         loss::cross_entropy(&tensor(&[0, 3]), &[]).unwrap_err(),
-        Error::Op { .. },
+        Error::Tensor(TensorError { .. }),
         "cross_entropy: an empty batch has no mean loss; the shapes are [[0, 3], [0]]"
     );
     says!(
         loss::cross_entropy(&tensor(&[3]), &[0]).unwrap_err(),
-        Error::Op { .. },
+        Error::Tensor(TensorError { .. }),
         "cross_entropy: the logits must have shape [samples, classes]; the shapes are [[3], [1]]"
     );
     says!(
         loss::mse(&logits, &tensor(&[3])).unwrap_err(),
-        Error::Op { op: "mse", .. },
+        Error::Tensor(TensorError { op: "mse", .. }),
         "mse: the shapes must be equal; the shapes are [[2, 3], [3]]"
     );
     assert!(loss::mse(&tensor(&[0]), &tensor(&[0])).is_err());
@@ -1537,21 +1632,24 @@ fn backward_from_where_there_is_no_way() {
     let output = layer.forward(&tensor(&[2, 4])).unwrap();
     says!(
         output.backward().unwrap_err(),
-        Error::Op { op: "backward", .. },
+        Error::Tensor(TensorError { op: "backward", .. }),
         "backward: only a tensor of one element has a gradient without a cotangent; the shapes are [[2, 3]]"
     );
     let cotangent = ArrayD::ones(IxDyn(&[3, 2]));
     says!(
         output.backward_from(cotangent.view()).unwrap_err(),
-        Error::Op { .. },
+        Error::Tensor(TensorError { .. }),
         "backward: the cotangent must have the shape of the tensor; the shapes are [[2, 3], [3, 2]]"
     );
     let untracked = no_grad(|| layer.forward(&tensor(&[2, 4])).unwrap().sum());
     assert!(matches!(
         untracked.backward(),
-        Err(Error::Op { op: "backward", .. })
+        Err(Error::Tensor(TensorError { op: "backward", .. }))
     ));
-    assert!(matches!(output.item(), Err(Error::Op { op: "item", .. })));
+    assert!(matches!(
+        output.item(),
+        Err(Error::Tensor(TensorError { op: "item", .. }))
+    ));
 }
 
 #[test]
@@ -1567,7 +1665,10 @@ fn one_id_for_tensors_of_two_shapes() {
         .add(&impostor.sum())
         .unwrap();
     let error = both.backward().unwrap_err();
-    assert!(matches!(error, Error::Op { op: "backward", .. }), "{error:?}");
+    assert!(
+        matches!(error, Error::Tensor(TensorError { op: "backward", .. })),
+        "{error:?}"
+    );
     assert!(
         error.to_string().contains("[3, 4]") && error.to_string().contains("[5]"),
         "{error}"
@@ -1591,7 +1692,7 @@ fn optimisers_set_up_wrongly() {
     let not_negative = "it has to be finite and not negative";
     for wrong in [-0.1, f64::NAN, f64::INFINITY] {
         let says_setting = |error: Error, what: &str, setting: &str, reason: &str| {
-            assert!(matches!(error, Error::Setting { .. }), "{error:?}");
+            assert!(matches!(error, Error::Nn(NnError::Setting { .. })), "{error:?}");
             assert_eq!(
                 error.to_string(),
                 format!("{what}: {setting} = {wrong}: {reason}")
@@ -1636,16 +1737,16 @@ fn optimisers_set_up_wrongly() {
     let sgd = Sgd::new(0.1).unwrap();
     says!(
         sgd.clone().nesterov().unwrap_err(),
-        Error::Setting { .. },
+        Error::Nn(NnError::Setting { .. }),
         message
     );
     let sgd = sgd.momentum(0.9).unwrap();
     let error = sgd.clone().dampening(0.1).unwrap().nesterov().unwrap_err();
-    says!(error, Error::Setting { .. }, message);
+    says!(error, Error::Nn(NnError::Setting { .. }), message);
     let error = sgd.clone().nesterov().unwrap().dampening(0.1).unwrap_err();
-    says!(error, Error::Setting { .. }, message);
+    says!(error, Error::Nn(NnError::Setting { .. }), message);
     let error = sgd.nesterov().unwrap().momentum(0.0).unwrap_err();
-    says!(error, Error::Setting { .. }, message);
+    says!(error, Error::Nn(NnError::Setting { .. }), message);
     let mut sgd = Sgd::new(0.1).unwrap();
     assert!(sgd.set_lr(-1.0).is_err());
     assert_eq!(sgd.lr(), 0.1);
@@ -1664,19 +1765,24 @@ fn optimiser_state_of_another_model() {
     let other = model();
     let error = adam.load_state(&other, adam.state(&layer)).unwrap_err();
     let message = format!("there is no parameter `bias`; there are: {KNOWN}");
-    says!(error, Error::UnknownParameter { .. }, message);
+    says!(error, Error::Model(ModelError::UnknownParameter { .. }), message);
 
     let error = adam.load_state(&layer, sgd.state(&layer)).unwrap_err();
     says!(
         error,
-        Error::StateKeys { missing, .. } if *missing == ["bias.exp_avg"],
+        Error::Nn(NnError::StateKeys { missing, .. }) if *missing == ["bias.exp_avg"],
         r#"the state dict does not fit: missing ["bias.exp_avg"], unexpected []"#
     );
 
     let wider = Linear::new(5, 3, &mut rng(0));
     let error = adam.load_state(&wider, adam.state(&layer)).unwrap_err();
     let message = "optimiser state has shape [3, 4], but [3, 5] was expected";
-    says_of!("weight.exp_avg", error, Error::ShapeMismatch { .. }, message);
+    says_of!(
+        "weight.exp_avg",
+        error,
+        Error::Mask(MaskError::ShapeMismatch { .. }),
+        message
+    );
     assert_eq!(serde_json::to_string(&adam.state(&layer)).unwrap(), before);
 
     // A number of steps that was tampered with is no reason to stop.
@@ -1703,15 +1809,21 @@ fn parameters_that_were_swapped() {
         a.parameter_mut("weight").unwrap(),
         b.parameter_mut("bias").unwrap(),
     );
-    assert!(matches!(a.forward(&input), Err(Error::Op { op: "linear", .. })));
-    assert!(matches!(b.forward(&tensor(&[2, 5])), Err(Error::Op { .. })));
+    assert!(matches!(
+        a.forward(&input),
+        Err(Error::Tensor(TensorError { op: "linear", .. }))
+    ));
+    assert!(matches!(
+        b.forward(&tensor(&[2, 5])),
+        Err(Error::Tensor(TensorError { .. }))
+    ));
     optimiser.step(&mut a, &gradients);
     prune::l1_unstructured(&mut a, "weight", 1).unwrap();
     *a.store_mut().unwrap() = ParamStore::new();
     let error = a.forward(&input).unwrap_err();
     says!(
         error,
-        Error::UnknownParameter { .. },
+        Error::Model(ModelError::UnknownParameter { .. }),
         "there is no parameter `weight`; there are: "
     );
 }
@@ -1731,7 +1843,7 @@ fn tensors_without_entries_or_dimensions() {
     says_of!(
         "point",
         error,
-        Error::NoChannels { .. },
+        Error::Pattern(PatternError::NoChannels { .. }),
         "structured pruning needs a tensor of at least 2 dimensions; this one has shape []"
     );
     // Channels without entries have nothing left to lose, the first time as ever after.
@@ -1739,26 +1851,31 @@ fn tensors_without_entries_or_dimensions() {
         for dim in 0..3 {
             let report = prune::ln_structured(&mut tree, "none", 0.5, 2, dim).unwrap();
             assert_eq!(
-                (report.asked, report.pruned, report.masked),
+                (report.requested, report.pruned, report.masked),
                 (Some(0), 0, 0),
                 "{dim}"
             );
             let report = prune::random_structured(&mut tree, "flat", 1.0, dim, &mut rng(0)).unwrap();
             assert_eq!(
-                (report.asked, report.pruned, report.masked),
+                (report.requested, report.pruned, report.masked),
                 (Some(0), 0, 0),
                 "{dim}"
             );
         }
         let report = prune::l1_unstructured(&mut tree, "none", 0.9).unwrap();
         assert_eq!(
-            (report.asked, report.pruned, report.sparsity()),
+            (report.requested, report.pruned, report.sparsity()),
             (Some(0), 0, 0.0)
         );
     }
     let error = refused(&mut tree, |m| prune::l1_unstructured(m, "none", 1));
     let message = "asked to prune 1 units, but only 0 are left unpruned";
-    says_of!("none", error, Error::AmountTooLarge { .. }, message);
+    says_of!(
+        "none",
+        error,
+        Error::Amount(AmountError::TooLarge { .. }),
+        message
+    );
     prune::remove_all(&mut tree);
     assert_eq!(
         tree.0.parameter("point").unwrap().original(),

@@ -1,6 +1,7 @@
 //! The rules of pruning modules, S10 to S23: on random models and histories where that makes sense, against
 //! bookkeeping so simple that it cannot be wrong.
 
+use secateurs::error::{MaskError, NnError};
 mod fixtures;
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -80,7 +81,7 @@ impl PruningMethod for Fails {
     }
 
     fn compute_mask(&self, _scores: ArrayViewD<'_, f32>, _prior: &Mask) -> Result<Mask> {
-        Err(Error::Method("on purpose".into()))
+        Err(Error::Mask(MaskError::Method("on purpose".into())))
     }
 }
 
@@ -793,7 +794,7 @@ fn set_mask_grows() {
     assert!(prune::container(&module, "weight").unwrap().is_some());
     let report = prune::set_mask(&mut module, "weight", array![[true, true, false, false]]).unwrap();
     assert_eq!(
-        (report.asked, report.pruned, report.masked, report.entries),
+        (report.requested, report.pruned, report.masked, report.entries),
         (None, 1, 2, 4)
     );
     let hook = prune::hook(&module, "weight").unwrap().unwrap();
@@ -913,13 +914,13 @@ proptest! {
                 .map(|(index, (x, _))| (rank(*x), number, index)));
         }
         left.sort_by(|a, b| a.partial_cmp(b).unwrap());
-        let asked = (share * left.len() as f64).round_ties_even() as usize;
+        let requested = (share * left.len() as f64).round_ties_even() as usize;
         let before: Vec<ArrayD<bool>> = paths.iter().map(|path| {
             let parameter = model.parameter(path).unwrap();
             parameter.mask().map_or_else(|| ArrayD::from_elem(parameter.shape(), true), Mask::to_bool)
         }).collect();
         let mut expected = before;
-        for (_, number, index) in &left[..asked] {
+        for (_, number, index) in &left[..requested] {
             expected[*number].as_slice_mut().unwrap()[*index] = false;
         }
 
@@ -930,7 +931,7 @@ proptest! {
         };
         let scores = [(paths[0].clone(), scores.view())];
         let report = prune::global_unstructured_with_scores(&mut model, &paths, method, scores).unwrap();
-        prop_assert_eq!((report.asked, report.pruned), (Some(asked), asked));
+        prop_assert_eq!((report.requested, report.pruned), (Some(requested), requested));
         for (path, expected) in paths.iter().zip(&expected) {
             prop_assert_eq!(&prune::mask(&model, path).unwrap().unwrap().to_bool(), expected);
         }
@@ -947,7 +948,7 @@ fn a_method_of_ones_own_is_handed_all_that_is_left() {
     let mut group = Group::new().with("a", &mut a).unwrap().with("b", &mut b).unwrap();
     let report = prune::global_unstructured(&mut group, ["b.weight", "a.weight"], Threshold(0.2)).unwrap();
     assert_eq!(
-        (report.asked, report.pruned, report.masked, report.entries),
+        (report.requested, report.pruned, report.masked, report.entries),
         (None, 2, 3, 6)
     );
     assert_eq!(
@@ -1016,7 +1017,7 @@ fn a_random_method_takes_one_draw() {
 
 #[test]
 fn reports_say_what_was_done() {
-    let told = |report: &Report| (report.asked, report.pruned, report.masked, report.entries);
+    let told = |report: &Report| (report.requested, report.pruned, report.masked, report.entries);
     let mut module = linear(matrix(&uniform(&[4, 5], &mut rng(11))));
     let report = prune::identity(&mut module, "weight").unwrap();
     assert_eq!(told(&report), (Some(0), 0, 0, 20));
@@ -1228,7 +1229,7 @@ proptest! {
                 Err(_) => prop_assert_eq!(snapshot(&model), before),
             }
         }
-        #[cfg(feature = "safetensors")]
+        #[cfg(feature = "checkpoint")]
         {
             static FILE: OnceLock<Vec<u8>> = OnceLock::new();
             let good = FILE.get_or_init(|| {
@@ -1272,7 +1273,7 @@ proptest! {
         let before = snapshot(&model);
         match nn::load_state_dict(&mut model, &state) {
             Ok(()) => prop_assert!(missing.is_empty() && unexpected.is_empty()),
-            Err(Error::StateKeys { missing: mut m, unexpected: mut u }) => {
+            Err(Error::Nn(NnError::StateKeys { missing: mut m, unexpected: mut u })) => {
                 for keys in [&mut missing, &mut unexpected, &mut m, &mut u] {
                     keys.sort();
                 }

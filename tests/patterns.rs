@@ -1,5 +1,6 @@
 //! N:M groups and blocks: literal tables of scores and masks, and properties against naive oracles.
 
+use secateurs::error::{AmountError, MaskError, PatternError};
 mod common;
 
 use std::collections::BTreeMap;
@@ -157,9 +158,9 @@ fn the_same_pattern_again_changes_nothing() {
         move || uniform(&mut data) as f32
     });
     let first = mask::compute(&nm(2, 4, 1), scores.view(), None).unwrap();
-    assert_eq!((first.asked, first.pruned), (None, 24));
+    assert_eq!((first.requested, first.pruned), (None, 24));
     let again = mask::compute(&nm(2, 4, 1), scores.view(), Some(&first.mask)).unwrap();
-    assert_eq!((again.asked, again.pruned), (None, 0));
+    assert_eq!((again.requested, again.pruned), (None, 0));
     assert_eq!(again.mask, first.mask);
 }
 
@@ -167,7 +168,9 @@ fn the_same_pattern_again_changes_nothing() {
 fn what_n_of_m_refuses() {
     for (keep, of) in [(0, 0), (1, 0), (5, 4), (usize::MAX, 4)] {
         let error = NmStructured::new(keep, of, 0).unwrap_err();
-        assert!(matches!(error, Error::GroupPattern { keep: k, of: o } if (k, o) == (keep, of)));
+        assert!(
+            matches!(error, Error::Pattern(PatternError::KeepOf { keep: k, of: o }) if (k, o) == (keep, of))
+        );
         // A plan of one's own is held to the same.
         let plan = Plan::Groups {
             keep,
@@ -178,24 +181,36 @@ fn what_n_of_m_refuses() {
         let scores = array![1.0_f32, 2.0].into_dyn();
         assert!(matches!(
             plan.compute(scores.view(), None),
-            Err(Error::GroupPattern { .. })
+            Err(Error::Pattern(PatternError::KeepOf { .. }))
         ));
     }
     let scores = ArrayD::<f32>::zeros(vec![4, 6]);
     let of = |method: NmStructured| mask::compute(&method, scores.view(), None).unwrap_err();
     assert!(
-        matches!(of(nm(2, 4, 1)), Error::Groups { dim: 1, of: 4, shape } if shape == [4, 6]),
+        matches!(of(nm(2, 4, 1)), Error::Pattern(PatternError::Indivisible { dim: 1, of: 4, shape }) if shape == [4, 6]),
         "6 is not divisible by 4"
     );
-    assert!(matches!(of(nm(2, usize::MAX, 0)), Error::Groups { .. }));
-    assert!(matches!(of(nm(2, 4, 2)), Error::DimOutOfRange { dim: 2, .. }));
-    assert!(matches!(of(nm(2, 4, -3)), Error::DimOutOfRange { dim: -3, .. }));
+    assert!(matches!(
+        of(nm(2, usize::MAX, 0)),
+        Error::Pattern(PatternError::Indivisible { .. })
+    ));
+    assert!(matches!(
+        of(nm(2, 4, 2)),
+        Error::Pattern(PatternError::DimOutOfRange { dim: 2, .. })
+    ));
+    assert!(matches!(
+        of(nm(2, 4, -3)),
+        Error::Pattern(PatternError::DimOutOfRange { dim: -3, .. })
+    ));
     let scalar = ArrayD::<f32>::zeros(vec![]);
     let error = mask::compute(&nm(1, 1, 0), scalar.view(), None).unwrap_err();
-    assert!(matches!(error, Error::DimOutOfRange { .. }));
+    assert!(matches!(
+        error,
+        Error::Pattern(PatternError::DimOutOfRange { .. })
+    ));
     let prior = Mask::ones(&[6, 4]);
     let error = mask::compute(&nm(2, 4, 0), scores.view(), Some(&prior)).unwrap_err();
-    assert!(matches!(error, Error::ShapeMismatch { .. }));
+    assert!(matches!(error, Error::Mask(MaskError::ShapeMismatch { .. })));
 }
 
 #[test]
@@ -209,7 +224,7 @@ fn nothing_has_no_groups_and_no_blocks() {
         }
         let outcome = mask::compute(&blocks(1.0, 2, 2), scores.view(), None).unwrap();
         assert_eq!(
-            (outcome.mask, outcome.asked, outcome.pruned),
+            (outcome.mask, outcome.requested, outcome.pruned),
             (Mask::ones(shape), Some(0), 0)
         );
     }
@@ -241,7 +256,7 @@ fn a_nan_that_would_be_ranked_is_named() {
         ] {
             let error = of_method(method, None).unwrap_err();
             assert!(
-                matches!(error, Error::NanScore { parameter: None, index } if index == first),
+                matches!(error, Error::Mask(MaskError::NanScore { parameter: None, index }) if index == first),
                 "{method:?}"
             );
             let mut kept = vec![true; shape[0] * shape[1]];
@@ -249,7 +264,7 @@ fn a_nan_that_would_be_ranked_is_named() {
             let error = of_method(method, Some(&mask(&shape, &kept))).unwrap_err();
             let second = 3 * shape[1] + 7;
             assert!(
-                matches!(error, Error::NanScore { index, .. } if index == second),
+                matches!(error, Error::Mask(MaskError::NanScore { index, .. }) if index == second),
                 "{method:?}"
             );
             kept[second] = false;
@@ -346,9 +361,9 @@ fn amounts_count_blocks_that_are_left() {
         move || uniform(&mut data) as f32
     });
     let mut mask = Mask::from_fn(scores.view(), |score| score.abs() > 0.05);
-    for (asked, left) in [(4, 4), (2, 2), (1, 1), (0, 1)] {
+    for (requested, left) in [(4, 4), (2, 2), (1, 1), (0, 1)] {
         let outcome = mask::compute(&blocks(0.5, 2, 2), scores.view(), Some(&mask)).unwrap();
-        assert_eq!((outcome.asked, outcome.pruned), (Some(asked), asked));
+        assert_eq!((outcome.requested, outcome.pruned), (Some(requested), requested));
         let kept = outcome.mask.to_bool();
         let alive = kept.exact_chunks(IxDyn(&[2, 2])).into_iter();
         assert_eq!(alive.filter(|block| block.iter().any(|kept| *kept)).count(), left);
@@ -356,11 +371,19 @@ fn amounts_count_blocks_that_are_left() {
     }
     let until = BlockStructured::new(Amount::until(0.75).unwrap(), 2, 2, BlockRank::MaxAbs).unwrap();
     assert_eq!(
-        mask::compute(&until, scores.view(), Some(&mask)).unwrap().asked,
+        mask::compute(&until, scores.view(), Some(&mask))
+            .unwrap()
+            .requested,
         Some(0)
     );
     let error = mask::compute(&blocks(2, 2, 2), scores.view(), Some(&mask)).unwrap_err();
-    assert!(matches!(error, Error::AmountTooLarge { asked: 2, left: 1 }));
+    assert!(matches!(
+        error,
+        Error::Amount(AmountError::TooLarge {
+            requested: 2,
+            remaining: 1
+        })
+    ));
 }
 
 #[test]
@@ -383,7 +406,7 @@ fn scores_count_as_given_also_under_the_mask() {
     )
     .unwrap();
     let report = prune::block_structured(&mut module, "weight", 1, 1, 2, BlockRank::MeanSquare).unwrap();
-    assert_eq!((report.asked, report.pruned, report.masked), (Some(1), 1, 2));
+    assert_eq!((report.requested, report.pruned, report.masked), (Some(1), 1, 2));
     assert_eq!(
         module.parameter("weight").unwrap().effective(),
         array![[0.0, 0.0, 2.0, 2.0]].into_dyn()
@@ -394,7 +417,9 @@ fn scores_count_as_given_also_under_the_mask() {
 fn what_blocks_refuse() {
     for (height, width) in [(0, 1), (1, 0), (0, 0)] {
         let error = BlockStructured::new(1, height, width, BlockRank::MaxAbs).unwrap_err();
-        assert!(matches!(error, Error::BlockSize { height: h, width: w } if (h, w) == (height, width)));
+        assert!(
+            matches!(error, Error::Pattern(PatternError::BlockSize { height: h, width: w }) if (h, w) == (height, width))
+        );
         let plan = Plan::Blocks {
             amount: Amount::count(1),
             height,
@@ -404,19 +429,19 @@ fn what_blocks_refuse() {
         let error = plan
             .compute(ArrayD::<f32>::zeros(vec![2, 2]).view(), None)
             .unwrap_err();
-        assert!(matches!(error, Error::BlockSize { .. }));
+        assert!(matches!(error, Error::Pattern(PatternError::BlockSize { .. })));
     }
     assert!(matches!(
         BlockStructured::new(1.5, 1, 1, BlockRank::MaxAbs),
-        Err(Error::FractionOutOfRange { .. })
+        Err(Error::Amount(AmountError::FractionOutOfRange { .. }))
     ));
     assert!(matches!(
         BlockStructured::new(-1, 1, 1, BlockRank::MaxAbs),
-        Err(Error::NegativeCount { .. })
+        Err(Error::Amount(AmountError::NegativeCount { .. }))
     ));
     for shape in [&[][..], &[4]] {
         let error = mask::compute(&blocks(1, 1, 1), ArrayD::zeros(shape).view(), None).unwrap_err();
-        assert!(matches!(error, Error::NoChannels { .. }));
+        assert!(matches!(error, Error::Pattern(PatternError::NoChannels { .. })));
     }
 }
 
@@ -435,12 +460,12 @@ fn patterns_are_not_for_global_pruning() {
         assert_eq!(method.pruning_type(), PruningType::Whole);
         assert!(matches!(
             mask::compute_global(method, &tensors),
-            Err(Error::Unsupported { .. })
+            Err(Error::Mask(MaskError::Unsupported { .. }))
         ));
         let plan = method.plan().unwrap();
         assert!(matches!(
             plan.compute_global(&tensors),
-            Err(Error::Unsupported { .. })
+            Err(Error::Mask(MaskError::Unsupported { .. }))
         ));
     }
 }
@@ -479,7 +504,7 @@ fn patterns_prune_parameters_of_modules() {
     let mut module = Linear::from_arrays(weight.clone(), None).unwrap();
     let report = prune::nm_structured(&mut module, "weight", 2, 4, 1).unwrap();
     assert_eq!(
-        (report.asked, report.pruned, report.masked, report.entries),
+        (report.requested, report.pruned, report.masked, report.entries),
         (None, 4, 4, 8)
     );
     assert!(
@@ -501,7 +526,7 @@ fn patterns_prune_parameters_of_modules() {
     let before = prune::mask(&module, "weight").unwrap().cloned();
     let error = prune::nm_structured(&mut module, "weight", 1, 3, 1).unwrap_err();
     assert!(
-        matches!(error, Error::Parameter { path, source } if path == "weight" && matches!(*source, Error::Groups { .. }))
+        matches!(error, Error::Parameter { path, error: source } if path == "weight" && matches!(*source, Error::Pattern(PatternError::Indivisible { .. })))
     );
     prune::block_structured(&mut module, "weight", 2, 2, 2, BlockRank::MaxAbs).unwrap_err();
     assert_eq!(prune::mask(&module, "weight").unwrap(), before.as_ref());

@@ -1,5 +1,6 @@
 //! The graph itself: what is recorded, how it is walked, shared and dropped.
 
+use secateurs::error::TensorError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
@@ -183,7 +184,10 @@ fn no_grad_records_nothing() {
     });
     assert!(is_grad_enabled());
     assert!(!y.requires_grad() && y.id().is_none());
-    assert!(matches!(y.backward(), Err(Error::Op { op: "backward", .. })));
+    assert!(matches!(
+        y.backward(),
+        Err(Error::Tensor(TensorError { op: "backward", .. }))
+    ));
 
     let caught = catch_unwind(AssertUnwindSafe(|| no_grad(|| panic!("inside"))));
     assert!(caught.is_err());
@@ -194,7 +198,7 @@ fn no_grad_records_nothing() {
 fn backward_says_what_it_cannot_do() {
     let w = Tensor::variable(arr2(&[[1.0, 2.0]]));
     let op = |result: secateurs::Result<Gradients>| match result {
-        Err(Error::Op { op, shapes, .. }) => (op, shapes),
+        Err(Error::Tensor(TensorError { op, shapes, .. })) => (op, shapes),
         other => panic!("{other:?}"),
     };
     assert_eq!(op(w.square().backward()), ("backward", vec![vec![1, 2]]));

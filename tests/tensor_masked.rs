@@ -1,5 +1,6 @@
 //! S10: gradients under a mask.
 
+use secateurs::error::MaskError;
 use std::sync::Arc;
 
 use ndarray::{ArrayD, arr1, arr2};
@@ -61,5 +62,8 @@ fn every_use_of_a_pruned_parameter_counts_and_none_leaks() {
 fn a_mask_of_another_shape_is_an_error() {
     let effective = arr1(&[1.0, 2.0]).into_dyn().into_shared();
     let w = Tensor::pruned_parameter(ParamId::fresh(), effective, mask(arr1(&[1.0]).into_dyn()));
-    assert!(matches!(w.sum().backward(), Err(Error::ShapeMismatch { .. })));
+    assert!(matches!(
+        w.sum().backward(),
+        Err(Error::Mask(MaskError::ShapeMismatch { .. }))
+    ));
 }

@@ -3,6 +3,7 @@
 use ndarray::{Array, Array1, Array2, Array3, ArrayD, IxDyn, arr0, arr1, arr2};
 use proptest::prelude::*;
 use secateurs::Error;
+use secateurs::error::{NnError, PatternError, TensorError};
 use secateurs::tensor::{ConvOptions, Tensor};
 
 fn counted(shape: &[usize]) -> Tensor {
@@ -14,14 +15,19 @@ fn counted(shape: &[usize]) -> Tensor {
 #[track_caller]
 fn refused(result: secateurs::Result<Tensor>, by: &str) {
     match result {
-        Err(Error::Op { op, reason, .. }) => assert!(op == by && !reason.is_empty(), "{op}: {reason}"),
+        Err(Error::Tensor(TensorError { op, reason, .. })) => {
+            assert!(op == by && !reason.is_empty(), "{op}: {reason}")
+        }
         other => panic!("{by} should refuse, and gave {other:?}"),
     }
 }
 
 #[track_caller]
 fn no_such_dim(result: secateurs::Result<Tensor>) {
-    assert!(matches!(result, Err(Error::DimOutOfRange { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(Error::Pattern(PatternError::DimOutOfRange { .. }))),
+        "{result:?}"
+    );
 }
 
 #[test]
@@ -274,7 +280,7 @@ fn convolutions_refuse_what_makes_no_sense() {
     ] {
         let error = with(options).unwrap_err();
         assert!(
-            matches!(error, Error::Setting { setting, .. } if setting == named),
+            matches!(error, Error::Nn(NnError::Setting { setting, .. }) if setting == named),
             "{error}"
         );
     }

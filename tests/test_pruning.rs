@@ -4,6 +4,7 @@
 //! Where the original replaces a method's `compute_mask`, a method of the test's own takes its place; where it
 //! passes a value of a wrong type, the compiler refuses that here, which is asserted at compile time.
 
+use secateurs::error::{AmountError, MaskError, ModelError};
 mod fixtures;
 
 use fixtures::{bits, buffer_names, by_bincode, by_json, mask, parameter_names, refused, rng};
@@ -50,7 +51,7 @@ impl PruningMethod for Fails {
     }
 
     fn compute_mask(&self, _scores: ArrayViewD<'_, f32>, _prior: &Mask) -> secateurs::Result<Mask> {
-        Err(Error::Method("on purpose".into()))
+        Err(Error::Mask(MaskError::Method("on purpose".into())))
     }
 }
 
@@ -104,14 +105,17 @@ fn test_validate_pruning_amount_init() {
     assert_impl_all!(i32: TryInto<Amount>);
     // What text does is parse, and this is no amount.
     let error = "I'm a string".parse::<Amount>().unwrap_err();
-    assert!(matches!(&error, Error::AmountSyntax { text } if text == "I'm a string"));
+    assert!(matches!(&error, Error::Amount(AmountError::Syntax { text }) if text == "I'm a string"));
 
     for wrong in [1.1, 20.0] {
         let error = L1Unstructured::new(wrong).unwrap_err();
-        assert!(matches!(error, Error::FractionOutOfRange { value } if value == wrong));
+        assert!(matches!(error, Error::Amount(AmountError::FractionOutOfRange { value }) if value == wrong));
     }
     let error = L1Unstructured::new(-10).unwrap_err();
-    assert!(matches!(error, Error::NegativeCount { value: -10 }));
+    assert!(matches!(
+        error,
+        Error::Amount(AmountError::NegativeCount { value: -10 })
+    ));
 
     assert_eq!(Amount::try_from(0.34).unwrap(), Amount::fraction(0.34).unwrap());
     assert_eq!(Amount::try_from(1500).unwrap(), Amount::count(1500));
@@ -126,7 +130,13 @@ fn test_validate_pruning_amount_init() {
 fn test_validate_pruning_amount() {
     let units = |amount: Amount, size| amount.units(size, size);
     let error = units(Amount::count(20), 19).unwrap_err();
-    assert!(matches!(error, Error::AmountTooLarge { asked: 20, left: 19 }));
+    assert!(matches!(
+        error,
+        Error::Amount(AmountError::TooLarge {
+            requested: 20,
+            remaining: 19
+        })
+    ));
     assert_eq!(units(Amount::fraction(0.3).unwrap(), 0).unwrap(), 0);
     assert_eq!(units(Amount::count(19), 20).unwrap(), 19);
     assert_eq!(units(Amount::count(0), 0).unwrap(), 0);
@@ -349,7 +359,7 @@ fn test_pruning_container() {
         .add("another_test", L1Unstructured::new(2).unwrap())
         .unwrap_err();
     assert!(
-        matches!(&error, Error::OtherTensor { expected, got } if expected == "test" && got == "another_test")
+        matches!(&error, Error::Mask(MaskError::OtherTensor { expected, got }) if expected == "test" && got == "another_test")
     );
     assert_eq!(container.len(), 1);
 
@@ -429,10 +439,10 @@ fn test_unstructured_pruning_same_magnitude() {
     let mut rng = rng(15);
     let method = L1Unstructured::new(0.2).unwrap();
     let t = ArrayD::from_shape_simple_fn(vec![10, 7], || 2.0 * rng.random_range(-1..2) as f32);
-    let asked = method.amount().units(t.len(), t.len()).unwrap();
-    assert_eq!(asked, 14);
+    let requested = method.amount().units(t.len(), t.len()).unwrap();
+    assert_eq!(requested, 14);
     let computed = method.compute_mask(t.view(), &Mask::ones(&[10, 7])).unwrap();
-    assert_eq!(computed.count_pruned(), asked); // S4
+    assert_eq!(computed.count_pruned(), requested); // S4
 }
 
 #[test]
@@ -525,7 +535,7 @@ fn test_remove_pruning_exception() {
         for name in NAMES {
             assert!(!prune::is_pruned(&module));
             let error = refused(&mut module, |module| prune::remove(module, name));
-            assert!(matches!(&error, Error::NotPruned { path } if path == name));
+            assert!(matches!(&error, Error::Model(ModelError::NotPruned { path }) if path == name));
         }
     }
 }
@@ -651,7 +661,7 @@ fn test_pruning_serialization_state_dict() {
     let state = nn::state_dict(&model);
     #[allow(unused_mut)] // without safetensors
     let mut states: Vec<StateDict> = vec![by_bincode(&state), by_json(&state)];
-    #[cfg(feature = "safetensors")]
+    #[cfg(feature = "checkpoint")]
     {
         let file = fixtures::TempFile::new("state.safetensors");
         state.save_safetensors(&file.0).unwrap();

@@ -141,7 +141,7 @@ fn entries_keep_their_keys_under_a_prior_mask() {
         let prior = common::mask(&[len], &kept);
         let outcome = mask::compute(&method, ArrayD::zeros(vec![len]).view(), Some(&prior)).unwrap();
         assert_eq!(bits(&outcome.mask), expected[0], "{len} entries");
-        assert_eq!((outcome.asked, outcome.pruned), (Some(pruned), pruned));
+        assert_eq!((outcome.requested, outcome.pruned), (Some(pruned), pruned));
     }
 }
 
@@ -240,7 +240,7 @@ fn equal_layers_get_different_masks() {
     assert!(a != b && b != c && a != c);
     assert_eq!(outcome.pruned, 96);
 
-    // The same method gives the same mask whenever it is asked; another seed gives another.
+    // The same method gives the same mask whenever it is requested; another seed gives another.
     assert_eq!(
         mask::compute_global(&unstructured(0.5, 1), &layers).unwrap(),
         outcome

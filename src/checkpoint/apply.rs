@@ -8,7 +8,7 @@ use super::given::{SUFFIX, check_mask};
 use super::masking::{MaskedTensor, MaskingReport};
 use super::overlay::{Masked, Overlay};
 use super::{Checkpoint, Shard};
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 
 impl Checkpoint {
     /// Writes a new checkpoint in which the entries that masks do not keep are +0.0 (S10), and everything else is as
@@ -41,11 +41,11 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::NoMasks`] where there are none; [`Error::NotMask`] for a tensor of another name or dtype, or whose
-    /// tensor this checkpoint does not hold; [`Error::NotPrunable`]; [`Error::ShapeMismatch`] and
-    /// [`Error::MaskNotBinary`], inside an [`Error::Parameter`] that names the tensor; [`Error::OutputExists`],
-    /// [`Error::BadOutput`] where the output would be the input or the masks, [`Error::Io`], and
-    /// [`Error::ChangedMeanwhile`].
+    /// [`CheckpointError::NoMasks`](crate::error::CheckpointError::NoMasks) where there are none; [`CheckpointError::NotMask`](crate::error::CheckpointError::NotMask) for a tensor of another name or dtype, or whose
+    /// tensor this checkpoint does not hold; [`CheckpointError::NotPrunable`](crate::error::CheckpointError::NotPrunable); [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) and
+    /// [`MaskError::NotBinary`](crate::error::MaskError::NotBinary), inside an [`Error::Parameter`] that names the tensor; [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists),
+    /// [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput) where the output would be the input or the masks, [`Error::Io`], and
+    /// [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn apply_masks(
         &self,
         masks: &Checkpoint,
@@ -101,9 +101,11 @@ impl Checkpoint {
     fn masked_by(&self, masks: &Checkpoint) -> Result<Vec<Masked>> {
         let mut pairs = Vec::new();
         for (number, mask) in masks.tensors().iter().enumerate() {
-            let not_mask = |reason| Error::NotMask {
-                name: mask.name().to_owned(),
-                reason,
+            let not_mask = |reason| {
+                Error::Checkpoint(CheckpointError::NotMask {
+                    name: mask.name().to_owned(),
+                    reason,
+                })
             };
             let Some(name) = mask.name().strip_suffix(SUFFIX) else {
                 return Err(not_mask("masks are named `NAME_mask`"));
@@ -115,10 +117,10 @@ impl Checkpoint {
             };
             let info = &self.tensors()[tensor];
             if !info.is_float() {
-                return Err(Error::NotPrunable {
+                return Err(Error::Checkpoint(CheckpointError::NotPrunable {
                     name: name.into(),
                     dtype: info.dtype().to_string(),
-                });
+                }));
             }
             check_mask(mask, info)?;
             let begin = info.begin;
@@ -129,9 +131,9 @@ impl Checkpoint {
             });
         }
         if pairs.is_empty() {
-            return Err(Error::NoMasks {
+            return Err(Error::Checkpoint(CheckpointError::NoMasks {
                 path: masks.path().to_owned(),
-            });
+            }));
         }
         pairs.sort_by_key(|pair| pair.tensor);
         Ok(pairs)

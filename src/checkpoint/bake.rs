@@ -11,7 +11,7 @@ use super::index;
 use super::layout::{Layout, Planned};
 use super::masking::{MaskedTensor, MaskingReport};
 use super::overlay::{Masked, Overlay};
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 
 /// What the name of an original has behind that of its weight.
 const ORIGINAL: &str = "_orig";
@@ -36,11 +36,11 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::NoPairs`] where there is nothing to bake; [`Error::Unpaired`] for an original without a mask;
-    /// [`Error::NameTaken`] where the weight is there too; [`Error::NotPrunable`] and [`Error::NotMask`] for dtypes
-    /// that cannot be masked or masks; [`Error::ShapeMismatch`] and [`Error::MaskNotBinary`], inside an
-    /// [`Error::Parameter`] that names the tensor; [`Error::OutputExists`], [`Error::BadOutput`], [`Error::Io`], and
-    /// [`Error::ChangedMeanwhile`].
+    /// [`CheckpointError::NoPairs`](crate::error::CheckpointError::NoPairs) where there is nothing to bake; [`CheckpointError::Unpaired`](crate::error::CheckpointError::Unpaired) for an original without a mask;
+    /// [`CheckpointError::NameTaken`](crate::error::CheckpointError::NameTaken) where the weight is there too; [`CheckpointError::NotPrunable`](crate::error::CheckpointError::NotPrunable) and [`CheckpointError::NotMask`](crate::error::CheckpointError::NotMask) for dtypes
+    /// that cannot be masked or masks; [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) and [`MaskError::NotBinary`](crate::error::MaskError::NotBinary), inside an
+    /// [`Error::Parameter`] that names the tensor; [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput), [`Error::Io`], and
+    /// [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn bake(&self, path: impl AsRef<Path>, existing: Existing) -> Result<MaskingReport> {
         let draft = Draft::begin(self, path.as_ref(), self.is_folder(), existing)?;
         let pairs = self.pairs()?;
@@ -85,22 +85,22 @@ impl Checkpoint {
             };
             let mask = format!("{name}{SUFFIX}");
             let Ok(number) = self.number(&mask) else {
-                return Err(Error::Unpaired {
+                return Err(Error::Checkpoint(CheckpointError::Unpaired {
                     name: info.name().into(),
                     mask,
-                });
+                }));
             };
             if self.number(name).is_ok() {
-                return Err(Error::NameTaken {
+                return Err(Error::Checkpoint(CheckpointError::NameTaken {
                     name: info.name().into(),
                     weight: name.into(),
-                });
+                }));
             }
             if !info.is_float() {
-                return Err(Error::NotPrunable {
+                return Err(Error::Checkpoint(CheckpointError::NotPrunable {
                     name: info.name().into(),
                     dtype: info.dtype().to_string(),
-                });
+                }));
             }
             check_mask(&self.tensors()[number], info)?;
             let name = name.to_owned();
@@ -111,9 +111,9 @@ impl Checkpoint {
             });
         }
         if pairs.is_empty() {
-            return Err(Error::NoPairs {
+            return Err(Error::Checkpoint(CheckpointError::NoPairs {
                 path: self.path().to_owned(),
-            });
+            }));
         }
         Ok(pairs)
     }

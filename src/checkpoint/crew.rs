@@ -129,13 +129,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::AmountError;
 
     fn run(workers: usize, fail_at: [Option<usize>; 3]) -> (Result<()>, Vec<usize>, Vec<usize>) {
         let fail = |stage: usize, job: usize| match fail_at[stage] {
-            Some(at) if at == job => Err(Error::AmountTooLarge {
-                asked: job,
-                left: stage,
-            }),
+            Some(at) if at == job => Err(Error::Amount(AmountError::TooLarge {
+                requested: job,
+                remaining: stage,
+            })),
             _ => Ok(()),
         };
         let (mut turns, done) = (Vec::new(), Mutex::new(Vec::new()));
@@ -173,7 +174,7 @@ mod tests {
                 fail_at[stage] = Some(150);
                 let (result, turns, done) = run(workers, fail_at);
                 assert!(
-                    matches!(result, Err(Error::AmountTooLarge { asked: 150, left }) if left == stage),
+                    matches!(result, Err(Error::Amount(AmountError::TooLarge { requested: 150, remaining: left })) if left == stage),
                     "{result:?}"
                 );
                 assert!(turns.iter().copied().eq(0..turns.len()));
@@ -182,7 +183,10 @@ mod tests {
             }
             // Of two that fail, the first one is told of.
             let (result, ..) = run(workers, [Some(200), Some(100), None]);
-            assert!(matches!(result, Err(Error::AmountTooLarge { asked: 100, .. })));
+            assert!(matches!(
+                result,
+                Err(Error::Amount(AmountError::TooLarge { requested: 100, .. }))
+            ));
         }
     }
 

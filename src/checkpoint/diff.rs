@@ -98,7 +98,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io), and [`Error::ChangedMeanwhile`](crate::Error::ChangedMeanwhile).
+    /// [`Error::Io`](crate::Error::Io), and [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn diff(&self, right: &Checkpoint) -> Result<CheckpointDiff> {
         let names: BTreeSet<&str> = [self, right]
             .iter()

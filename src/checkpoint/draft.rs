@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Checkpoint;
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 
 const PARTIAL: &str = ".secateurs-partial";
 const REPLACED: &str = ".secateurs-replaced";
@@ -39,9 +39,11 @@ pub(super) struct Draft {
 impl Draft {
     /// Checks that output of `checkpoint` can go to `target`, and clears away what killed runs left there.
     pub fn begin(checkpoint: &Checkpoint, target: &Path, folder: bool, existing: Existing) -> Result<Self> {
-        let bad = |reason| Error::BadOutput {
-            path: target.to_owned(),
-            reason,
+        let bad = |reason| {
+            Error::Checkpoint(CheckpointError::BadOutput {
+                path: target.to_owned(),
+                reason,
+            })
         };
         let Some(name) = target.file_name() else {
             return Err(bad("this is no name for an output"));
@@ -60,8 +62,9 @@ impl Draft {
             File::create_new(&partial).map(drop)
         };
         made.map_err(|source| Error::Io {
+            action: "read or write",
             path: partial.clone(),
-            source,
+            error: source,
         })?;
         Ok(Draft {
             target: target.to_owned(),
@@ -80,8 +83,9 @@ impl Draft {
     /// Gives the output its name. Files have to be flushed already.
     pub fn commit(mut self) -> Result<()> {
         let io = |source| Error::Io {
+            action: "read or write",
             path: self.target.clone(),
-            source,
+            error: source,
         };
         check_existing(&self.target, self.folder, self.existing)?; // it may have come meanwhile
         if self.folder {
@@ -121,9 +125,11 @@ impl Drop for Draft {
 
 /// The input is never written to, nor anything inside of it, nor anything around it replaced.
 pub(super) fn check_apart(checkpoint: &Checkpoint, target: &Path, folder: bool) -> Result<()> {
-    let bad = |reason| Error::BadOutput {
-        path: target.to_owned(),
-        reason,
+    let bad = |reason| {
+        Error::Checkpoint(CheckpointError::BadOutput {
+            path: target.to_owned(),
+            reason,
+        })
     };
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let place = real(parent(target)).join(target.file_name().unwrap_or_default());
@@ -154,9 +160,11 @@ pub(super) fn check_apart(checkpoint: &Checkpoint, target: &Path, folder: bool) 
 }
 
 fn check_existing(target: &Path, folder: bool, existing: Existing) -> Result<()> {
-    let bad = |reason| Error::BadOutput {
-        path: target.to_owned(),
-        reason,
+    let bad = |reason| {
+        Error::Checkpoint(CheckpointError::BadOutput {
+            path: target.to_owned(),
+            reason,
+        })
     };
     // Not `exists`, which follows links: a link to nowhere is there, too.
     let Ok(metadata) = fs::symlink_metadata(target) else {
@@ -168,9 +176,9 @@ fn check_existing(target: &Path, folder: bool, existing: Existing) -> Result<()>
         _ => {}
     }
     if existing == Existing::Refuse {
-        return Err(Error::OutputExists {
+        return Err(Error::Checkpoint(CheckpointError::OutputExists {
             path: target.to_owned(),
-        });
+        }));
     }
     if folder && (metadata.is_symlink() || !is_replaceable(target)) {
         // A slip of the hand must not replace a home.
@@ -201,8 +209,9 @@ fn is_replaceable(folder: &Path) -> bool {
 fn clear_leftovers(target: &Path) -> Result<()> {
     let folder = parent(target);
     let io = |path: &Path, source| Error::Io {
+        action: "read or write",
         path: path.to_owned(),
-        source,
+        error: source,
     };
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     for entry in fs::read_dir(folder).map_err(|error| io(folder, error))?.flatten() {

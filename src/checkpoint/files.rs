@@ -64,8 +64,9 @@ impl<'a> Files<'a> {
             let path = if checkpoint.is_folder() {
                 let path = draft.path().join(shard.file_name());
                 File::create_new(&path).map_err(|source| Error::Io {
+                    action: "read or write",
                     path: path.clone(),
-                    source,
+                    error: source,
                 })?;
                 path
             } else {
@@ -163,7 +164,11 @@ impl<'a> Files<'a> {
         if let (Some(name), Some(text)) = (of_index, index) {
             let path = self.draft.path().join(name);
             let written = fs::write(&path, text).and_then(|()| File::open(&path)?.sync_all());
-            written.map_err(|source| Error::Io { path, source })?;
+            written.map_err(|source| Error::Io {
+                action: "read or write",
+                path,
+                error: source,
+            })?;
         }
         self.outputs.iter().flatten().try_for_each(Output::sync)?;
         for shard in checkpoint.shards() {

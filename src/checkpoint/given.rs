@@ -6,7 +6,7 @@ use safetensors::Dtype;
 use super::extent::Extent;
 use super::values::{Values, with_floats};
 use super::{Checkpoint, TensorInfo};
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, MaskError, Result};
 
 /// What the name of a mask has behind that of its tensor.
 pub(super) const SUFFIX: &str = "_mask";
@@ -16,17 +16,17 @@ pub(super) const SUFFIX: &str = "_mask";
 /// PyTorch saves masks in the type of their weights; files of masks have booleans.
 pub(super) fn check_mask(mask: &TensorInfo, of: &TensorInfo) -> Result<()> {
     if !matches!(mask.dtype(), Dtype::BOOL | Dtype::U8) && !mask.is_float() {
-        return Err(Error::NotMask {
+        return Err(Error::Checkpoint(CheckpointError::NotMask {
             name: mask.name().into(),
             reason: "a mask has dtype BOOL, U8 or a floating-point one",
-        });
+        }));
     }
     if mask.shape() != of.shape() {
-        let mismatch = Error::ShapeMismatch {
+        let mismatch = Error::Mask(MaskError::ShapeMismatch {
             what: "the mask",
             expected: of.shape().to_vec(),
             got: mask.shape().to_vec(),
-        };
+        });
         return Err(mismatch.at(of.name()));
     }
     Ok(())
@@ -46,10 +46,10 @@ impl Checkpoint {
         };
         match faulty {
             None => Ok(()),
-            Some((at, value)) => Err(Error::MaskNotBinary {
+            Some((at, value)) => Err(Error::Mask(MaskError::NotBinary {
                 index: extent.first + at,
                 value,
-            }
+            })
             .at(self.tensors()[extent.tensor].name())),
         }
     }

@@ -10,7 +10,7 @@ use safetensors::Dtype;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::damage::Damage;
+use crate::checkpoint::damage::Damage;
 
 /// Bytes of the length field.
 pub(super) const PREFIX: u64 = 8;

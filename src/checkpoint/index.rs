@@ -11,14 +11,16 @@ use serde_json::Value;
 
 use super::header::LIMIT;
 use super::shard::Shard;
-use crate::damage::Damage;
-use crate::error::{Error, Result};
+use crate::checkpoint::damage::Damage;
+use crate::error::{CheckpointError, Error, Result};
 
 /// Opens every shard that an index names, in order of their names, and checks that the two agree.
 pub(super) fn open(index: &Path) -> Result<Vec<Shard>> {
-    let damaged = |damage| Error::Damaged {
-        path: index.to_owned(),
-        damage: Box::new(damage),
+    let damaged = |damage| {
+        Error::Checkpoint(CheckpointError::Damaged {
+            path: index.to_owned(),
+            damage: Box::new(damage),
+        })
     };
     let placed = read(index)?;
     let folder = index.parent().unwrap_or(Path::new(""));
@@ -81,21 +83,26 @@ fn agree(placed: &BTreeMap<String, String>, shards: &[Shard]) -> Result<(), Dama
 
 /// Where an index places each tensor.
 fn read(index: &Path) -> Result<BTreeMap<String, String>> {
-    placed(&text(index)?).map_err(|damage| Error::Damaged {
-        path: index.to_owned(),
-        damage: Box::new(damage),
+    placed(&text(index)?).map_err(|damage| {
+        Error::Checkpoint(CheckpointError::Damaged {
+            path: index.to_owned(),
+            damage: Box::new(damage),
+        })
     })
 }
 
 /// What stands in an index.
 pub(super) fn text(index: &Path) -> Result<Vec<u8>> {
     let io = |source| Error::Io {
+        action: "read or write",
         path: index.to_owned(),
-        source,
+        error: source,
     };
-    let damaged = |damage| Error::Damaged {
-        path: index.to_owned(),
-        damage: Box::new(damage),
+    let damaged = |damage| {
+        Error::Checkpoint(CheckpointError::Damaged {
+            path: index.to_owned(),
+            damage: Box::new(damage),
+        })
     };
     let len = fs::metadata(index).map_err(io)?.len();
     if len > LIMIT {
@@ -129,9 +136,11 @@ pub(super) fn replaced(
     total_size: u64,
     note: Option<(&str, &str)>,
 ) -> Result<String> {
-    let damaged = |reason| Error::Damaged {
-        path: old.to_owned(),
-        damage: Box::new(Damage::Json { reason }),
+    let damaged = |reason| {
+        Error::Checkpoint(CheckpointError::Damaged {
+            path: old.to_owned(),
+            damage: Box::new(Damage::Json { reason }),
+        })
     };
     let old_text = text(old)?;
     let mut json: serde_json::Map<String, Value> =

@@ -28,10 +28,10 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownTensor`](crate::Error::UnknownTensor), [`Error::NotPrunable`](crate::Error::NotPrunable),
-    /// [`Error::ListedTwice`](crate::Error::ListedTwice) and [`Error::NoParameters`](crate::Error::NoParameters) for
-    /// the list; [`Error::OutputExists`](crate::Error::OutputExists), [`Error::BadOutput`](crate::Error::BadOutput),
-    /// [`Error::Io`](crate::Error::Io), and [`Error::ChangedMeanwhile`](crate::Error::ChangedMeanwhile).
+    /// [`CheckpointError::UnknownTensor`](crate::error::CheckpointError::UnknownTensor), [`CheckpointError::NotPrunable`](crate::error::CheckpointError::NotPrunable),
+    /// [`ModelError::ListedTwice`](crate::error::ModelError::ListedTwice) and [`ModelError::NoParameters`](crate::error::ModelError::NoParameters) for
+    /// the list; [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput),
+    /// [`Error::Io`](crate::Error::Io), and [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn write_masks(
         &self,
         names: impl IntoIterator<Item: AsRef<str>>,

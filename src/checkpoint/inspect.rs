@@ -83,8 +83,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownTensor`](crate::Error::UnknownTensor), [`Error::Io`](crate::Error::Io), and
-    /// [`Error::ChangedMeanwhile`](crate::Error::ChangedMeanwhile).
+    /// [`CheckpointError::UnknownTensor`](crate::error::CheckpointError::UnknownTensor), [`Error::Io`](crate::Error::Io), and
+    /// [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn inspect(&self, names: impl IntoIterator<Item: AsRef<str>>) -> Result<Vec<Option<TensorStats>>> {
         let mut numbers = Vec::new();
         for name in names {

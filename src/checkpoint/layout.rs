@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::header;
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, Result};
 
 /// One tensor of a new file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +37,11 @@ impl Layout {
             let bytes = header::bytes(tensor.dtype, &tensor.shape);
             let next = bytes.and_then(|bytes| u64::checked_add(end, bytes));
             let Some(next) = next else {
-                return Err(Error::ShapeMismatch {
+                return Err(Error::Mask(MaskError::ShapeMismatch {
                     what: "a tensor to be written",
                     expected: vec![],
                     got: tensor.shape.clone(),
-                });
+                }));
             };
             ranges.push((end, next));
             end = next;

@@ -9,7 +9,7 @@ use super::draft::parent;
 use super::index;
 use super::shard::{Shard, pytorch_advice};
 use super::work::Work;
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 
 /// A checkpoint: one safetensors file, or a folder of several with an index.
 ///
@@ -98,15 +98,16 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::NotCheckpoint`] where the path leads to something else, and says what to do;
-    /// [`Error::Damaged`] where a file does not hold what it claims: a truncated file, a header that lies, overlapping
+    /// [`CheckpointError::NotCheckpoint`](crate::error::CheckpointError::NotCheckpoint) where the path leads to something else, and says what to do;
+    /// [`CheckpointError::Damaged`](crate::error::CheckpointError::Damaged) where a file does not hold what it claims: a truncated file, a header that lies, overlapping
     /// or duplicate tensors, a missing shard, an index that names a wrong shard;
     /// [`Error::Io`] where a file cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let metadata = fs::metadata(path).map_err(|source| Error::Io {
+            action: "read or write",
             path: path.to_owned(),
-            source,
+            error: source,
         })?;
         let (root, folder, main) = if metadata.is_dir() {
             (path.to_owned(), true, main_file(path)?)
@@ -170,7 +171,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownTensor`] where there is none.
+    /// [`CheckpointError::UnknownTensor`](crate::error::CheckpointError::UnknownTensor) where there is none.
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
         self.number(name).map(|number| &self.tensors[number])
     }
@@ -180,15 +181,16 @@ impl Checkpoint {
         let found = self
             .tensors
             .binary_search_by(|tensor| tensor.name.as_str().cmp(name));
-        found.map_err(|_| Error::UnknownTensor { name: name.into() })
+        found.map_err(|_| Error::Checkpoint(CheckpointError::UnknownTensor { name: name.into() }))
     }
 }
 
 /// The one file of a folder to begin with: its index, or else its safetensors file.
 fn main_file(folder: &Path) -> Result<PathBuf> {
     let io = |source| Error::Io {
+        action: "read or write",
         path: folder.to_owned(),
-        source,
+        error: source,
     };
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(io)? {
@@ -232,8 +234,8 @@ pub(super) fn is_pytorch(path: &Path) -> bool {
 }
 
 fn not_checkpoint(path: &Path, reason: &str) -> Error {
-    Error::NotCheckpoint {
+    Error::Checkpoint(CheckpointError::NotCheckpoint {
         path: path.to_owned(),
         reason: reason.to_owned(),
-    }
+    })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Checkpoint;
 use super::draft::is_leftover;
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 
 impl Checkpoint {
     /// Copies every file of the folder except `skip`, folders in it included, and returns their names. Links are
@@ -33,14 +33,18 @@ fn copy(
     let folder = root.join(inner);
     let io = |path: &Path| {
         let path = path.to_owned();
-        move |source| Error::Io { path, source }
+        move |source| Error::Io {
+            action: "read or write",
+            path,
+            error: source,
+        }
     };
     let real = fs::canonicalize(&folder).map_err(io(&folder))?;
     if around.contains(&real) {
-        return Err(Error::NotCheckpoint {
+        return Err(Error::Checkpoint(CheckpointError::NotCheckpoint {
             path: folder,
             reason: "it is a link to a folder that it lies in, so that it cannot be copied".into(),
-        });
+        }));
     }
     around.push(real);
     let mut names = Vec::new();
@@ -63,10 +67,10 @@ fn copy(
             fs::copy(&from, &to).map_err(io(&from))?;
             copied.push(inner);
         } else {
-            return Err(Error::NotCheckpoint {
+            return Err(Error::Checkpoint(CheckpointError::NotCheckpoint {
                 path: from,
                 reason: "it is neither a file nor a folder, so that it cannot be copied".into(),
-            });
+            }));
         }
     }
     around.pop();

@@ -11,7 +11,7 @@ use super::report::{CheckpointReport, TensorReport};
 use super::rewrite::Rewrite;
 use super::work::Phase;
 use super::{Checkpoint, TensorInfo};
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, MaskError, ModelError, Result};
 use crate::mask::{EntryRank, GlobalOptions, Plan, PruningMethod};
 
 /// What is ranked together.
@@ -66,8 +66,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownTensor`], [`Error::ListedTwice`], [`Error::NoParameters`] for an empty list,
-    /// [`Error::NotPrunable`] for a tensor that is not of a floating-point type, and [`Error::Unsupported`] for a
+    /// [`CheckpointError::UnknownTensor`](crate::error::CheckpointError::UnknownTensor), [`ModelError::ListedTwice`](crate::error::ModelError::ListedTwice), [`ModelError::NoParameters`](crate::error::ModelError::NoParameters) for an empty list,
+    /// [`CheckpointError::NotPrunable`](crate::error::CheckpointError::NotPrunable) for a tensor that is not of a floating-point type, and [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a
     /// method that does not describe itself by a [`Plan`], or cannot prune globally.
     pub fn prune<'a, M: PruningMethod + ?Sized>(
         &'a self,
@@ -77,16 +77,16 @@ impl Checkpoint {
     ) -> Result<Pruning<'a>> {
         let tensors = self.numbers(names)?;
         let Some(plan) = method.plan() else {
-            return Err(Error::Unsupported {
+            return Err(Error::Mask(MaskError::Unsupported {
                 method: format!("{method:?}"),
                 reason: "a checkpoint is pruned by methods that have a plan, as the built-in ones do",
-            });
+            }));
         };
         if scope == Scope::Global && !matches!(plan, Plan::Nothing | Plan::Entries { .. }) {
-            return Err(Error::Unsupported {
+            return Err(Error::Mask(MaskError::Unsupported {
                 method: format!("{method:?}"),
                 reason: "global pruning ranks single entries, so only unstructured methods can",
-            });
+            }));
         }
         Ok(Pruning {
             checkpoint: self,
@@ -106,21 +106,21 @@ impl Checkpoint {
             let number = self.number(name)?;
             let info = &self.tensors()[number];
             if !info.is_float() {
-                return Err(Error::NotPrunable {
+                return Err(Error::Checkpoint(CheckpointError::NotPrunable {
                     name: name.into(),
                     dtype: info.dtype().to_string(),
-                });
+                }));
             }
             numbers.push(number);
         }
         numbers.sort_unstable();
         if let Some(twice) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::ListedTwice {
+            return Err(Error::Model(ModelError::ListedTwice {
                 path: self.tensors()[twice[0]].name().into(),
-            });
+            }));
         }
         if numbers.is_empty() {
-            return Err(Error::NoParameters);
+            return Err(Error::Model(ModelError::NoParameters));
         }
         Ok(numbers)
     }
@@ -139,7 +139,7 @@ impl Pruning<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] where tensors are not ranked together, and for norms with a method that ranks by chance.
+    /// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) where tensors are not ranked together, and for norms with a method that ranks by chance.
     pub fn with_options(mut self, options: GlobalOptions) -> Result<Self> {
         let reason = match (self.scope, &self.plan) {
             (Scope::Local, _) => Some("caps and norms are for global pruning, which ranks tensors together"),
@@ -150,10 +150,10 @@ impl Pruning<'_> {
             _ => None,
         };
         if let Some(reason) = reason.filter(|_| options != GlobalOptions::default()) {
-            return Err(Error::Unsupported {
+            return Err(Error::Mask(MaskError::Unsupported {
                 method: format!("{:?}", self.plan),
                 reason,
-            });
+            }));
         }
         self.options = options;
         Ok(self)
@@ -170,10 +170,10 @@ impl Pruning<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::AmountTooLarge`] for a count above the units that there are; [`Error::NanScore`] names the tensor and
-    /// the index of a NaN that would have to be ranked; [`Error::NoChannels`] and [`Error::DimOutOfRange`] where a
-    /// structured method does not fit, and [`Error::Groups`] where N:M does not; [`Error::Capped`] where caps do not
-    /// leave as much to prune as was asked for; [`Error::Io`]; [`Error::ChangedMeanwhile`] where a file changed.
+    /// [`AmountError::TooLarge`](crate::error::AmountError::TooLarge) for a count above the units that there are; [`MaskError::NanScore`](crate::error::MaskError::NanScore) names the tensor and
+    /// the index of a NaN that would have to be ranked; [`PatternError::NoChannels`](crate::error::PatternError::NoChannels) and [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) where a
+    /// structured method does not fit, and [`PatternError::Indivisible`](crate::error::PatternError::Indivisible) where N:M does not; [`AmountError::Capped`](crate::error::AmountError::Capped) where caps do not
+    /// leave as much to prune as was asked for; [`Error::Io`]; [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile) where a file changed.
     pub fn measure(&self) -> Result<CheckpointReport> {
         let verdicts = self.find()?;
         let eraser = Eraser::new(self.checkpoint, &self.tensors, &verdicts);
@@ -206,17 +206,17 @@ impl Pruning<'_> {
     ///
     /// # Errors
     ///
-    /// As [`measure`](Self::measure); [`Error::OutputExists`], and [`Error::BadOutput`] where the output would be the
+    /// As [`measure`](Self::measure); [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), and [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput) where the output would be the
     /// input, or cannot be replaced.
     pub fn write(&self, path: impl AsRef<Path>, existing: Existing) -> Result<CheckpointReport> {
         let checkpoint = self.checkpoint;
         let draft = Draft::begin(checkpoint, path.as_ref(), checkpoint.is_folder(), existing)?;
         let masks = match &self.masks {
             Some(masks) if masks == path.as_ref() => {
-                return Err(Error::BadOutput {
+                return Err(Error::Checkpoint(CheckpointError::BadOutput {
                     path: masks.clone(),
                     reason: "the masks cannot have the name of the output",
-                });
+                }));
             }
             Some(masks) => Some(MaskFile::begin(checkpoint, &self.tensors, masks, existing)?),
             None => None,
@@ -270,9 +270,9 @@ impl Pruning<'_> {
             copied,
         };
         if report.reached() != report.asked {
-            return Err(Error::ChangedMeanwhile {
+            return Err(Error::Checkpoint(CheckpointError::ChangedMeanwhile {
                 path: self.checkpoint.path().to_owned(),
-            });
+            }));
         }
         Ok(report)
     }

@@ -39,8 +39,9 @@ impl Output {
     /// Opens an output that exists already, at its full length.
     pub fn open(path: &Path, len: u64) -> Result<Self> {
         let io = |source| Error::Io {
+            action: "read or write",
             path: path.to_owned(),
-            source,
+            error: source,
         };
         let file = OpenOptions::new().write(true).open(path).map_err(io)?;
         file.set_len(len).map_err(io)?;
@@ -63,8 +64,9 @@ impl Output {
 
     fn io(&self, source: std::io::Error) -> Error {
         Error::Io {
+            action: "read or write",
             path: self.path.clone(),
-            source,
+            error: source,
         }
     }
 }
@@ -77,8 +79,9 @@ impl<'a> Rewrite<'a> {
             }
             let path = draft.path().join(shard.file_name());
             File::create_new(&path).map_err(|source| Error::Io {
+                action: "read or write",
                 path: path.clone(),
-                source,
+                error: source,
             })?;
             Output::open(&path, shard.bytes())
         });

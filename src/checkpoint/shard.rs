@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use super::header::{self, Header, PREFIX};
 use super::positional::Positional;
-use crate::damage::Damage;
-use crate::error::{Error, Result};
+use crate::checkpoint::damage::Damage;
+use crate::error::{CheckpointError, Error, Result};
 
 /// One safetensors file of a checkpoint, open, its header checked.
 #[derive(Debug)]
@@ -25,19 +25,22 @@ pub struct Shard {
 impl Shard {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |source| Error::Io {
+            action: "read or write",
             path: path.to_owned(),
-            source,
+            error: source,
         };
-        let damaged = |damage| Error::Damaged {
-            path: path.to_owned(),
-            damage: Box::new(damage),
+        let damaged = |damage| {
+            Error::Checkpoint(CheckpointError::Damaged {
+                path: path.to_owned(),
+                damage: Box::new(damage),
+            })
         };
         // Asked before opening: opening a pipe would wait for its other end.
         if !fs::metadata(path).map_err(io)?.is_file() {
-            return Err(Error::NotCheckpoint {
+            return Err(Error::Checkpoint(CheckpointError::NotCheckpoint {
                 path: path.to_owned(),
                 reason: "it is not a regular file".into(),
-            });
+            }));
         }
         let file = Positional::new(File::open(path).map_err(io)?);
         let metadata = file.file().metadata().map_err(io)?;
@@ -48,10 +51,10 @@ impl Shard {
         let mut prefix = [0; PREFIX as usize];
         file.read_exact_at(&mut prefix, 0).map_err(io)?;
         if let Some(reason) = foreign(&prefix) {
-            return Err(Error::NotCheckpoint {
+            return Err(Error::Checkpoint(CheckpointError::NotCheckpoint {
                 path: path.to_owned(),
                 reason,
-            });
+            }));
         }
         let header_len = header::length(prefix, len).map_err(damaged)?;
         // Allocates no more than the file holds, and at most the limit.
@@ -99,8 +102,10 @@ impl Shard {
     pub(super) fn header_text(&self) -> Result<String> {
         let text = self.header_bytes()?.split_off(PREFIX as usize);
         // It was valid JSON when the file was opened, and so valid UTF-8.
-        String::from_utf8(text).map_err(|_| Error::ChangedMeanwhile {
-            path: self.path.clone(),
+        String::from_utf8(text).map_err(|_| {
+            Error::Checkpoint(CheckpointError::ChangedMeanwhile {
+                path: self.path.clone(),
+            })
         })
     }
 
@@ -110,12 +115,13 @@ impl Shard {
             .read_exact_at(buffer, position)
             .map_err(|source| match source.kind() {
                 // It was long enough when it was opened.
-                std::io::ErrorKind::UnexpectedEof => Error::ChangedMeanwhile {
+                std::io::ErrorKind::UnexpectedEof => Error::Checkpoint(CheckpointError::ChangedMeanwhile {
                     path: self.path.clone(),
-                },
+                }),
                 _ => Error::Io {
+                    action: "read or write",
                     path: self.path.clone(),
-                    source,
+                    error: source,
                 },
             })
     }
@@ -123,15 +129,16 @@ impl Shard {
     /// An error where the file is no longer what it was when it was opened.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         let now = self.file.file().metadata().map_err(|source| Error::Io {
+            action: "read or write",
             path: self.path.clone(),
-            source,
+            error: source,
         })?;
         if now.len() == self.len && now.modified().ok() == self.modified {
             return Ok(());
         }
-        Err(Error::ChangedMeanwhile {
+        Err(Error::Checkpoint(CheckpointError::ChangedMeanwhile {
             path: self.path.clone(),
-        })
+        }))
     }
 }
 

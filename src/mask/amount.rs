@@ -7,6 +7,62 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
+/// An amount that makes no sense, or is more than there is to prune.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AmountError {
+    /// A fraction that is NaN or outside [0, 1].
+    #[error("amount {value} is not a fraction in [0, 1]; write a count of units as an integer")]
+    FractionOutOfRange {
+        /// The value that was given.
+        value: f64,
+    },
+    /// A negative count of units.
+    #[error("amount {value} is negative; a count of units is 0 or more")]
+    NegativeCount {
+        /// The value that was given.
+        value: i128,
+    },
+    /// Text that is no amount.
+    #[error(
+        "`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a sparsity to \
+         reach (`until 90%`)"
+    )]
+    Syntax {
+        /// The text that was given.
+        text: String,
+    },
+    /// A count above the units that remain to be pruned.
+    #[error(
+        "{requested} units were requested, but only {remaining} remain unpruned; request at most that many"
+    )]
+    TooLarge {
+        /// Units requested.
+        requested: usize,
+        /// Units not yet pruned.
+        remaining: usize,
+    },
+    /// A cap on the sparsity of each parameter that is NaN or outside [0, 1].
+    #[error("the cap {value} on the sparsity of each parameter is not in [0, 1]")]
+    CapOutOfRange {
+        /// The value that was given.
+        value: f64,
+    },
+    /// Caps that leave less to prune than was requested.
+    #[error(
+        "{requested} entries were requested, but a cap of {max_sparsity} on the sparsity of each parameter leaves only \
+         {achievable} to prune; raise the cap or request less"
+    )]
+    Capped {
+        /// Entries requested.
+        requested: usize,
+        /// Entries that can still be pruned under the caps.
+        achievable: usize,
+        /// The cap: the share of a parameter's entries that may be pruned at most.
+        max_sparsity: f64,
+    },
+}
+
 /// How much to prune: a fraction of the units that are left, a count of them, or a share of all to reach (S1).
 ///
 /// A unit is an entry for unstructured methods, and a channel or a block for those that prune these. Every pruning function takes
@@ -55,7 +111,7 @@ impl Amount {
     ///
     /// # Errors
     ///
-    /// [`Error::FractionOutOfRange`] for NaN and for anything outside [0, 1].
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) for NaN and for anything outside [0, 1].
     pub fn fraction(fraction: f64) -> Result<Self> {
         share(fraction).map(|fraction| Amount(Kind::Fraction(fraction)))
     }
@@ -70,7 +126,7 @@ impl Amount {
     ///
     /// # Errors
     ///
-    /// [`Error::FractionOutOfRange`] for NaN and for anything outside [0, 1].
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) for NaN and for anything outside [0, 1].
     pub fn until(sparsity: f64) -> Result<Self> {
         share(sparsity).map(|sparsity| Amount(Kind::Until(sparsity)))
     }
@@ -81,25 +137,28 @@ impl Amount {
     ///
     /// # Errors
     ///
-    /// [`Error::AmountTooLarge`] if a count is above `left`.
+    /// [`AmountError::TooLarge`](crate::error::AmountError::TooLarge) if a count is above `left`.
     pub fn units(&self, left: usize, all: usize) -> Result<usize> {
-        let asked = match self.0 {
+        let requested = match self.0 {
             Kind::Fraction(fraction) => round(fraction, left).min(left),
             Kind::Count(count) => count,
             Kind::Until(sparsity) => round(sparsity, all)
                 .min(all)
                 .saturating_sub(all.saturating_sub(left)),
         };
-        if asked > left {
-            return Err(Error::AmountTooLarge { asked, left });
+        if requested > left {
+            return Err(Error::Amount(AmountError::TooLarge {
+                requested,
+                remaining: left,
+            }));
         }
-        Ok(asked)
+        Ok(requested)
     }
 }
 
 fn share(value: f64) -> Result<f64> {
     if !(0.0..=1.0).contains(&value) {
-        return Err(Error::FractionOutOfRange { value });
+        return Err(Error::Amount(AmountError::FractionOutOfRange { value }));
     }
     Ok(value.abs()) // −0.0 is in the range
 }
@@ -140,7 +199,7 @@ macro_rules! amount_from_integer {
                 match usize::try_from(count) {
                     Ok(count) => Ok(Amount::count(count)),
                     #[allow(unused_comparisons)]
-                    Err(_) if count < 0 => Err(Error::NegativeCount { value: count as i128 }),
+                    Err(_) if count < 0 => Err(Error::Amount(AmountError::NegativeCount { value: count as i128 })),
                     // No array has so many units: the largest count is refused as soon as it meets one.
                     Err(_) => Ok(Amount::count(usize::MAX)),
                 }
@@ -156,8 +215,10 @@ impl FromStr for Amount {
 
     /// Parses a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a share to reach (`until 90%`).
     fn from_str(text: &str) -> Result<Self> {
-        let syntax = || Error::AmountSyntax {
-            text: text.to_owned(),
+        let syntax = || {
+            Error::Amount(AmountError::Syntax {
+                text: text.to_owned(),
+            })
         };
         let trimmed = text.trim();
         if let Some(sparsity) = trimmed.strip_prefix("until ") {

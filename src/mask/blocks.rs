@@ -6,7 +6,7 @@ use super::lanes::{Lanes, largest, sum};
 use super::packed::Mask;
 use super::plan::BlockRank;
 use super::select::Element;
-use crate::error::{Error, Result};
+use crate::error::{Error, PatternError, Result};
 
 /// A tensor seen as matrices of `rows × columns`, each cut into tiles of `height × width` from its first entry on;
 /// the last tiles of a row and of a column are as large as what is left. Blocks are numbered by matrix, then by row
@@ -25,9 +25,9 @@ impl<'a> Blocks<'a> {
     pub(crate) fn of(shape: &'a [usize], height: usize, width: usize) -> Result<Self> {
         check(height, width)?;
         let &[.., rows, columns] = shape else {
-            return Err(Error::NoChannels {
+            return Err(Error::Pattern(PatternError::NoChannels {
                 shape: shape.to_vec(),
-            });
+            }));
         };
         Ok(Blocks {
             shape,
@@ -177,7 +177,7 @@ impl<'a> Blocks<'a> {
 /// Refuses blocks without entries.
 pub(crate) fn check(height: usize, width: usize) -> Result<()> {
     if height == 0 || width == 0 {
-        return Err(Error::BlockSize { height, width });
+        return Err(Error::Pattern(PatternError::BlockSize { height, width }));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::nuclear;
 use super::packed::Mask;
 use super::parallel::{Threads, vectorized};
 use super::select::Element;
-use crate::error::{Error, Result};
+use crate::error::{Error, NormError, PatternError, Result};
 
 /// A task has no fewer places than this, so that what it reads of each slab is long enough to be read ahead.
 const FEW: usize = 512;
@@ -27,9 +27,9 @@ impl<'a> Channels<'a> {
     /// The channels of a tensor of `shape` along `dim`, which may count from the end.
     pub(crate) fn along(dim: isize, shape: &'a [usize]) -> Result<Self> {
         if shape.len() < 2 {
-            return Err(Error::NoChannels {
+            return Err(Error::Pattern(PatternError::NoChannels {
                 shape: shape.to_vec(),
-            });
+            }));
         }
         let axis = axis(dim, shape)?;
         Ok(Channels {
@@ -218,9 +218,9 @@ impl<'a> Channels<'a> {
         let (rows, columns) = match (self.axis, self.shape) {
             (0, &[_, rows, columns]) | (1, &[rows, _, columns]) | (2, &[rows, columns, _]) => (rows, columns),
             _ => {
-                return Err(Error::NuclearNorm {
+                return Err(Error::Norm(NormError::NotMatrices {
                     shape: self.shape.to_vec(),
-                });
+                }));
             }
         };
         let channel = |c: usize| {
@@ -248,9 +248,11 @@ pub(super) fn axis(dim: isize, shape: &[usize]) -> Result<usize> {
     };
     axis.and_then(|axis| usize::try_from(axis).ok())
         .filter(|&axis| axis < shape.len())
-        .ok_or_else(|| Error::DimOutOfRange {
-            dim,
-            shape: shape.to_vec(),
+        .ok_or_else(|| {
+            Error::Pattern(PatternError::DimOutOfRange {
+                dim,
+                shape: shape.to_vec(),
+            })
         })
 }
 

@@ -9,7 +9,7 @@ use super::engine;
 use super::method::{IntoMethod, PruningMethod, PruningType};
 use super::packed::Mask;
 use crate::depth;
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, Result};
 
 /// The successive methods that pruned one tensor, in the order in which they did (S16).
 ///
@@ -87,7 +87,7 @@ impl PruningContainer {
     ///
     /// # Errors
     ///
-    /// [`Error::OtherTensor`] if that is not this container's tensor.
+    /// [`MaskError::OtherTensor`](crate::error::MaskError::OtherTensor) if that is not this container's tensor.
     pub fn add(&mut self, tensor_name: &str, method: impl IntoMethod) -> Result<()> {
         let method = method.into_method();
         let inner = method.downcast_ref::<PruningContainer>();
@@ -98,10 +98,10 @@ impl PruningContainer {
             } else {
                 tensor_name
             };
-            return Err(Error::OtherTensor {
+            return Err(Error::Mask(MaskError::OtherTensor {
                 expected: self.tensor_name.clone(),
                 got: got.to_owned(),
-            });
+            }));
         }
         match inner {
             Some(inner) => self.methods.extend(inner.methods.iter().cloned()),

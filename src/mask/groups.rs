@@ -3,7 +3,7 @@
 use super::channels::axis;
 use super::packed::Mask;
 use super::select::Element;
-use crate::error::{Error, Result};
+use crate::error::{Error, PatternError, Result};
 
 /// So many groups are looked at side by side.
 const LANES: usize = 64;
@@ -32,11 +32,11 @@ impl Groups {
         check(keep, of)?;
         let axis = axis(dim, shape)?;
         if !shape[axis].is_multiple_of(of) {
-            return Err(Error::Groups {
+            return Err(Error::Pattern(PatternError::Indivisible {
                 dim,
                 shape: shape.to_vec(),
                 of,
-            });
+            }));
         }
         Ok(Groups {
             keep,
@@ -177,7 +177,7 @@ impl Groups {
 /// Refuses groups of nothing, and to keep more of a group than there is.
 pub(crate) fn check(keep: usize, of: usize) -> Result<()> {
     if of == 0 || keep > of {
-        return Err(Error::GroupPattern { keep, of });
+        return Err(Error::Pattern(PatternError::KeepOf { keep, of }));
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ pub trait PruningMethod: Any + Debug + Send + Sync {
     /// # Errors
     ///
     /// Whatever makes it impossible to prune; a method's own errors go into
-    /// [`Error::Method`](crate::Error::Method). The tensor is then left as it was.
+    /// [`MaskError::Method`](crate::error::MaskError::Method). The tensor is then left as it was.
     fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask>;
 
     /// What the method wants, in terms that the engine carries out itself instead of calling
@@ -93,7 +93,7 @@ pub trait PruningMethod: Any + Debug + Send + Sync {
     /// # Errors
     ///
     /// Whatever makes it impossible to prune, as [`compute`](super::compute) says it; also
-    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if the shapes differ.
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the shapes differ.
     fn prune(
         &self,
         t: ArrayViewD<'_, f32>,

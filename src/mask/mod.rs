@@ -27,6 +27,7 @@ mod channels;
 mod container;
 mod effective;
 mod engine;
+mod error;
 pub(crate) mod groups;
 pub(crate) mod lanes;
 mod method;
@@ -43,13 +44,14 @@ pub mod select;
 #[allow(dead_code)] // its users follow
 pub(crate) mod strided;
 
-pub use amount::Amount;
+pub use amount::{Amount, AmountError};
 pub use container::PruningContainer;
 pub use engine::{GlobalOutcome, Outcome, Ranked, compute, compute_global, compute_global_with};
 pub(crate) use engine::{compute_effective, compute_global_effective};
+pub use error::{MaskError, PatternError};
 pub use method::{IntoMethod, PruningMethod, PruningType};
 pub use methods::*;
-pub use norm::Norm;
+pub use norm::{Norm, NormError};
 pub use options::GlobalOptions;
 pub use packed::{Iter, Mask};
 pub use plan::{BlockRank, ChannelRank, EntryRank, Plan};

@@ -7,6 +7,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+/// A norm that makes no sense, or does not fit a tensor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NormError {
+    /// A norm order that is NaN.
+    #[error("the order of a norm cannot be NaN")]
+    Nan,
+    /// Text that is no norm.
+    #[error("`{text}` is not a norm; write a number, `inf`, `-inf`, `fro` or `nuc`")]
+    Syntax {
+        /// The text that was given.
+        text: String,
+    },
+    /// The nuclear norm of channels that are not matrices.
+    #[error(
+        "the nuclear norm needs channels that are matrices, so a tensor of 3 dimensions, but this one has shape \
+         {shape:?}; choose another norm"
+    )]
+    NotMatrices {
+        /// Shape of the tensor.
+        shape: Vec<usize>,
+    },
+}
+
 /// The norm by which a channel is ranked: of any real order, ±∞, Frobenius or nuclear (S6).
 ///
 /// The order-`n` norm of entries `x` is `(Σ |x|ⁿ)^(1/n)`; of order 0 it is the number of non-zero entries, of
@@ -56,10 +80,10 @@ impl Norm {
     ///
     /// # Errors
     ///
-    /// [`Error::NormIsNan`] if `n` is NaN.
+    /// [`NormError::Nan`](crate::error::NormError::Nan) if `n` is NaN.
     pub fn order(n: f64) -> Result<Self> {
         if n.is_nan() {
-            return Err(Error::NormIsNan);
+            return Err(Error::Norm(NormError::Nan));
         }
         Ok(Norm(Kind::Order(n + 0.0))) // −0.0 is 0.0
     }
@@ -93,9 +117,9 @@ impl FromStr for Norm {
             "nuc" => Ok(Norm::NUCLEAR),
             number => match number.parse::<f64>() {
                 Ok(n) => Norm::order(n),
-                Err(_) => Err(Error::NormSyntax {
+                Err(_) => Err(Error::Norm(NormError::Syntax {
                     text: text.to_owned(),
-                }),
+                })),
             },
         }
     }

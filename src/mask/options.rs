@@ -1,6 +1,6 @@
 //! [`GlobalOptions`]: how parameters that are ranked together are held apart.
 
-use crate::error::{Error, Result};
+use crate::error::{AmountError, Error, Result};
 
 /// What holds parameters apart that are ranked together: a cap on the sparsity of each, and ranking by an entry's
 /// share of its tensor's norm. Neither is set at first.
@@ -55,15 +55,10 @@ impl GlobalOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for NaN and for anything outside [0, 1].
+    /// [`AmountError::CapOutOfRange`](crate::error::AmountError::CapOutOfRange) for NaN and for anything outside [0, 1].
     pub fn max_sparsity(mut self, cap: f64) -> Result<Self> {
         if !(0.0..=1.0).contains(&cap) {
-            return Err(Error::Setting {
-                what: "global pruning",
-                setting: "max_sparsity",
-                value: cap.to_string(),
-                reason: "it is the share of each parameter's entries that may be pruned, in [0, 1]",
-            });
+            return Err(Error::Amount(AmountError::CapOutOfRange { value: cap }));
         }
         self.max_sparsity = Some(cap);
         Ok(self)

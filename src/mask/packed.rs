@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bits::{BITS, masked};
 use super::parallel::{Threads, vectorized};
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, Result};
 
 /// A binary mask of any shape, stored packed: a set bit is an entry that is kept, a clear one is pruned (S9).
 ///
@@ -86,23 +86,23 @@ impl Mask {
     ///
     /// # Errors
     ///
-    /// [`Error::ShapeMismatch`] if `words` is not as long as the shape asks for;
-    /// [`Error::MaskNotBinary`] if a bit past the last entry is set.
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if `words` is not as long as the shape asks for;
+    /// [`MaskError::NotBinary`](crate::error::MaskError::NotBinary) if a bit past the last entry is set.
     pub fn from_words(shape: &[usize], words: Vec<u64>) -> Result<Self> {
         let len = entries(shape).filter(|len| len.div_ceil(BITS) == words.len());
         let Some(len) = len else {
-            return Err(Error::ShapeMismatch {
+            return Err(Error::Mask(MaskError::ShapeMismatch {
                 what: "a mask's list of words",
                 expected: entries(shape).map(|len| len.div_ceil(BITS)).into_iter().collect(),
                 got: vec![words.len()],
-            });
+            }));
         };
         let mut clean = words;
         if clear_tail(&mut clean, len) {
-            return Err(Error::MaskNotBinary {
+            return Err(Error::Mask(MaskError::NotBinary {
                 index: len,
                 value: "set, but past the last entry".into(),
-            });
+            }));
         }
         Ok(Mask {
             shape: shape.to_vec(),
@@ -114,7 +114,7 @@ impl Mask {
     ///
     /// # Errors
     ///
-    /// [`Error::MaskNotBinary`] names the first entry (row-major) that is neither 0 nor 1.
+    /// [`MaskError::NotBinary`](crate::error::MaskError::NotBinary) names the first entry (row-major) that is neither 0 nor 1.
     pub fn from_array<T, D>(array: ArrayView<'_, T, D>) -> Result<Self>
     where
         T: Zero + One + PartialEq + fmt::Debug,
@@ -124,10 +124,10 @@ impl Mask {
         let mut wrong = None;
         let bits = array.iter().enumerate().map(|(index, value)| {
             if *value != zero && *value != one && wrong.is_none() {
-                wrong = Some(Error::MaskNotBinary {
+                wrong = Some(Error::Mask(MaskError::NotBinary {
                     index,
                     value: format!("{value:?}"),
-                });
+                }));
             }
             *value == one
         });
@@ -263,7 +263,7 @@ impl Mask {
     ///
     /// # Errors
     ///
-    /// [`Error::ShapeMismatch`] if the shapes differ.
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the shapes differ.
     pub fn and(&self, other: &Mask) -> Result<Mask> {
         self.zip(other, |a, b| a & b)
     }
@@ -272,7 +272,7 @@ impl Mask {
     ///
     /// # Errors
     ///
-    /// [`Error::ShapeMismatch`] if the shapes differ.
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the shapes differ.
     pub fn or(&self, other: &Mask) -> Result<Mask> {
         self.zip(other, |a, b| a | b)
     }
@@ -306,7 +306,7 @@ impl Mask {
     ///
     /// # Errors
     ///
-    /// [`Error::ShapeMismatch`] if the shapes differ.
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the shapes differ.
     pub fn apply<T: Zero + Copy + Send + Sync>(&self, array: ArrayViewD<'_, T>) -> Result<ArrayD<T>> {
         self.check_shape("the array", array.shape())?;
         let standard = array.as_standard_layout();
@@ -322,7 +322,7 @@ impl Mask {
     ///
     /// # Errors
     ///
-    /// [`Error::ShapeMismatch`] if the shapes differ.
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the shapes differ.
     pub fn apply_inplace<T: Zero + Copy + Send>(
         &self,
         mut array: ndarray::ArrayViewMutD<'_, T>,
@@ -396,11 +396,11 @@ impl Mask {
         if got == self.shape {
             return Ok(());
         }
-        Err(Error::ShapeMismatch {
+        Err(Error::Mask(MaskError::ShapeMismatch {
             what,
             expected: self.shape.clone(),
             got: got.to_vec(),
-        })
+        }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::store::check_name;
 use super::tree::ParamTree;
-use crate::error::{Error, Result};
+use crate::error::{Error, NnError, Result};
 
 /// Separately owned modules, borrowed and named, as one tree: so that they can be pruned globally together.
 ///
@@ -35,15 +35,15 @@ impl<'a> Group<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::BadName`] if the name is empty, holds a dot or is taken.
+    /// [`NnError::BadName`](crate::error::NnError::BadName) if the name is empty, holds a dot or is taken.
     pub fn with(mut self, name: &str, module: &'a mut dyn ParamTree) -> Result<Self> {
         check_name("child", name)?;
         if self.child(name).is_some() {
-            return Err(Error::BadName {
+            return Err(Error::Nn(NnError::BadName {
                 what: "child",
                 name: name.to_owned(),
                 reason: "it is taken",
-            });
+            }));
         }
         self.members.push((name.to_owned(), module));
         Ok(self)

@@ -20,7 +20,7 @@ use crate::tensor::Tensor;
 ///
 /// # Errors
 ///
-/// [`Error::Op`](crate::Error::Op) if the shapes do not fit or a target is no class.
+/// [`TensorError`](crate::error::TensorError) if the shapes do not fit or a target is no class.
 pub fn cross_entropy(logits: &Tensor, targets: &[usize]) -> Result<Tensor> {
     logits.cross_entropy(targets)
 }
@@ -41,7 +41,7 @@ pub fn cross_entropy(logits: &Tensor, targets: &[usize]) -> Result<Tensor> {
 ///
 /// # Errors
 ///
-/// [`Error::Op`](crate::Error::Op) if the shapes differ.
+/// [`TensorError`](crate::error::TensorError) if the shapes differ.
 pub fn mse(output: &Tensor, target: &Tensor) -> Result<Tensor> {
     output.mse(target)
 }

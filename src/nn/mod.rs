@@ -5,6 +5,7 @@
 //! forward.
 
 mod array_serde;
+mod error;
 mod group;
 mod init;
 mod layers;
@@ -14,11 +15,12 @@ mod observers;
 pub mod optim;
 mod parameter;
 mod state;
-#[cfg(feature = "safetensors")]
+#[cfg(feature = "checkpoint")]
 mod state_file;
 mod store;
 pub(crate) mod tree;
 
+pub use error::NnError;
 pub use group::Group;
 pub use layers::{
     Conv, Conv1d, Conv2d, Conv3d, ConvConfig, Flatten, Linear, Lstm, LstmConfig, LstmState, PerDim, Relu,

@@ -45,7 +45,7 @@ pub trait Module: ParamTree + Any + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Usually [`Error::Op`](crate::Error::Op), where the input's shape does not fit.
+    /// Usually [`TensorError`](crate::error::TensorError), where the input's shape does not fit.
     fn compute(&self, input: &Tensor) -> Result<Tensor>;
 
     /// The output for an input: what callers call.

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use ndarray::{ArcArray, ArrayD, ArrayViewD, ArrayViewMutD, IxDyn};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, Result};
 use crate::mask::{Mask, PruningContainer, PruningMethod};
 use crate::tensor::{ParamId, Tensor};
 
@@ -128,11 +128,11 @@ impl Parameter {
     /// Replaces mask and hook; the original stays.
     pub(crate) fn set_pruning(&mut self, mask: Mask, hook: Arc<dyn PruningMethod>) -> Result<()> {
         if mask.shape() != self.shape() {
-            return Err(Error::ShapeMismatch {
+            return Err(Error::Mask(MaskError::ShapeMismatch {
                 what: "the mask",
                 expected: self.shape().to_vec(),
                 got: mask.shape().to_vec(),
-            });
+            }));
         }
         self.pruning = Some(Pruning {
             hook,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::array_serde::Portable;
 use super::store::{MASK, ORIG};
 use super::tree::{ParamTree, ParamTreeExt, find, find_mut, split, walk};
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, NnError, Result};
 use crate::mask::{CustomFromMask, IntoMethod, Mask};
 
 /// The arrays of a model by key, in order: a parameter as `weight`, a pruned one as `weight_orig` and
@@ -122,9 +122,9 @@ enum Load {
 ///
 /// # Errors
 ///
-/// [`Error::StateKeys`] names every key that is missing or unexpected; [`Error::Parameter`] names the key of an
-/// array whose shape is another ([`Error::ShapeMismatch`]) or of a mask that is not binary
-/// ([`Error::MaskNotBinary`]). The model is then left as it was.
+/// [`NnError::StateKeys`](crate::error::NnError::StateKeys) names every key that is missing or unexpected; [`Error::Parameter`] names the key of an
+/// array whose shape is another ([`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch)) or of a mask that is not binary
+/// ([`MaskError::NotBinary`](crate::error::MaskError::NotBinary)). The model is then left as it was.
 pub fn load_state_dict<T: ParamTree + ?Sized>(model: &mut T, state: &StateDict) -> Result<()> {
     let mut left: IndexMap<&str, &ArcArray<f32, IxDyn>> = state.iter().collect();
     let (mut missing, mut loads, mut wrong) = (Vec::new(), Vec::new(), None);
@@ -199,7 +199,7 @@ pub fn load_state_dict<T: ParamTree + ?Sized>(model: &mut T, state: &StateDict) 
     });
     if !(missing.is_empty() && left.is_empty()) {
         let unexpected = left.keys().map(|&key| key.to_owned()).collect();
-        return Err(Error::StateKeys { missing, unexpected });
+        return Err(Error::Nn(NnError::StateKeys { missing, unexpected }));
     }
     if let Some(error) = wrong {
         return Err(error);
@@ -216,11 +216,11 @@ fn fitting(key: &str, value: &ArcArray<f32, IxDyn>, expected: &[usize]) -> Resul
         return Ok(value.to_owned());
     }
     let got = value.shape().to_vec();
-    Err(Error::ShapeMismatch {
+    Err(Error::Mask(MaskError::ShapeMismatch {
         what: "the loaded array",
         expected: expected.to_vec(),
         got,
-    }
+    })
     .at(key))
 }
 

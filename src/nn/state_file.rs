@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
 
 use super::state::StateDict;
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 
 impl StateDict {
     /// Writes the state dict as a safetensors file of f32 arrays. The file is written beside and renamed into
@@ -36,13 +36,16 @@ impl StateDict {
     pub fn save_safetensors(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let io = |source| Error::Io {
+            action: "read or write",
             path: path.to_owned(),
-            source,
+            error: source,
         };
         let tensors = self.iter().map(|(key, value)| (key, F32(value)));
-        let bytes = safetensors::serialize(tensors, None).map_err(|error| Error::Format {
-            path: path.to_owned(),
-            reason: error.to_string(),
+        let bytes = safetensors::serialize(tensors, None).map_err(|error| {
+            Error::Checkpoint(CheckpointError::Format {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            })
         })?;
         let beside = beside(path);
         let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
@@ -56,17 +59,20 @@ impl StateDict {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is no safetensors file,
-    /// [`Error::Dtype`] names an array of another type.
+    /// [`Error::Io`] if the file cannot be read, [`CheckpointError::Format`](crate::error::CheckpointError::Format) if it is no safetensors file,
+    /// [`CheckpointError::Dtype`](crate::error::CheckpointError::Dtype) names an array of another type.
     pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(|source| Error::Io {
+            action: "read or write",
             path: path.to_owned(),
-            source,
+            error: source,
         })?;
-        let format = |reason: String| Error::Format {
-            path: path.to_owned(),
-            reason,
+        let format = |reason: String| {
+            Error::Checkpoint(CheckpointError::Format {
+                path: path.to_owned(),
+                reason,
+            })
         };
         let file = SafeTensors::deserialize(&bytes).map_err(|error| format(error.to_string()))?;
         let mut state = StateDict::new();
@@ -92,10 +98,10 @@ fn entries(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>> {
         Dtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
         Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
         other => {
-            return Err(Error::Dtype {
+            return Err(Error::Checkpoint(CheckpointError::Dtype {
                 name: name.to_owned(),
                 dtype: format!("{other:?}"),
-            });
+            }));
         }
     })
 }

@@ -11,8 +11,9 @@ use super::array_serde::Portable;
 use super::observers::{HookHandle, Observers};
 use super::parameter::Parameter;
 use crate::depth::readable;
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, ModelError, NnError, Result};
 use crate::mask::{CustomFromMask, Mask, PruningContainer, PruningMethod};
+use crate::prunable::nearest;
 use crate::tensor::Tensor;
 
 /// The suffix by which the original of a pruned parameter is seen.
@@ -58,7 +59,7 @@ impl ParamStore {
     ///
     /// # Errors
     ///
-    /// [`Error::BadName`] if the name is empty, holds a dot, is taken, or collides with the names under which a
+    /// [`NnError::BadName`](crate::error::NnError::BadName) if the name is empty, holds a dot, is taken, or collides with the names under which a
     /// pruned parameter is seen (S14).
     pub fn insert_parameter<D: Dimension>(&mut self, name: &str, value: Array<f32, D>) -> Result<()> {
         self.insert(
@@ -96,18 +97,18 @@ impl ParamStore {
             self.slots.insert(name.to_owned(), slot);
             return Ok(());
         };
-        Err(Error::BadName {
+        Err(Error::Nn(NnError::BadName {
             what,
             name: name.to_owned(),
             reason,
-        })
+        }))
     }
 
     /// The effective tensor of a parameter, as a leaf of the graph: what forward computes with.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownParameter`] if there is none of this name.
+    /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) if there is none of this name.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
         match self.parameter(name) {
             Some(parameter) => Ok(parameter.tensor()),
@@ -172,7 +173,7 @@ impl ParamStore {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownParameter`] if there is no buffer of this name, [`Error::ShapeMismatch`] if the shape is
+    /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) if there is no buffer of this name, [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the shape is
     /// another.
     pub fn set_buffer(&self, name: &str, value: ArrayD<f32>) -> Result<()> {
         let Some(Slot::Buffer(buffer)) = self.slots.get(name) else {
@@ -181,11 +182,11 @@ impl ParamStore {
         let mut buffer = buffer.write().unwrap_or_else(PoisonError::into_inner);
         if buffer.shape() != value.shape() {
             let (expected, got) = (buffer.shape().to_vec(), value.shape().to_vec());
-            return Err(Error::ShapeMismatch {
+            return Err(Error::Mask(MaskError::ShapeMismatch {
                 what: "the buffer",
                 expected,
                 got,
-            });
+            }));
         }
         *buffer = value.into_shared();
         Ok(())
@@ -219,10 +220,10 @@ impl ParamStore {
     }
 
     fn unknown(&self, name: &str) -> Error {
-        Error::UnknownParameter {
+        Error::Model(ModelError::UnknownParameter {
             path: name.to_owned(),
-            known: self.slots.keys().cloned().collect(),
-        }
+            nearest: nearest(name, self.slots.keys().map(String::as_str)),
+        })
     }
 }
 
@@ -233,11 +234,11 @@ pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
         dotted if dotted.contains('.') => "dots separate the names of a path",
         _ => return Ok(()),
     };
-    Err(Error::BadName {
+    Err(Error::Nn(NnError::BadName {
         what,
         name: name.to_owned(),
         reason,
-    })
+    }))
 }
 
 fn read(buffer: &RwLock<ArcArray<f32, IxDyn>>) -> ArcArray<f32, IxDyn> {
@@ -295,21 +296,21 @@ impl Serialize for ParamStore {
 fn check_hook(name: &str, shape: &[usize], hook: &dyn PruningMethod) -> Result<()> {
     if let Some(container) = hook.downcast_ref::<PruningContainer>() {
         if container.tensor_name() != name {
-            return Err(Error::OtherTensor {
+            return Err(Error::Mask(MaskError::OtherTensor {
                 expected: container.tensor_name().to_owned(),
                 got: name.to_owned(),
-            });
+            }));
         }
         return container
             .iter()
             .try_for_each(|method| check_hook(name, shape, &**method));
     }
     match hook.downcast_ref::<CustomFromMask>() {
-        Some(custom) if custom.mask().shape() != shape => Err(Error::ShapeMismatch {
+        Some(custom) if custom.mask().shape() != shape => Err(Error::Mask(MaskError::ShapeMismatch {
             what: "the custom mask",
             expected: shape.to_vec(),
             got: custom.mask().shape().to_vec(),
-        }),
+        })),
         _ => Ok(()),
     }
 }

@@ -6,8 +6,9 @@ use ndarray::{ArcArray, IxDyn};
 
 use super::parameter::Parameter;
 use super::store::{MASK, ORIG, ParamStore};
-use crate::error::{Error, Result};
+use crate::error::{Error, ModelError, Result};
 use crate::mask::PruningMethod;
+use crate::prunable::nearest;
 
 /// Named access to the parameters of a module and its children: all that pruning needs.
 ///
@@ -139,7 +140,7 @@ pub trait ParamTreeExt: ParamTree {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownParameter`] if there is none.
+    /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) if there is none.
     fn parameter(&self, path: &str) -> Result<&Parameter> {
         let (module, name) = split(path);
         // No name is empty, so neither is one of a path: `.weight` is not another way to write `weight`.
@@ -157,14 +158,16 @@ pub trait ParamTreeExt: ParamTree {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownParameter`] if there is none.
+    /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) if there is none.
     fn parameter_mut(&mut self, path: &str) -> Result<&mut Parameter> {
         self.parameter(path)?; // the list of known paths cannot be made while the tree is borrowed for change
         let (module, name) = split(path);
         let parameter = find_mut(self, module).and_then(|store| store.parameter_mut(name));
-        parameter.ok_or_else(|| Error::UnknownParameter {
-            path: path.to_owned(),
-            known: Vec::new(),
+        parameter.ok_or_else(|| {
+            Error::Model(ModelError::UnknownParameter {
+                path: path.to_owned(),
+                nearest: Vec::new(),
+            })
         })
     }
 
@@ -250,10 +253,10 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 }
 
 fn unknown<T: ParamTree + ?Sized>(tree: &T, path: &str) -> Error {
-    Error::UnknownParameter {
+    Error::Model(ModelError::UnknownParameter {
         path: path.to_owned(),
-        known: tree.parameter_paths(),
-    }
+        nearest: nearest(path, tree.parameter_paths().iter().map(String::as_str)),
+    })
 }
 
 /// Implements [`ParamTree`](crate::nn::ParamTree) for a struct: from the field that holds its

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
 
 use super::Report;
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, Result};
 use crate::mask::{self, CustomFromMask, IntoMethod, Mask, PruningContainer, PruningMethod};
 use crate::nn::tree::split;
 use crate::nn::{ParamTree, ParamTreeExt, Parameter};
@@ -21,14 +21,14 @@ use crate::nn::{ParamTree, ParamTreeExt, Parameter};
 /// use secateurs::prune::{self, L1Unstructured};
 ///
 /// let report = prune::apply(&mut module, "weight", L1Unstructured::new(0.25)?)?;
-/// assert_eq!((report.asked, report.pruned, report.masked, report.entries), (Some(3), 3, 3, 12));
+/// assert_eq!((report.requested, report.pruned, report.masked, report.entries), (Some(3), 3, 3, 12));
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// [`Error::UnknownParameter`] for a path that leads nowhere; [`Error::Unsupported`] for a container, whose
-/// methods are applied one by one; [`Error::Parameter`] or [`Error::NanScore`], which name the path, for whatever
+/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere; [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a container, whose
+/// methods are applied one by one; [`Error::Parameter`] or [`MaskError::NanScore`](crate::error::MaskError::NanScore), which name the path, for whatever
 /// [`mask::compute`] finds wrong. The module is then bit for bit as it was.
 pub fn apply<T: ParamTree + ?Sized>(module: &mut T, path: &str, method: impl IntoMethod) -> Result<Report> {
     prune_one(module, path, method.into_method(), None)
@@ -52,7 +52,7 @@ pub fn apply<T: ParamTree + ?Sized>(module: &mut T, path: &str, method: impl Int
 ///
 /// # Errors
 ///
-/// As [`apply`], and [`Error::Parameter`] around [`Error::ShapeMismatch`] if the scores have another shape.
+/// As [`apply`], and [`Error::Parameter`] around [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the scores have another shape.
 pub fn apply_with_scores<T, S, D>(
     module: &mut T,
     path: &str,
@@ -82,7 +82,7 @@ fn prune_one<T: ParamTree + ?Sized>(
         }
     }
     .map_err(|error| error.at(path))?;
-    let report = Report::new(outcome.asked, outcome.pruned, [(path, &outcome.mask)]);
+    let report = Report::new(outcome.requested, outcome.pruned, [(path, &outcome.mask)]);
     module.parameter_mut(path)?.set_pruning(outcome.mask, hook)?;
     Ok(report)
 }
@@ -92,11 +92,11 @@ pub(super) fn check_scores(parameter: &Parameter, scores: &ArrayViewD<'_, f32>) 
     if scores.shape() == parameter.shape() {
         return Ok(());
     }
-    Err(Error::ShapeMismatch {
+    Err(Error::Mask(MaskError::ShapeMismatch {
         what: "the array of importance scores",
         expected: parameter.shape().to_vec(),
         got: scores.shape().to_vec(),
-    })
+    }))
 }
 
 /// The hook of a parameter after one more method: the method itself, or a container of all so far (S16).
@@ -106,10 +106,10 @@ pub(super) fn compose(
     method: Arc<dyn PruningMethod>,
 ) -> Result<Arc<dyn PruningMethod>> {
     if method.is::<PruningContainer>() {
-        return Err(Error::Unsupported {
+        return Err(Error::Mask(MaskError::Unsupported {
             method: "a PruningContainer".to_owned(),
             reason: "it records what has pruned a parameter; apply its methods one by one",
-        });
+        }));
     }
     let Some(before) = before else {
         return Ok(method);
@@ -147,8 +147,8 @@ pub(super) fn compose(
 ///
 /// # Errors
 ///
-/// [`Error::UnknownParameter`] for a path that leads nowhere, [`Error::Parameter`] around
-/// [`Error::ShapeMismatch`] if the mask has another shape than the parameter.
+/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere, [`Error::Parameter`] around
+/// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the mask has another shape than the parameter.
 pub fn set_mask<T: ParamTree + ?Sized>(
     module: &mut T,
     path: &str,

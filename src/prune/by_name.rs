@@ -149,7 +149,7 @@ pub fn ln_structured_with_scores<T: ParamTree + ?Sized, S: Data<Elem = f32>, D: 
 ///
 /// # Errors
 ///
-/// As [`NmStructured::new`] and [`apply`]; [`Error::Parameter`] around [`Error::Groups`] where the length of the
+/// As [`NmStructured::new`] and [`apply`]; [`Error::Parameter`] around [`PatternError::Indivisible`](crate::error::PatternError::Indivisible) where the length of the
 /// dimension is not divisible by `of`.
 pub fn nm_structured<T: ParamTree + ?Sized>(
     module: &mut T,

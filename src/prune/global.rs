@@ -6,7 +6,7 @@ use ndarray::ArrayViewD;
 
 use super::Report;
 use super::apply::{check_scores, compose};
-use crate::error::{Error, Result};
+use crate::error::{Error, ModelError, Result};
 use crate::mask::{self, CustomFromMask, GlobalOptions, IntoMethod, Ranked};
 use crate::nn::tree::split;
 use crate::nn::{ParamTree, ParamTreeExt};
@@ -36,8 +36,8 @@ use crate::nn::{ParamTree, ParamTreeExt};
 ///
 /// # Errors
 ///
-/// [`Error::NoParameters`] for an empty list, [`Error::ListedTwice`], [`Error::UnknownParameter`],
-/// [`Error::Unsupported`] for a method that is not unstructured; else as [`apply`](super::apply). Every module is
+/// [`ModelError::NoParameters`](crate::error::ModelError::NoParameters) for an empty list, [`ModelError::ListedTwice`](crate::error::ModelError::ListedTwice), [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter),
+/// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a method that is not unstructured; else as [`apply`](super::apply). Every module is
 /// then bit for bit as it was.
 pub fn global_unstructured<T: ParamTree + ?Sized>(
     model: &mut T,
@@ -70,8 +70,8 @@ pub fn global_unstructured<T: ParamTree + ?Sized>(
 ///
 /// # Errors
 ///
-/// As [`global_unstructured`], and [`Error::UnexpectedScores`] for scores of a parameter that is not in the list,
-/// [`Error::Parameter`] around [`Error::ShapeMismatch`] for scores of another shape than their parameter.
+/// As [`global_unstructured`], and [`ModelError::UnexpectedScores`](crate::error::ModelError::UnexpectedScores) for scores of a parameter that is not in the list,
+/// [`Error::Parameter`] around [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) for scores of another shape than their parameter.
 pub fn global_unstructured_with_scores<'a, T: ParamTree + ?Sized>(
     model: &mut T,
     paths: impl IntoIterator<Item = impl AsRef<str>>,
@@ -103,8 +103,8 @@ pub fn global_unstructured_with_scores<'a, T: ParamTree + ?Sized>(
 ///
 /// # Errors
 ///
-/// As [`global_unstructured`]; [`Error::Capped`], which says how many entries the caps leave, where these are fewer
-/// than asked for; and [`Error::Unsupported`] for options with a method that cannot have them, as
+/// As [`global_unstructured`]; [`AmountError::Capped`](crate::error::AmountError::Capped), which says how many entries the caps leave, where these are fewer
+/// than asked for; and [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for options with a method that cannot have them, as
 /// [`compute_global_with`](mask::compute_global_with) says.
 pub fn global_unstructured_with<T: ParamTree + ?Sized>(
     model: &mut T,
@@ -155,10 +155,10 @@ pub fn global_unstructured_with_scores_and_options<'a, T: ParamTree + ?Sized>(
     for (path, scores) in scores {
         let path = path.as_ref().to_owned();
         if !paths.contains(&path) {
-            return Err(Error::UnexpectedScores { path });
+            return Err(Error::Model(ModelError::UnexpectedScores { path }));
         }
         if scores_of.insert(path.clone(), scores).is_some() {
-            return Err(Error::ListedTwice { path });
+            return Err(Error::Model(ModelError::ListedTwice { path }));
         }
     }
     // Where any scores are given, what the others rank by has to be an array, too: the effective tensor.
@@ -168,7 +168,7 @@ pub fn global_unstructured_with_scores_and_options<'a, T: ParamTree + ?Sized>(
         let parameter = model.parameter(path)?;
         // By identity, so that two paths to one parameter are found out as well.
         if !seen.insert(parameter.id()) {
-            return Err(Error::ListedTwice { path: path.clone() });
+            return Err(Error::Model(ModelError::ListedTwice { path: path.clone() }));
         }
         let scores = match scores_of.remove(path) {
             Some(scores) => {
@@ -192,7 +192,7 @@ pub fn global_unstructured_with_scores_and_options<'a, T: ParamTree + ?Sized>(
         mask::compute_global_with(&*method, &ranked, options)?
     };
     let names = paths.iter().map(String::as_str);
-    let report = Report::new(outcome.asked, outcome.pruned, names.zip(&outcome.masks));
+    let report = Report::new(outcome.requested, outcome.pruned, names.zip(&outcome.masks));
     let mut changes = Vec::new();
     for ((path, before), mask) in paths.iter().zip(hooks).zip(outcome.masks) {
         let share = CustomFromMask::new(mask.clone()).into_method();

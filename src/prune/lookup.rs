@@ -18,7 +18,7 @@ pub fn is_pruned<T: ParamTree + ?Sized>(module: &T) -> bool {
 ///
 /// # Errors
 ///
-/// [`Error::UnknownParameter`](crate::Error::UnknownParameter) for a path that leads nowhere.
+/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere.
 pub fn mask<'a, T: ParamTree + ?Sized>(module: &'a T, path: &str) -> Result<Option<&'a Mask>> {
     Ok(module.parameter(path)?.mask())
 }
@@ -27,7 +27,7 @@ pub fn mask<'a, T: ParamTree + ?Sized>(module: &'a T, path: &str) -> Result<Opti
 ///
 /// # Errors
 ///
-/// [`Error::UnknownParameter`](crate::Error::UnknownParameter) for a path that leads nowhere.
+/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere.
 pub fn hook<'a, T: ParamTree + ?Sized>(
     module: &'a T,
     path: &str,
@@ -39,7 +39,7 @@ pub fn hook<'a, T: ParamTree + ?Sized>(
 ///
 /// # Errors
 ///
-/// [`Error::UnknownParameter`](crate::Error::UnknownParameter) for a path that leads nowhere.
+/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere.
 pub fn container<'a, T: ParamTree + ?Sized>(
     module: &'a T,
     path: &str,

@@ -11,7 +11,7 @@ use crate::mask::Mask;
 #[non_exhaustive]
 pub struct Report {
     /// Units that the method was asked to prune; `None` where a method asks for no number, as a custom mask and N:M do.
-    pub asked: Option<usize>,
+    pub requested: Option<usize>,
     /// Units that this call pruned.
     pub pruned: usize,
     /// Entries that are masked now, by this call and by those before it.
@@ -36,7 +36,7 @@ pub struct ParameterReport {
 
 impl Report {
     pub(super) fn new<'a>(
-        asked: Option<usize>,
+        requested: Option<usize>,
         pruned: usize,
         masks: impl IntoIterator<Item = (&'a str, &'a Mask)>,
     ) -> Self {
@@ -49,7 +49,7 @@ impl Report {
         let masked = parameters.iter().map(|parameter| parameter.masked).sum();
         let entries = parameters.iter().map(|parameter| parameter.entries).sum();
         Report {
-            asked,
+            requested,
             pruned,
             masked,
             entries,

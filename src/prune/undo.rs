@@ -1,6 +1,6 @@
 //! The ways out of pruning: bake the mask in, or drop it.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ModelError, Result};
 use crate::nn::tree::walk_mut;
 use crate::nn::{ParamTree, ParamTreeExt, Parameter};
 
@@ -24,7 +24,7 @@ use crate::nn::{ParamTree, ParamTreeExt, Parameter};
 ///
 /// # Errors
 ///
-/// [`Error::UnknownParameter`] for a path that leads nowhere, [`Error::NotPruned`] where there is nothing to bake.
+/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere, [`ModelError::NotPruned`](crate::error::ModelError::NotPruned) where there is nothing to bake.
 pub fn remove<T: ParamTree + ?Sized>(module: &mut T, path: &str) -> Result<()> {
     pruned(module, path).map(Parameter::bake)
 }
@@ -82,8 +82,8 @@ fn pruned<'a, T: ParamTree + ?Sized>(module: &'a mut T, path: &str) -> Result<&'
     if parameter.is_pruned() {
         Ok(parameter)
     } else {
-        Err(Error::NotPruned {
+        Err(Error::Model(ModelError::NotPruned {
             path: path.to_owned(),
-        })
+        }))
     }
 }

@@ -1,5 +1,6 @@
 //! Gradients: walking the graph back from a result.
 
+use crate::error::TensorError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::repeat_n;
 
@@ -125,19 +126,19 @@ impl<'a> Backward<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if the root wants no gradient, if it has other than one element and no cotangent was given, or
+    /// [`TensorError`](crate::error::TensorError) if the root wants no gradient, if it has other than one element and no cotangent was given, or
     /// if the cotangent has another shape than the root, or leaves of one id have two shapes;
-    /// [`Error::ShapeMismatch`] if a mask has another shape than
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if a mask has another shape than
     /// its parameter.
     pub fn run(self) -> Result<Gradients> {
         let root = &*self.root.0;
         let fail = |reason: &str, other: Option<&[usize]>| {
             let shapes = [Some(root.value.shape()), other];
-            Error::Op {
+            Error::Tensor(TensorError {
                 op: "backward",
                 reason: reason.to_owned(),
                 shapes: shapes.into_iter().flatten().map(<[usize]>::to_vec).collect(),
-            }
+            })
         };
         if !root.wants_gradient() {
             return Err(fail(
@@ -292,7 +293,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if there is more or less than one element, or if no gradient was recorded.
+    /// [`TensorError`](crate::error::TensorError) if there is more or less than one element, or if no gradient was recorded.
     pub fn backward(&self) -> Result<Gradients> {
         Backward::of(self).run()
     }
@@ -303,7 +304,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if the cotangent has another shape, or if no gradient was recorded.
+    /// [`TensorError`](crate::error::TensorError) if the cotangent has another shape, or if no gradient was recorded.
     pub fn backward_from(&self, cotangent: ArrayViewD<'_, f32>) -> Result<Gradients> {
         Backward::of(self).cotangent(cotangent).run()
     }

@@ -3,6 +3,7 @@
 //! Arrays here are in standard layout (see `Shared`), so a value is a slice, and a dimension of it is three
 //! numbers: how many blocks there are before it (`outer`), its length, and how long each of its steps is (`inner`).
 
+use crate::error::{PatternError, TensorError};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, IxDyn, linalg::general_mat_mul};
 
 use super::node::Shared;
@@ -97,11 +98,11 @@ pub(super) fn broadcast_shape(op: &'static str, a: &[usize], b: &[usize]) -> Res
         .map(|i| match (at(a, i), at(b, i)) {
             (m, n) if m == n || n == 1 => Ok(m),
             (1, n) => Ok(n),
-            (m, n) => Err(Error::Op {
+            (m, n) => Err(Error::Tensor(TensorError {
                 op,
                 reason: format!("{m} and {n} do not broadcast; lengths must be equal, or one of them 1"),
                 shapes: vec![a.to_vec(), b.to_vec()],
-            }),
+            })),
         })
         .collect::<Result<Vec<usize>>>()?;
     Ok(shape)
@@ -193,9 +194,11 @@ pub(super) fn resolve(dim: isize, shape: &[usize]) -> Result<usize> {
     from_end
         .checked_add_signed(dim)
         .filter(|&axis| axis < shape.len())
-        .ok_or_else(|| Error::DimOutOfRange {
-            dim,
-            shape: shape.to_vec(),
+        .ok_or_else(|| {
+            Error::Pattern(PatternError::DimOutOfRange {
+                dim,
+                shape: shape.to_vec(),
+            })
         })
 }
 
@@ -214,11 +217,11 @@ pub(super) fn checked_len(op: &'static str, shape: &[usize]) -> Result<usize> {
 
 /// The error of an array that cannot be had.
 pub(super) fn too_large(op: &'static str, shape: &[usize]) -> Error {
-    Error::Op {
+    Error::Tensor(TensorError {
         op,
         reason: "an array of this shape does not fit in memory".to_owned(),
         shapes: vec![shape.to_vec()],
-    }
+    })
 }
 
 /// This many zeros, or an error where there is no memory for an array of this shape.

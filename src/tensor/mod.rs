@@ -44,6 +44,7 @@
 //! * A graph of any depth is walked and dropped without recursion.
 
 mod backward;
+mod error;
 mod id;
 mod kernel;
 mod node;
@@ -56,6 +57,7 @@ use std::sync::Arc;
 use ndarray::{ArcArray, Array, ArrayD, ArrayViewD, Dimension, IxDyn, arr0};
 
 pub use backward::{Backward, Gradients};
+pub use error::TensorError;
 pub use id::ParamId;
 pub use ops::ConvOptions;
 pub use record::{is_grad_enabled, no_grad};
@@ -170,15 +172,15 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if there is none, or more than one.
+    /// [`TensorError`](crate::error::TensorError) if there is none, or more than one.
     pub fn item(&self) -> Result<f32> {
         match kernel::slice(&self.0.value) {
             &[element] => Ok(element),
-            elements => Err(Error::Op {
+            elements => Err(Error::Tensor(TensorError {
                 op: "item",
                 reason: format!("{} elements, where there has to be 1", elements.len()),
                 shapes: vec![self.shape().to_vec()],
-            }),
+            })),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Pruning methods of a user's own, which several test files run.
 
 use ndarray::ArrayViewD;
+use secateurs::error::MaskError;
 use secateurs::mask::{Mask, PruningMethod, PruningType};
 use secateurs::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,7 @@ impl PruningMethod for Failing {
     }
 
     fn compute_mask(&self, _scores: ArrayViewD<'_, f32>, _prior: &Mask) -> Result<Mask> {
-        Err(Error::Method(Box::new(OutOfCheese)))
+        Err(Error::Mask(MaskError::Method(Box::new(OutOfCheese))))
     }
 }
 
@@ -104,9 +105,9 @@ impl PruningMethod for Expects {
     fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
         let values: Vec<f32> = scores.iter().copied().collect();
         if values != self.scores || scores.shape() != self.prior.shape() || *prior != self.prior {
-            return Err(Error::Method(
+            return Err(Error::Mask(MaskError::Method(
                 format!("handed {scores:?} and {:?}", prior.to_bool()).into(),
-            ));
+            )));
         }
         Ok(Mask::ones(scores.shape()))
     }

@@ -1,6 +1,7 @@
 //! Random histories of pruning calls: every mask equal, bit for bit.
 
 use ndarray::ArrayD;
+use secateurs::error::ModelError;
 use secateurs::nn::{ParamStore, ParamTreeExt};
 use secateurs::prune::{self, Amount, L1Unstructured, Mask, Norm, Report};
 use secateurs::{Error, Result};
@@ -106,14 +107,16 @@ fn every_mask_of_every_history_is_that_of_pytorch() {
             if call["error"].as_bool().unwrap() {
                 let error = result.expect_err(&at);
                 assert!(
-                    !matches!(error, Error::UnknownParameter { .. }),
+                    !matches!(error, Error::Model(ModelError::UnknownParameter { .. })),
                     "{at}: refused for another reason: {error}"
                 );
                 refused += 1;
             } else {
                 let report = result.unwrap_or_else(|error| panic!("{at}: {error}"));
                 assert!(
-                    report.asked.is_none_or(|asked| asked == report.pruned),
+                    report
+                        .requested
+                        .is_none_or(|requested| requested == report.pruned),
                     "{at}: {report:?}"
                 );
             }

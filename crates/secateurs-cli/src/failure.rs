@@ -1,5 +1,6 @@
 //! [`Failure`]: what is told on the way out.
 
+use secateurs::error::CheckpointError;
 use std::fmt;
 
 /// Why a command could not be carried out, as told to a person.
@@ -28,7 +29,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Options(text) => f.write_str(text),
             // The library does not know how a command asks for it.
-            Failure::Library(error @ secateurs::Error::OutputExists { .. }) => {
+            Failure::Library(error @ secateurs::Error::Checkpoint(CheckpointError::OutputExists { .. })) => {
                 write!(f, "{error}; --force replaces it")
             }
             Failure::Library(error) => write!(f, "{error}"),

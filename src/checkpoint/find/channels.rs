@@ -12,7 +12,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::extent::{CHUNK, Extent};
 use crate::checkpoint::values::{Float, Values, with_floats};
 use crate::checkpoint::work::Phase;
-use crate::error::{Error, Result};
+use crate::error::{Error, PatternError, Result};
 use crate::mask::bits::clear;
 use crate::mask::lanes::{Lanes, largest, smallest, sum};
 use crate::mask::norm::Kind;
@@ -32,16 +32,16 @@ pub(in crate::checkpoint) struct Channels {
 impl Channels {
     pub fn along(dim: isize, shape: &[usize]) -> Result<Self> {
         if shape.len() < 2 {
-            return Err(Error::NoChannels {
+            return Err(Error::Pattern(PatternError::NoChannels {
                 shape: shape.to_vec(),
-            });
+            }));
         }
         let rank = shape.len() as isize;
         if !(-rank..rank).contains(&dim) {
-            return Err(Error::DimOutOfRange {
+            return Err(Error::Pattern(PatternError::DimOutOfRange {
                 dim,
                 shape: shape.to_vec(),
-            });
+            }));
         }
         let axis = dim.rem_euclid(rank) as usize;
         Ok(Channels {

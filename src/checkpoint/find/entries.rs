@@ -11,7 +11,7 @@ use crate::checkpoint::extent::{Extent, whole};
 use crate::checkpoint::values::{Values, with_floats};
 use crate::checkpoint::work::Phase;
 use crate::checkpoint::{Checkpoint, TensorInfo, Unit};
-use crate::error::{Error, Result};
+use crate::error::{AmountError, Error, MaskError, Result};
 use crate::mask::bits::clear;
 use crate::mask::normalize::EuclideanNorm;
 use crate::mask::select::{Cut, CutFinder, CutWriter, Order, SelectError};
@@ -90,11 +90,11 @@ impl Checkpoint {
         if let Some(max_sparsity) = options.cap()
             && asked > reachable
         {
-            return Err(Error::Capped {
-                asked,
-                reachable,
+            return Err(Error::Amount(AmountError::Capped {
+                requested: asked,
+                achievable: reachable,
                 max_sparsity,
-            });
+            }));
         }
         let mut parts = Vec::with_capacity(tensors.len());
         for (place, &tensor) in tensors.iter().enumerate() {
@@ -156,7 +156,10 @@ impl Checkpoint {
                 Ok(Some(cut)) => return Ok(cut),
                 Ok(None) => {}
                 Err(SelectError::TooMany { asked, left }) => {
-                    return Err(Error::AmountTooLarge { asked, left });
+                    return Err(Error::Amount(AmountError::TooLarge {
+                        requested: asked,
+                        remaining: left,
+                    }));
                 }
                 Err(_) => return Err(self.changed(parts[0].tensor)),
             }
@@ -249,10 +252,10 @@ impl Checkpoint {
         let candidates = part.cap.map(|_| &ranker.candidates[..]);
         let fed = with_floats!(ranked, values => ranker.finder.feed(values, candidates), raw => Ok(()));
         fed.map_err(|error| match error {
-            SelectError::Nan { index, .. } => Error::NanScore {
+            SelectError::Nan { index, .. } => Error::Mask(MaskError::NanScore {
                 parameter: Some(self.tensors()[part.tensor].name().to_owned()),
                 index: extent.first + index,
-            },
+            }),
             _ => self.changed(part.tensor),
         })
     }

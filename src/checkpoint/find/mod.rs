@@ -10,7 +10,7 @@ use super::extent::{Extent, whole};
 use super::values::{Float, Values, count, with_floats};
 use super::work::Phase;
 use super::{Checkpoint, Scope, Unit};
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, MaskError, Result};
 use crate::mask::groups::FoundNan;
 use crate::mask::select::Cut;
 use crate::mask::{GlobalOptions, Plan};
@@ -90,10 +90,10 @@ impl Checkpoint {
                     width,
                     by,
                 } => self.blocks(tensor, amount, (height, width), by),
-                Plan::Mask(_) => Err(Error::Unsupported {
+                Plan::Mask(_) => Err(Error::Mask(MaskError::Unsupported {
                     method: format!("{plan:?}"),
                     reason: "the tensors of a checkpoint fall by entries, channels, groups or blocks",
-                }),
+                })),
             };
             found.map_err(|error| error.at(self.tensors()[tensor].name()))
         });
@@ -117,19 +117,19 @@ impl Checkpoint {
             Ok(())
         })?;
         Ok(match first {
-            Some(index) => Error::NanScore {
+            Some(index) => Error::Mask(MaskError::NanScore {
                 parameter: Some(info.name().to_owned()),
                 index,
-            },
+            }),
             None => self.changed(tensor),
         })
     }
 
     /// The error of a tensor that was not the same twice.
     fn changed(&self, tensor: usize) -> Error {
-        Error::ChangedMeanwhile {
+        Error::Checkpoint(CheckpointError::ChangedMeanwhile {
             path: self.shards()[self.tensors()[tensor].shard].path().to_owned(),
-        }
+        })
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::form::{Form, Part};
 use super::record;
+use crate::checkpoint::damage::Damage;
 use crate::checkpoint::header::{Entry, Header};
 use crate::checkpoint::layout::Planned;
 use crate::checkpoint::{Checkpoint, Shard, TensorInfo, index};
-use crate::damage::Damage;
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 
 /// What a packed checkpoint consists of.
 pub(super) struct Contents {
@@ -56,15 +56,17 @@ impl Contents {
     /// Reads what a packed checkpoint says of itself.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
         if !checkpoint.shards().iter().any(record::is_packed) {
-            return Err(Error::NotPacked {
+            return Err(Error::Checkpoint(CheckpointError::NotPacked {
                 path: checkpoint.path().to_owned(),
-            });
+            }));
         }
         let shards = checkpoint.shards().iter().enumerate();
         let shards = shards.map(|(number, shard)| {
-            let damaged = |damage| Error::Damaged {
-                path: shard.path().to_owned(),
-                damage: Box::new(damage),
+            let damaged = |damage| {
+                Error::Checkpoint(CheckpointError::Damaged {
+                    path: shard.path().to_owned(),
+                    damage: Box::new(damage),
+                })
             };
             let (text, header) = record::original(shard).map_err(damaged)?;
             let original = Finder::new(checkpoint, number).originally(text, &header);
@@ -210,11 +212,13 @@ fn original_index(checkpoint: &Checkpoint, shards: &[Originally]) -> Result<Opti
     let Some(path) = &checkpoint.index else {
         return Ok(None);
     };
-    let damaged = |reason: &str| Error::Damaged {
-        path: path.clone(),
-        damage: Box::new(Damage::PackedRecord {
-            reason: reason.to_owned(),
-        }),
+    let damaged = |reason: &str| {
+        Error::Checkpoint(CheckpointError::Damaged {
+            path: path.clone(),
+            damage: Box::new(Damage::PackedRecord {
+                reason: reason.to_owned(),
+            }),
+        })
     };
     let Some(text) = index::note(&index::text(path)?, record::INDEX_KEY) else {
         return Err(damaged(

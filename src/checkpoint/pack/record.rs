@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::checkpoint::Shard;
+use crate::checkpoint::damage::Damage;
 use crate::checkpoint::header::Header;
-use crate::damage::Damage;
 
 /// Key of the version of the layout.
 const VERSION_KEY: &str = "secateurs.pack";

@@ -6,11 +6,11 @@ use super::bits::{self, with_width};
 use super::read::{Contents, Parts, Source};
 use super::report::UnpackReport;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::damage::Damage;
 use crate::checkpoint::draft::{Draft, Existing};
 use crate::checkpoint::extent::CHUNK;
 use crate::checkpoint::files::{Copied, Desk, Files, Piece, join};
-use crate::damage::Damage;
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 
 /// A part of a packed tensor.
 #[derive(Clone)]
@@ -40,9 +40,9 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::NotPacked`]; [`Error::Damaged`] where parts are missing, of other lengths than they should be, or
-    /// disagree with each other; [`Error::OutputExists`], [`Error::BadOutput`], [`Error::Io`], and
-    /// [`Error::ChangedMeanwhile`].
+    /// [`CheckpointError::NotPacked`](crate::error::CheckpointError::NotPacked); [`CheckpointError::Damaged`](crate::error::CheckpointError::Damaged) where parts are missing, of other lengths than they should be, or
+    /// disagree with each other; [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput), [`Error::Io`], and
+    /// [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn unpack(&self, path: impl AsRef<Path>, existing: Existing) -> Result<UnpackReport> {
         let draft = Draft::begin(self, path.as_ref(), self.is_folder(), existing)?;
         let contents = Contents::of(self)?;
@@ -186,9 +186,9 @@ impl Checkpoint {
     }
 
     fn damaged(&self, job: &Job<'_>, damage: Damage) -> Error {
-        Error::Damaged {
+        Error::Checkpoint(CheckpointError::Damaged {
             path: self.shards()[job.shard].path().to_owned(),
             damage: Box::new(damage),
-        }
+        })
     }
 }

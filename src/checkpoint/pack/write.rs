@@ -10,6 +10,7 @@ use super::read::Contents;
 use super::record;
 use super::report::{PackReport, PackedTensor};
 use crate::checkpoint::crew::crew;
+use crate::checkpoint::damage::Damage;
 use crate::checkpoint::draft::{Draft, Existing};
 use crate::checkpoint::extent::{Extent, whole};
 use crate::checkpoint::files::{Copied, Desk, Files, Piece, join};
@@ -18,8 +19,7 @@ use crate::checkpoint::index;
 use crate::checkpoint::layout::{Layout, Planned};
 use crate::checkpoint::work::Phase;
 use crate::checkpoint::{Checkpoint, TensorInfo};
-use crate::damage::Damage;
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 
 /// Which zeros count as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -80,14 +80,14 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::PackedAlready`]; [`Error::Damaged`] where the header would become longer than one can be;
-    /// [`Error::OutputExists`], [`Error::BadOutput`], [`Error::Io`], and [`Error::ChangedMeanwhile`].
+    /// [`CheckpointError::PackedAlready`](crate::error::CheckpointError::PackedAlready); [`CheckpointError::Damaged`](crate::error::CheckpointError::Damaged) where the header would become longer than one can be;
+    /// [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput), [`Error::Io`], and [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn pack(&self, path: impl AsRef<Path>, existing: Existing, zeros: Zeros) -> Result<PackReport> {
         let draft = Draft::begin(self, path.as_ref(), self.is_folder(), existing)?;
         if let Some(shard) = self.shards().iter().find(|shard| record::is_packed(shard)) {
-            return Err(Error::PackedAlready {
+            return Err(Error::Checkpoint(CheckpointError::PackedAlready {
                 path: shard.path().to_owned(),
-            });
+            }));
         }
         let tallies = self.count_zeros()?;
         let targets = self.targets(&tallies, zeros);
@@ -202,10 +202,10 @@ impl Checkpoint {
                     }
                     let packed = bits::pack::<N>(&desk.input, extent.first, form.columns());
                     if bits::unpack::<N>(&packed.bits, &packed.values, extent.len) != desk.input {
-                        return Err(Error::NotReproduced {
+                        return Err(Error::Checkpoint(CheckpointError::NotReproduced {
                             name: self.tensors()[extent.tensor].name().to_owned(),
                             first: extent.first,
-                        });
+                        }));
                     }
                     desk.own.packed = packed;
                 });
@@ -221,11 +221,11 @@ impl Checkpoint {
                 let is_last = extent.first + extent.len == form.entries;
                 if before > *kept || is_last && before != *kept {
                     // It was counted otherwise.
-                    return Err(Error::ChangedMeanwhile {
+                    return Err(Error::Checkpoint(CheckpointError::ChangedMeanwhile {
                         path: self.shards()[self.tensors()[extent.tensor].shard]
                             .path()
                             .to_owned(),
-                    });
+                    }));
                 }
                 Ok(())
             },
@@ -327,13 +327,13 @@ impl Plan {
             let layout = Layout::new(&tensors, &metadata)?;
             let claimed = layout.header.len() as u64;
             if claimed > LIMIT {
-                return Err(Error::Damaged {
+                return Err(Error::Checkpoint(CheckpointError::Damaged {
                     path: shard.path().to_owned(),
                     damage: Box::new(Damage::HeaderTooLarge {
                         claimed,
                         limit: LIMIT,
                     }),
-                });
+                }));
             }
             plan.size += layout.len - layout.header.len() as u64;
             for ((_, tensor, part), begin) in planned.iter().zip(&layout.begins) {
@@ -361,7 +361,7 @@ impl Plan {
         let Some(path) = &checkpoint.index else {
             return Ok(None);
         };
-        let changed = || Error::ChangedMeanwhile { path: path.clone() };
+        let changed = || Error::Checkpoint(CheckpointError::ChangedMeanwhile { path: path.clone() });
         let old = index::text(path)?;
         let placed: BTreeSet<String> = index::placed(&old).map_err(|_| changed())?.into_keys().collect();
         if !placed

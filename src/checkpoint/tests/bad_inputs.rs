@@ -3,9 +3,9 @@
 use rand::SeedableRng;
 
 use super::*;
+use crate::checkpoint::damage::Damage;
 use crate::checkpoint::{Existing, Scope};
-use crate::damage::Damage;
-use crate::error::Error;
+use crate::error::{AmountError, CheckpointError, Error, MaskError, ModelError};
 use crate::mask::{
     BlockRank, BlockStructured, GlobalOptions, L1Unstructured, LnStructured, NmStructured, RandomUnstructured,
 };
@@ -27,7 +27,7 @@ fn open(bytes: &[u8]) -> Error {
 
 fn damage(error: Error) -> Damage {
     match error {
-        Error::Damaged { damage, .. } => *damage,
+        Error::Checkpoint(CheckpointError::Damaged { damage, .. }) => *damage,
         other => panic!("{other}"),
     }
 }
@@ -85,7 +85,7 @@ fn paths_that_lead_nowhere() {
     ));
     assert!(matches!(
         Checkpoint::open(place.path()),
-        Err(Error::NotCheckpoint { .. })
+        Err(Error::Checkpoint(CheckpointError::NotCheckpoint { .. }))
     ));
     for name in ["a.safetensors", "b.safetensors"] {
         fs::write(place.path().join(name), file(&[])).unwrap();
@@ -217,7 +217,7 @@ fn nan_is_named_by_tensor_and_index() {
     for (method, scope) in runs {
         let error = refused(&all, &["a.weight", "b.weight"], method, scope);
         assert!(
-            matches!(&error, Error::NanScore { parameter: Some(name), index: 3999 } if name == "b.weight"),
+            matches!(&error, Error::Mask(MaskError::NanScore { parameter: Some(name), index: 3999 }) if name == "b.weight"),
             "{error}"
         );
     }
@@ -232,7 +232,7 @@ fn nan_is_named_by_tensor_and_index() {
         .unwrap();
     assert!(matches!(
         pruning.measure(),
-        Err(Error::NanScore { parameter: Some(name), index: 3999 }) if name == "b.weight"
+        Err(Error::Mask(MaskError::NanScore { parameter: Some(name), index: 3999 })) if name == "b.weight"
     ));
 }
 
@@ -254,17 +254,20 @@ fn options_that_do_not_fit() {
         prune(&half, Scope::Local, normalized).unwrap_err(),
         prune(&chance, Scope::Global, normalized).unwrap_err(),
     ] {
-        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Mask(MaskError::Unsupported { .. })),
+            "{error}"
+        );
     }
     let error = prune(&half, Scope::Global, capped).unwrap_err();
     assert!(
         matches!(
             error,
-            Error::Capped {
-                asked: 600,
-                reachable: 300,
+            Error::Amount(AmountError::Capped {
+                requested: 600,
+                achievable: 300,
                 max_sparsity: 0.25
-            }
+            })
         ),
         "{error}"
     );
@@ -282,15 +285,18 @@ fn options_that_do_not_fit() {
 fn lists_that_cannot_be_pruned() {
     let half = L1Unstructured::new(0.5).unwrap();
     let refuse = |names: &[&str]| refused(&weights(), names, &half, Scope::Global);
-    assert!(matches!(refuse(&[]), Error::NoParameters));
+    assert!(matches!(refuse(&[]), Error::Model(ModelError::NoParameters)));
     assert!(matches!(
         refuse(&["a.weight", "a.weight"]),
-        Error::ListedTwice { .. }
+        Error::Model(ModelError::ListedTwice { .. })
     ));
-    assert!(matches!(refuse(&["nothing"]), Error::UnknownTensor { .. }));
+    assert!(matches!(
+        refuse(&["nothing"]),
+        Error::Checkpoint(CheckpointError::UnknownTensor { .. })
+    ));
     let error = refuse(&["a.weight", "ids"]);
     assert!(
-        matches!(&error, Error::NotPrunable { name, dtype } if name == "ids" && dtype == "U8"),
+        matches!(&error, Error::Checkpoint(CheckpointError::NotPrunable { name, dtype }) if name == "ids" && dtype == "U8"),
         "{error}"
     );
 }
@@ -308,15 +314,15 @@ fn amounts_and_methods_that_do_not_fit() {
     let many = L1Unstructured::new(1201).unwrap();
     assert!(matches!(
         refused(&all, &names, &many, Scope::Global),
-        Error::AmountTooLarge {
-            asked: 1201,
-            left: 1200
-        }
+        Error::Amount(AmountError::TooLarge {
+            requested: 1201,
+            remaining: 1200
+        })
     ));
     let channels = LnStructured::new(0.5, 2.0, 0).unwrap();
     assert!(matches!(
         refused(&all, &names, &channels, Scope::Global),
-        Error::Unsupported { .. }
+        Error::Mask(MaskError::Unsupported { .. })
     ));
     let outside = LnStructured::new(0.5, 2.0, 2).unwrap();
     let error = refused(&all, &names, &outside, Scope::Local);
@@ -339,9 +345,15 @@ fn a_file_that_changes_meanwhile_is_an_error() {
         .unwrap();
     let output = place.path().join("out");
     let error = pruning.write(&output, Existing::Refuse).unwrap_err();
-    assert!(matches!(error, Error::ChangedMeanwhile { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Checkpoint(CheckpointError::ChangedMeanwhile { .. })),
+        "{error}"
+    );
     fs::write(&input, &whole).unwrap();
     let error = pruning.write(&output, Existing::Refuse).unwrap_err();
-    assert!(matches!(error, Error::ChangedMeanwhile { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Checkpoint(CheckpointError::ChangedMeanwhile { .. })),
+        "{error}"
+    );
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checkpoint::{Existing, Scope};
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 use crate::mask::L1Unstructured;
 
 fn weights() -> Vec<Tensor> {
@@ -137,13 +137,22 @@ fn refused(masks: &[Tensor]) -> Error {
 #[test]
 fn masks_that_do_not_fit_are_refused() {
     let all = weights();
-    assert!(matches!(refused(&[]), Error::NoMasks { .. }));
+    assert!(matches!(
+        refused(&[]),
+        Error::Checkpoint(CheckpointError::NoMasks { .. })
+    ));
     let unknown = Tensor::new("z_mask", Dtype::BOOL, &[3], |_| 1.0);
-    assert!(matches!(refused(&[unknown]), Error::NotMask { name, .. } if name == "z_mask"));
+    assert!(
+        matches!(refused(&[unknown]), Error::Checkpoint(CheckpointError::NotMask { name, .. }) if name == "z_mask")
+    );
     let other = Tensor::new("a.weight", Dtype::BOOL, &[3], |_| 1.0);
-    assert!(matches!(refused(&[other]), Error::NotMask { name, .. } if name == "a.weight"));
+    assert!(
+        matches!(refused(&[other]), Error::Checkpoint(CheckpointError::NotMask { name, .. }) if name == "a.weight")
+    );
     let of_ids = mask_of(&all[5], Dtype::BOOL, bit);
-    assert!(matches!(refused(&[of_ids]), Error::NotPrunable { name, .. } if name == "ids"));
+    assert!(
+        matches!(refused(&[of_ids]), Error::Checkpoint(CheckpointError::NotPrunable { name, .. }) if name == "ids")
+    );
     let mut shape = mask_of(&all[0], Dtype::U8, bit);
     shape.shape = vec![30, 20];
     let error = refused(&[shape]).to_string();
@@ -155,7 +164,10 @@ fn masks_that_do_not_fit_are_refused() {
     );
     let mut dtype = mask_of(&all[0], Dtype::U8, bit);
     (dtype.dtype, dtype.bytes) = (Dtype::I16, vec![0; 1200]);
-    assert!(matches!(refused(&[dtype]), Error::NotMask { .. }));
+    assert!(matches!(
+        refused(&[dtype]),
+        Error::Checkpoint(CheckpointError::NotMask { .. })
+    ));
     for (dtype, at, value) in [
         (Dtype::BOOL, 555, 2.0),
         (Dtype::U8, 70, 255.0),
@@ -187,12 +199,18 @@ fn outputs_never_replace_the_masks() {
         let error = checkpoint
             .apply_masks(&masks, target, Existing::Replace)
             .unwrap_err();
-        assert!(matches!(error, Error::BadOutput { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Checkpoint(CheckpointError::BadOutput { .. })),
+            "{error}"
+        );
     }
     let error = checkpoint
         .write_masks(["a.weight"], &input, Existing::Replace)
         .unwrap_err();
-    assert!(matches!(error, Error::BadOutput { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Checkpoint(CheckpointError::BadOutput { .. })),
+        "{error}"
+    );
     assert_eq!(files(place.path()), before);
 }
 
@@ -318,14 +336,19 @@ fn bake(all: &[Tensor]) -> Result<()> {
 #[test]
 fn pairs_that_are_none_are_refused() {
     let all = pairs();
-    assert!(matches!(bake(&weights()), Err(Error::NoPairs { .. })));
+    assert!(matches!(
+        bake(&weights()),
+        Err(Error::Checkpoint(CheckpointError::NoPairs { .. }))
+    ));
     assert!(matches!(
         bake(&all[1..]),
-        Err(Error::Unpaired { name, mask }) if name == "a.weight_orig" && mask == "a.weight_mask"
+        Err(Error::Checkpoint(CheckpointError::Unpaired { name, mask })) if name == "a.weight_orig" && mask == "a.weight_mask"
     ));
     let mut taken = all.clone();
     taken.push(weights().remove(0));
-    assert!(matches!(bake(&taken), Err(Error::NameTaken { weight, .. }) if weight == "a.weight"));
+    assert!(
+        matches!(bake(&taken), Err(Error::Checkpoint(CheckpointError::NameTaken { weight, .. })) if weight == "a.weight")
+    );
     let mut shape = all.clone();
     shape[0].shape = vec![600];
     assert!(bake(&shape).unwrap_err().to_string().contains("[600]"));
@@ -340,5 +363,8 @@ fn pairs_that_are_none_are_refused() {
     );
     let mut bytes = all;
     bytes[1] = Tensor::new("a.weight_orig", Dtype::U8, &[20, 30], |_| 1.0);
-    assert!(matches!(bake(&bytes), Err(Error::NotPrunable { .. })));
+    assert!(matches!(
+        bake(&bytes),
+        Err(Error::Checkpoint(CheckpointError::NotPrunable { .. }))
+    ));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checkpoint::{Existing, Scope};
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 use crate::mask::L1Unstructured;
 
 fn weights() -> Vec<Tensor> {
@@ -63,7 +63,10 @@ fn an_existing_output_is_refused_unless_it_may_be_replaced() {
     let output = place.path().join("out.safetensors");
     fs::write(&output, "mine").unwrap();
     let error = prune(&input, &output, Existing::Refuse).unwrap_err();
-    assert!(matches!(error, Error::OutputExists { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Checkpoint(CheckpointError::OutputExists { .. })),
+        "{error}"
+    );
     assert_eq!(fs::read_to_string(&output).unwrap(), "mine");
     prune(&input, &output, Existing::Replace).unwrap();
     assert_eq!(read(&output).len(), 2);
@@ -80,7 +83,10 @@ fn an_existing_output_is_refused_unless_it_may_be_replaced() {
     fs::create_dir(&home).unwrap();
     fs::write(home.join("letter"), "").unwrap();
     let error = prune(&folder, &home, Existing::Replace).unwrap_err();
-    assert!(matches!(error, Error::BadOutput { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Checkpoint(CheckpointError::BadOutput { .. })),
+        "{error}"
+    );
     assert!(home.join("letter").exists());
     // A file is no folder, and a folder no file.
     assert!(prune(&input, &output, Existing::Replace).is_err());
@@ -124,7 +130,7 @@ fn the_input_is_never_the_output() {
     for (input, output) in &tries {
         let error = prune(input, output, Existing::Replace).unwrap_err();
         assert!(
-            matches!(error, Error::BadOutput { .. }),
+            matches!(error, Error::Checkpoint(CheckpointError::BadOutput { .. })),
             "{input:?} {output:?}: {error}"
         );
     }
@@ -161,7 +167,10 @@ fn leftovers_of_killed_runs_are_removed() {
     fs::write(aside.join("mine.safetensors"), "").unwrap();
     let pruned = place.path().join("pruned");
     let error = prune(&model, &pruned, Existing::Refuse).unwrap_err();
-    assert!(matches!(error, Error::OutputExists { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Checkpoint(CheckpointError::OutputExists { .. })),
+        "{error}"
+    );
     assert_eq!(names(&pruned), ["mine.safetensors"]);
 }
 
@@ -198,6 +207,9 @@ fn links_are_followed_and_loops_refused() {
     );
     symlink(&model, model.join("inner/again")).unwrap();
     let error = prune(&model, &place.path().join("again"), Existing::Refuse).unwrap_err();
-    assert!(matches!(error, Error::NotCheckpoint { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Checkpoint(CheckpointError::NotCheckpoint { .. })),
+        "{error}"
+    );
     assert_eq!(names(place.path()), ["blobs", "model", "out"]);
 }

@@ -1,10 +1,10 @@
 //! Packing gives every bit back, and what was damaged meanwhile is found out.
 
 use super::*;
+use crate::checkpoint::damage::Damage;
 use crate::checkpoint::header::{Entry, Header};
 use crate::checkpoint::{Existing, PackReport, Scope, Zeros};
-use crate::damage::Damage;
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Error, Result};
 use crate::mask::L1Unstructured;
 use proptest::prelude::*;
 
@@ -255,10 +255,16 @@ fn what_is_packed_is_not_packed_again_nor_what_is_plain_unpacked() {
     let input = single(place.path(), &all(0.9));
     let [packed, again] = ["packed", "again"].map(|name| place.path().join(name));
     let error = unpack(&input, &again).unwrap_err();
-    assert!(matches!(error, Error::NotPacked { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Checkpoint(CheckpointError::NotPacked { .. })),
+        "{error}"
+    );
     pack(&input, &packed, Zeros::Exact).unwrap();
     let error = pack(&packed, &again, Zeros::Exact).unwrap_err();
-    assert!(matches!(error, Error::PackedAlready { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Checkpoint(CheckpointError::PackedAlready { .. })),
+        "{error}"
+    );
     assert!(!again.exists());
 }
 
@@ -290,7 +296,7 @@ fn damaged(change: impl FnOnce(&mut Vec<Entry>, &mut BTreeMap<String, String>, &
     let error = unpack(&packed, &back).unwrap_err();
     assert_eq!(files(place.path()), before);
     match error {
-        Error::Damaged { damage, .. } => *damage,
+        Error::Checkpoint(CheckpointError::Damaged { damage, .. }) => *damage,
         other => panic!("{other}"),
     }
 }

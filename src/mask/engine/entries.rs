@@ -3,7 +3,7 @@
 
 use super::Ranked;
 use super::planned::{first_nan, slice, standard};
-use crate::error::{Error, Result};
+use crate::error::{AmountError, Error, MaskError, Result};
 use crate::mask::effective::{Entries, Masked};
 use crate::mask::normalize::{EuclideanNorm, normalized};
 use crate::mask::select::{self, CutFinder, Element, Order, RandomSegment, Segment, SelectError};
@@ -12,11 +12,11 @@ use crate::mask::{EntryRank, GlobalOptions, Mask, random};
 /// So many quotients are held at once. A multiple of 64, so that each chunk begins where a word of a mask does.
 const CHUNK: usize = 4096;
 
-/// The masks of the tensors without the `asked` lowest-ranked entries of all of them.
+/// The masks of the tensors without the `requested` lowest-ranked entries of all of them.
 pub(super) fn lowest<T: Element>(
     by: EntryRank,
     tensors: &[Ranked<'_, T>],
-    asked: usize,
+    requested: usize,
     options: GlobalOptions,
     masked: Masked,
 ) -> Result<Vec<Mask>> {
@@ -26,26 +26,26 @@ pub(super) fn lowest<T: Element>(
         .collect();
     let reachable = rooms.iter().sum();
     if let Some(max_sparsity) = options.cap()
-        && asked > reachable
+        && requested > reachable
     {
-        return Err(Error::Capped {
-            asked,
-            reachable,
+        return Err(Error::Amount(AmountError::Capped {
+            requested,
+            achievable: reachable,
             max_sparsity,
-        });
+        }));
     }
     let order = match by {
         EntryRank::Magnitude => Order::Magnitude,
         EntryRank::Value => Order::Value,
         EntryRank::Random { .. } if options.is_normalized() => {
-            return Err(Error::Unsupported {
+            return Err(Error::Mask(MaskError::Unsupported {
                 method: format!("{by:?}"),
                 reason: "what ranks by chance has no norm to be ranked by",
-            });
+            }));
         }
         EntryRank::Random { seed } => {
             let lens = tensors.iter().map(|t| t.scores.len()).collect();
-            return under_caps(&ByChance { seed, lens }, tensors, &rooms, asked);
+            return under_caps(&ByChance { seed, lens }, tensors, &rooms, requested);
         }
     };
     let standard: Vec<_> = tensors.iter().map(|t| standard(&t.scores)).collect();
@@ -56,9 +56,9 @@ pub(super) fn lowest<T: Element>(
             .map(|(t, values)| norm(values, t.prior, masked).map_err(|error| error.at(t.name)))
             .collect::<Result<_>>()?;
         let ranking = ByShare { values, order, norms };
-        under_caps(&ranking, tensors, &rooms, asked)
+        under_caps(&ranking, tensors, &rooms, requested)
     } else {
-        under_caps(&Plainly { values, order }, tensors, &rooms, asked)
+        under_caps(&Plainly { values, order }, tensors, &rooms, requested)
     }
 }
 
@@ -67,12 +67,12 @@ fn under_caps<T>(
     ranking: &impl Ranking,
     tensors: &[Ranked<'_, T>],
     rooms: &[usize],
-    asked: usize,
+    requested: usize,
 ) -> Result<Vec<Mask>> {
     let priors: Vec<_> = tensors.iter().map(|t| t.prior.map(Mask::as_words)).collect();
     let words = if rooms.iter().zip(tensors).all(|(room, t)| *room == t.left()) {
         ranking
-            .lowest(0, &priors, asked)
+            .lowest(0, &priors, requested)
             .map_err(|error| named(error, tensors))?
     } else {
         // What each tensor may lose is ranked together; what it may not is spared.
@@ -89,7 +89,7 @@ fn under_caps<T>(
         }
         let candidates: Vec<_> = candidates.iter().map(|words| Some(&words[..])).collect();
         let mut kept = ranking
-            .lowest(0, &candidates, asked)
+            .lowest(0, &candidates, requested)
             .map_err(|error| named(error, tensors))?;
         for (kept, spared) in kept.iter_mut().flatten().zip(spared.iter().flatten()) {
             *kept |= spared;
@@ -106,12 +106,18 @@ fn under_caps<T>(
 /// An error of selection, about the tensors that it saw.
 fn named<T>(error: SelectError, tensors: &[Ranked<'_, T>]) -> Error {
     match error {
-        SelectError::Nan { segment, index } => Error::NanScore {
+        SelectError::Nan { segment, index } => Error::Mask(MaskError::NanScore {
             parameter: None,
             index,
-        }
+        })
         .at(tensors[segment].name),
-        SelectError::TooMany { asked, left } => Error::AmountTooLarge { asked, left },
+        SelectError::TooMany {
+            asked: requested,
+            left,
+        } => Error::Amount(AmountError::TooLarge {
+            requested,
+            remaining: left,
+        }),
         SelectError::PriorLength { .. } | SelectError::StreamChanged => {
             unreachable!("masks have their tensors' shapes, and arrays do not change")
         }

@@ -13,7 +13,7 @@ use super::effective::Masked;
 use super::method::{PruningMethod, PruningType};
 use super::options::GlobalOptions;
 use super::packed::Mask;
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, ModelError, Result};
 
 /// What pruning one tensor came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +23,7 @@ pub struct Outcome {
     pub mask: Mask,
     /// Units (entries, or channels or blocks for methods that prune these) that the method was asked to prune;
     /// `None` where a method does not ask for a number, as a custom mask and N:M do not.
-    pub asked: Option<usize>,
+    pub requested: Option<usize>,
     /// Units that are pruned now and were not before.
     pub pruned: usize,
 }
@@ -41,17 +41,17 @@ pub struct Outcome {
 /// let prior = Mask::from_array(array![[1, 1, 1, 0], [1, 1, 0, 1]].view())?;
 /// let outcome = mask::compute(&L1Unstructured::new(2)?, scores.view(), Some(&prior))?;
 /// assert_eq!(outcome.mask, Mask::from_array(array![[0, 0, 1, 0], [1, 1, 0, 1]].view())?);
-/// assert_eq!((outcome.asked, outcome.pruned), (Some(2), 2));
+/// assert_eq!((outcome.requested, outcome.pruned), (Some(2), 2));
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// - [`Error::ShapeMismatch`] if `prior`, a custom mask, or a method's answer has another shape than `scores`;
-/// - [`Error::AmountTooLarge`] for a count above the units that are left;
-/// - [`Error::NoChannels`], [`Error::DimOutOfRange`], [`Error::NuclearNorm`] if a structured method does not fit
-///   the shape; [`Error::Groups`] if one of N:M does not;
-/// - [`Error::NanScore`] if an entry to be ranked is NaN;
+/// - [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if `prior`, a custom mask, or a method's answer has another shape than `scores`;
+/// - [`AmountError::TooLarge`](crate::error::AmountError::TooLarge) for a count above the units that are left;
+/// - [`PatternError::NoChannels`](crate::error::PatternError::NoChannels), [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange), [`NormError::NotMatrices`](crate::error::NormError::NotMatrices) if a structured method does not fit
+///   the shape; [`PatternError::Indivisible`](crate::error::PatternError::Indivisible) if one of N:M does not;
+/// - [`MaskError::NanScore`](crate::error::MaskError::NanScore) if an entry to be ranked is NaN;
 /// - whatever a user's own method returns.
 pub fn compute<M: PruningMethod + ?Sized>(
     method: &M,
@@ -106,7 +106,7 @@ pub struct GlobalOutcome {
     /// The new masks, in the order of the tensors.
     pub masks: Vec<Mask>,
     /// Entries that the method was asked to prune, if it asks for a number.
-    pub asked: Option<usize>,
+    pub requested: Option<usize>,
     /// Entries that are pruned now and were not before.
     pub pruned: usize,
 }
@@ -130,7 +130,7 @@ pub struct GlobalOutcome {
 ///
 /// # Errors
 ///
-/// As [`compute`]; [`Error::NoParameters`] for an empty list, and [`Error::Unsupported`] for a method that is not
+/// As [`compute`]; [`ModelError::NoParameters`](crate::error::ModelError::NoParameters) for an empty list, and [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a method that is not
 /// unstructured. An error about one tensor says which.
 pub fn compute_global<M: PruningMethod + ?Sized>(
     method: &M,
@@ -144,8 +144,8 @@ pub fn compute_global<M: PruningMethod + ?Sized>(
 ///
 /// # Errors
 ///
-/// As [`compute_global`]; [`Error::Capped`] where the caps do not leave as much to prune as is asked for; and
-/// [`Error::Unsupported`] for options with a method of your own that does not describe itself by a [`Plan`], or for
+/// As [`compute_global`]; [`AmountError::Capped`](crate::error::AmountError::Capped) where the caps do not leave as much to prune as is asked for; and
+/// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for options with a method of your own that does not describe itself by a [`Plan`], or for
 /// ranking by norms with a method that ranks by chance.
 ///
 /// [`Plan`]: super::Plan
@@ -183,19 +183,19 @@ fn compute_global_under<M: PruningMethod + ?Sized>(
 }
 
 fn no_options(method: &(impl Debug + ?Sized)) -> Error {
-    Error::Unsupported {
+    Error::Mask(MaskError::Unsupported {
         method: format!("{method:?}"),
         reason: "caps and norms are for methods that rank entries by magnitude, by value or by chance",
-    }
+    })
 }
 
 fn check_global<M: PruningMethod + ?Sized>(method: &M, tensors: &[Ranked<'_, f32>]) -> Result<()> {
     check_list(tensors)?;
     if method.pruning_type() != PruningType::Unstructured {
-        return Err(Error::Unsupported {
+        return Err(Error::Mask(MaskError::Unsupported {
             method: format!("{method:?}"),
             reason: "global pruning ranks single entries, so only unstructured methods can",
-        });
+        }));
     }
     Ok(())
 }
@@ -203,7 +203,7 @@ fn check_global<M: PruningMethod + ?Sized>(method: &M, tensors: &[Ranked<'_, f32
 /// An error where the list is empty, or a prior mask does not fit its tensor.
 fn check_list<T>(tensors: &[Ranked<'_, T>]) -> Result<()> {
     if tensors.is_empty() {
-        return Err(Error::NoParameters);
+        return Err(Error::Model(ModelError::NoParameters));
     }
     tensors
         .iter()

@@ -3,7 +3,7 @@
 use ndarray::{Array1, ArrayViewD, Axis};
 
 use super::{GlobalOutcome, Outcome, Ranked, check_prior};
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, Result};
 use crate::mask::channels::Channels;
 use crate::mask::{Mask, PruningMethod, PruningType};
 
@@ -39,7 +39,7 @@ pub(super) fn compute<M: PruningMethod + ?Sized>(
                 .expect("one tensor gives one mask");
             Ok(Outcome {
                 mask,
-                asked: None,
+                requested: None,
                 pruned: outcome.pruned,
             })
         }
@@ -62,7 +62,7 @@ pub(super) fn compute<M: PruningMethod + ?Sized>(
             let after = channels.left(&mask).into_iter().filter(|&left| left).count();
             Ok(Outcome {
                 mask,
-                asked: None,
+                requested: None,
                 pruned: left.len() - after,
             })
         }
@@ -71,7 +71,7 @@ pub(super) fn compute<M: PruningMethod + ?Sized>(
             let pruned = prior.count_kept() - mask.count_kept();
             Ok(Outcome {
                 mask,
-                asked: None,
+                requested: None,
                 pruned,
             })
         }
@@ -102,7 +102,7 @@ pub(super) fn compute_global<M: PruningMethod + ?Sized>(
     }
     Ok(GlobalOutcome {
         masks,
-        asked: None,
+        requested: None,
         pruned: answer.count_pruned(),
     })
 }
@@ -110,11 +110,11 @@ pub(super) fn compute_global<M: PruningMethod + ?Sized>(
 fn ask<M: PruningMethod + ?Sized>(method: &M, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
     let answer = method.compute_mask(scores, prior)?;
     if answer.shape() != prior.shape() {
-        return Err(Error::ShapeMismatch {
+        return Err(Error::Mask(MaskError::ShapeMismatch {
             what: "the mask that the method returned",
             expected: prior.shape().to_vec(),
             got: answer.shape().to_vec(),
-        });
+        }));
     }
     Ok(answer)
 }

@@ -50,7 +50,7 @@ pub(super) fn groups<T: Element>(
     let mask = Mask::from_words(scores.shape(), words)?;
     Ok(Outcome {
         pruned: before.count_kept() - mask.count_kept(),
-        asked: None,
+        requested: None,
         mask,
     })
 }
@@ -73,7 +73,7 @@ pub(super) fn blocks<T: Element>(
     masked: Masked,
 ) -> Result<Outcome> {
     let left = blocks.left(prior);
-    let asked = amount.units(left.count_kept(), left.len())?;
+    let requested = amount.units(left.count_kept(), left.len())?;
     let standard = standard(scores);
     let values = slice(&standard);
     let entries = Entries::new(values, prior, masked);
@@ -82,7 +82,7 @@ pub(super) fn blocks<T: Element>(
             values: ranks,
             prior: Some(left.as_words()),
         };
-        select::lowest(&[segment], asked, Order::Value)
+        select::lowest(&[segment], requested, Order::Value)
     };
     let mut kept = lowest(&blocks.scores(entries, by));
     if let (Err(SelectError::Nan { .. }), Some(prior)) = (&kept, prior) {
@@ -93,7 +93,7 @@ pub(super) fn blocks<T: Element>(
     let kept = Mask::from_words(left.shape(), words)?;
     Ok(Outcome {
         mask: blocks.mask(prior, &kept),
-        asked: Some(asked),
-        pruned: asked,
+        requested: Some(requested),
+        pruned: requested,
     })
 }

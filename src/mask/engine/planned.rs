@@ -3,7 +3,7 @@
 use ndarray::{ArrayViewD, CowArray, IxDyn};
 
 use super::{GlobalOutcome, Outcome, Ranked, check_list, check_prior, entries, no_options, patterns};
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, Result};
 use crate::mask::blocks::Blocks;
 use crate::mask::channels::Channels;
 use crate::mask::effective::{Entries, Masked};
@@ -38,14 +38,14 @@ impl Plan<'_> {
                     None => vec![!scores.is_empty(); channels.count()],
                 };
                 let left: Vec<usize> = (0..kept.len()).filter(|&c| kept[c]).collect();
-                let asked = amount.units(left.len(), kept.len())?;
-                for channel in lowest_channels(&channels, by, &scores, prior, masked, left, asked)? {
+                let requested = amount.units(left.len(), kept.len())?;
+                for channel in lowest_channels(&channels, by, &scores, prior, masked, left, requested)? {
                     kept[channel] = false;
                 }
                 Ok(Outcome {
                     mask: channels.mask(prior, &kept),
-                    asked: Some(asked),
-                    pruned: asked,
+                    requested: Some(requested),
+                    pruned: requested,
                 })
             }
             Plan::Groups { keep, of, dim, by } => {
@@ -74,7 +74,7 @@ impl Plan<'_> {
                     .expect("one tensor gives one mask");
                 Ok(Outcome {
                     mask,
-                    asked: outcome.asked,
+                    requested: outcome.requested,
                     pruned: outcome.pruned,
                 })
             }
@@ -112,7 +112,7 @@ impl Plan<'_> {
     ) -> Result<GlobalOutcome> {
         check_list(tensors)?;
         let before: usize = tensors.iter().map(Ranked::left).sum();
-        let (masks, asked) = match *self {
+        let (masks, requested) = match *self {
             Plan::Nothing => (tensors.iter().map(Ranked::mask).collect(), Some(0)),
             Plan::Mask(_) if options != GlobalOptions::default() => return Err(no_options(self)),
             Plan::Mask(mask) => {
@@ -121,37 +121,40 @@ impl Plan<'_> {
                     let fits = if mask.shape() == shape {
                         tensor.mask().and(mask)
                     } else {
-                        Err(Error::ShapeMismatch {
+                        Err(Error::Mask(MaskError::ShapeMismatch {
                             what: "the custom mask",
                             expected: shape.to_vec(),
                             got: mask.shape().to_vec(),
-                        })
+                        }))
                     };
                     fits.map_err(|error| error.at(tensor.name))
                 });
                 (masks.collect::<Result<_>>()?, None)
             }
             Plan::Entries { amount, by } => {
-                let asked = amount.units(before, tensors.iter().map(|t| t.scores.len()).sum())?;
-                (entries::lowest(by, tensors, asked, options, masked)?, Some(asked))
+                let requested = amount.units(before, tensors.iter().map(|t| t.scores.len()).sum())?;
+                (
+                    entries::lowest(by, tensors, requested, options, masked)?,
+                    Some(requested),
+                )
             }
             Plan::Channels { .. } | Plan::Groups { .. } | Plan::Blocks { .. } => {
-                return Err(Error::Unsupported {
+                return Err(Error::Mask(MaskError::Unsupported {
                     method: format!("{self:?}"),
                     reason: "global pruning ranks single entries, so only unstructured methods can",
-                });
+                }));
             }
         };
         let after: usize = masks.iter().map(Mask::count_kept).sum();
         Ok(GlobalOutcome {
             masks,
-            asked,
+            requested,
             pruned: before - after,
         })
     }
 }
 
-/// The `asked` lowest-ranked of the channels that are `left`.
+/// The `requested` lowest-ranked of the channels that are `left`.
 fn lowest_channels<T: Element>(
     channels: &Channels<'_>,
     by: ChannelRank,
@@ -159,7 +162,7 @@ fn lowest_channels<T: Element>(
     prior: Option<&Mask>,
     masked: Masked,
     mut left: Vec<usize>,
-    asked: usize,
+    requested: usize,
 ) -> Result<Vec<usize>> {
     match by {
         ChannelRank::Norm(norm) => {
@@ -172,7 +175,7 @@ fn lowest_channels<T: Element>(
             left.sort_by_key(|&channel| keys[channel]);
         }
     }
-    left.truncate(asked);
+    left.truncate(requested);
     Ok(left)
 }
 
@@ -205,10 +208,10 @@ pub(super) fn first_nan<T: Element>(values: &[T], prior: Option<&Mask>) -> Error
         .iter()
         .enumerate()
         .position(|(index, value)| ranked(index) && value.as_().is_nan());
-    Error::NanScore {
+    Error::Mask(MaskError::NanScore {
         parameter: None,
         index: index.expect("a rank is NaN only where an entry is"),
-    }
+    })
 }
 
 /// The entries in standard layout, copied only where they are not.

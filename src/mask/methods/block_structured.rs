@@ -47,7 +47,7 @@ use crate::mask::{Amount, BlockRank, Mask, Plan, PruningMethod, PruningType, blo
 ///
 /// # Errors
 ///
-/// Pruning fails by [`Error::NoChannels`] for a tensor of fewer than 2 dimensions.
+/// Pruning fails by [`PatternError::NoChannels`](crate::error::PatternError::NoChannels) for a tensor of fewer than 2 dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct BlockStructured {
@@ -79,8 +79,8 @@ impl BlockStructured {
     ///
     /// # Errors
     ///
-    /// [`Error::FractionOutOfRange`] or [`Error::NegativeCount`] for an amount that makes no sense,
-    /// [`Error::BlockSize`] where `height` or `width` is 0.
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense,
+    /// [`PatternError::BlockSize`](crate::error::PatternError::BlockSize) where `height` or `width` is 0.
     pub fn new(
         amount: impl TryInto<Amount, Error: Into<Error>>,
         height: usize,

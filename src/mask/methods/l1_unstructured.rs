@@ -31,7 +31,7 @@ impl L1Unstructured {
     ///
     /// # Errors
     ///
-    /// [`Error::FractionOutOfRange`] or [`Error::NegativeCount`] for an amount that makes no sense.
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense.
     pub fn new(amount: impl TryInto<Amount, Error: Into<Error>>) -> Result<Self> {
         Ok(L1Unstructured {
             amount: amount.try_into().map_err(Into::into)?,

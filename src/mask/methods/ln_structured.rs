@@ -35,8 +35,8 @@ impl LnStructured {
     ///
     /// # Errors
     ///
-    /// [`Error::FractionOutOfRange`] or [`Error::NegativeCount`] for an amount that makes no sense,
-    /// [`Error::NormIsNan`] if `n` is NaN.
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense,
+    /// [`NormError::Nan`](crate::error::NormError::Nan) if `n` is NaN.
     pub fn new(
         amount: impl TryInto<Amount, Error: Into<Error>>,
         n: impl TryInto<Norm, Error: Into<Error>>,

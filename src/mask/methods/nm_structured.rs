@@ -13,7 +13,7 @@ use crate::mask::{EntryRank, Mask, Plan, PruningMethod, PruningType, engine, gro
 /// falls first (S5). Entries that are pruned already count among the m − n that a group loses, so that a second
 /// pruning by the same pattern changes nothing (S3); a group that has lost more stays as it is.
 ///
-/// It takes no amount, since the pattern says how much falls; [`Outcome::asked`](crate::mask::Outcome::asked) is
+/// It takes no amount, since the pattern says how much falls; [`Outcome::requested`](crate::mask::Outcome::requested) is
 /// `None`. Tensors of one dimension have groups, too. PyTorch has no equivalent among its pruning methods.
 ///
 /// ```
@@ -28,8 +28,8 @@ use crate::mask::{EntryRank, Mask, Plan, PruningMethod, PruningType, engine, gro
 ///
 /// # Errors
 ///
-/// Pruning fails by [`Error::Groups`] where the length of the dimension is not divisible by m, and by
-/// [`Error::DimOutOfRange`].
+/// Pruning fails by [`PatternError::Indivisible`](crate::error::PatternError::Indivisible) where the length of the dimension is not divisible by m, and by
+/// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct NmStructured {
@@ -60,7 +60,7 @@ impl NmStructured {
     ///
     /// # Errors
     ///
-    /// [`Error::GroupPattern`] for groups of 0 entries, and where more are to be kept than a group has.
+    /// [`PatternError::KeepOf`](crate::error::PatternError::KeepOf) for groups of 0 entries, and where more are to be kept than a group has.
     pub fn new(keep: usize, of: usize, dim: isize) -> Result<Self> {
         groups::check(keep, of)?;
         Ok(NmStructured { keep, of, dim })

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::mask::{Amount, ChannelRank, Mask, Plan, PruningMethod, PruningType, engine};
 
-/// Prunes whole channels along a dimension at random, every set of the asked size as likely as any other.
+/// Prunes whole channels along a dimension at random, every set of the requested size as likely as any other.
 ///
 /// Seeded as [`RandomUnstructured`](super::RandomUnstructured) is.
 ///
@@ -37,7 +37,7 @@ impl RandomStructured {
     ///
     /// # Errors
     ///
-    /// [`Error::FractionOutOfRange`] or [`Error::NegativeCount`] for an amount that makes no sense.
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense.
     pub fn new(
         amount: impl TryInto<Amount, Error: Into<Error>>,
         dim: isize,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::mask::{Amount, EntryRank, Mask, Plan, PruningMethod, PruningType, engine};
 
-/// Prunes entries at random, every set of the asked size as likely as any other.
+/// Prunes entries at random, every set of the requested size as likely as any other.
 ///
 /// The method draws one `u64` seed from the caller's generator and keeps it: the same method gives the same mask
 /// for ever, on every machine and in every version (S18).
@@ -36,7 +36,7 @@ impl RandomUnstructured {
     ///
     /// # Errors
     ///
-    /// [`Error::FractionOutOfRange`] or [`Error::NegativeCount`] for an amount that makes no sense.
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense.
     pub fn new(
         amount: impl TryInto<Amount, Error: Into<Error>>,
         rng: &mut (impl Rng + ?Sized),

@@ -4,7 +4,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::expect_shapes;
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, NnError, Result};
 use crate::nn::init;
 use crate::nn::{Module, ParamStore};
 use crate::tensor::{ConvOptions, Tensor};
@@ -119,7 +119,7 @@ impl<const D: usize> Conv<D> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if a stride, a dilation or the number of groups is 0, or the groups do not divide the
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if a stride, a dilation or the number of groups is 0, or the groups do not divide the
     /// channels.
     pub fn new(config: ConvConfig<D>, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
         let groups = config.options.groups;
@@ -161,11 +161,11 @@ impl<const D: usize> TryFrom<Raw> for Conv<D> {
             .unwrap_or_default();
         if shape.len() != D + 2 {
             let (expected, got) = (vec![0; D + 2], shape.to_vec());
-            return Err(Error::ShapeMismatch {
+            return Err(Error::Mask(MaskError::ShapeMismatch {
                 what: "`weight` of a convolution",
                 expected,
                 got,
-            });
+            }));
         }
         // That groups divide the channels in is seen from the input: the weight tells only those of one group.
         if options.groups == 0 || !shape[0].is_multiple_of(options.groups) {
@@ -177,12 +177,12 @@ impl<const D: usize> TryFrom<Raw> for Conv<D> {
 }
 
 fn groups_do_not_divide(groups: usize) -> Error {
-    Error::Setting {
+    Error::Nn(NnError::Setting {
         what: "Conv",
         setting: "groups",
         value: groups.to_string(),
         reason: "it has to divide the channels, in and out",
-    }
+    })
 }
 
 /// Options that were loaded may be anything; those that were built have a number for each dimension.
@@ -196,12 +196,12 @@ fn check(options: &ConvOptions, dims: usize) -> Result<()> {
         .into_iter()
         .find(|(_, values, least)| values.len() != dims || values.iter().any(|v| v < least))
     {
-        Some((setting, values, _)) => Err(Error::Setting {
+        Some((setting, values, _)) => Err(Error::Nn(NnError::Setting {
             what: "Conv",
             setting,
             value: format!("{values:?}"),
             reason: "it needs a number for each dimension, and only padding may be 0",
-        }),
+        })),
         None => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::expect_shapes;
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, Result};
 use crate::nn::init;
 use crate::nn::{Module, ParamStore};
 use crate::tensor::Tensor;
@@ -44,11 +44,11 @@ impl TryFrom<Raw> for Linear {
             Some(&[rows, _]) => rows,
             other => {
                 let got = other.unwrap_or_default().to_vec();
-                return Err(Error::ShapeMismatch {
+                return Err(Error::Mask(MaskError::ShapeMismatch {
                     what: "`weight` of a linear layer",
                     expected: vec![0, 0],
                     got,
-                });
+                }));
             }
         };
         expect_shapes(&store, [("bias", [rows].as_slice())], true)?;
@@ -82,7 +82,7 @@ impl Linear {
     ///
     /// # Errors
     ///
-    /// [`Error::ShapeMismatch`] if the bias is not as long as the weight has rows.
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the bias is not as long as the weight has rows.
     pub fn from_arrays(weight: Array2<f32>, bias: Option<Array1<f32>>) -> Result<Self> {
         let mut store = ParamStore::new();
         store.insert_parameter("weight", weight)?;

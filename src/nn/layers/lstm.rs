@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, NnError, Result, TensorError};
 use crate::nn::init;
 use crate::nn::{Module, ParamStore, Parameter};
 use crate::tensor::Tensor;
@@ -82,12 +82,12 @@ impl LstmConfig {
             .into_iter()
             .find(|(_, n)| *n == 0);
         match zero {
-            Some((setting, _)) => Err(Error::Setting {
+            Some((setting, _)) => Err(Error::Nn(NnError::Setting {
                 what: "Lstm",
                 setting,
                 value: "0".to_owned(),
                 reason: "there has to be at least one",
-            }),
+            })),
             None => Ok(()),
         }
     }
@@ -123,7 +123,7 @@ impl Lstm {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if there are no layers or no hidden units.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if there are no layers or no hidden units.
     pub fn new(config: LstmConfig, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
         config.check()?;
         let bound = init::fan_in_bound(config.hidden_size);
@@ -148,7 +148,7 @@ impl Lstm {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if a shape does not fit.
+    /// [`TensorError`](crate::error::TensorError) if a shape does not fit.
     pub fn forward_with_state(
         &self,
         input: &Tensor,
@@ -161,18 +161,18 @@ impl Lstm {
 
     fn run(&self, input: &Tensor, state: Option<&LstmState>) -> Result<(Tensor, LstmState)> {
         if input.ndim() != 3 {
-            return Err(Error::Op {
+            return Err(Error::Tensor(TensorError {
                 op: "Lstm",
                 reason: "the input needs 3 dimensions: length, batch and features".to_owned(),
                 shapes: vec![input.shape().to_vec()],
-            });
+            }));
         }
         if input.shape()[2] != self.config.input_size {
-            return Err(Error::Op {
+            return Err(Error::Tensor(TensorError {
                 op: "Lstm",
                 reason: format!("the input needs {} features", self.config.input_size),
                 shapes: vec![input.shape().to_vec()],
-            });
+            }));
         }
         let by_step = if self.config.batch_first {
             input.transpose(0, 1)?
@@ -184,13 +184,13 @@ impl Lstm {
         if let Some(state) = state
             && (state.hidden.shape() != expected || state.cell.shape() != expected)
         {
-            return Err(Error::Op {
+            return Err(Error::Tensor(TensorError {
                 op: "Lstm",
                 reason: format!("the initial states need shape {expected:?}: layers, batch and hidden units"),
                 shapes: [input, &state.hidden, &state.cell]
                     .map(|t| t.shape().to_vec())
                     .into(),
-            });
+            }));
         }
         let zeros = || Tensor::new(ArrayD::zeros(vec![batch, self.config.hidden_size]));
         let (mut steps, mut hiddens, mut cells) = (by_step, Vec::new(), Vec::new());
@@ -246,11 +246,11 @@ impl Lstm {
             outputs.push(hidden.clone());
         }
         if outputs.is_empty() {
-            return Err(Error::Op {
+            return Err(Error::Tensor(TensorError {
                 op: "Lstm",
                 reason: "the sequence has no steps".to_owned(),
                 shapes: vec![steps.shape().to_vec()],
-            });
+            }));
         }
         Ok((Tensor::stack(&outputs, 0)?, hidden, cell))
     }
@@ -271,11 +271,11 @@ impl TryFrom<Raw> for Lstm {
             let got = store.parameter(&name).map(|parameter| parameter.shape());
             if got != Some(&expected[..]) {
                 let got = got.unwrap_or_default().to_vec();
-                return Err(Error::ShapeMismatch {
+                return Err(Error::Mask(MaskError::ShapeMismatch {
                     what: "a parameter of an LSTM",
                     expected,
                     got,
-                }
+                })
                 .at(&name));
             }
         }

@@ -15,7 +15,8 @@ pub use lstm::{Lstm, LstmConfig, LstmState};
 pub use sequential::Sequential;
 
 use super::ParamStore;
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, ModelError, Result};
+use crate::prunable::nearest;
 
 /// Checks a store that was given or loaded: each of these parameters has this shape, or may be `absent`.
 fn expect_shapes<'a>(
@@ -26,18 +27,18 @@ fn expect_shapes<'a>(
     for (what, expected) in expected {
         match store.parameter(what).map(|parameter| parameter.shape()) {
             Some(got) if got != expected => {
-                return Err(Error::ShapeMismatch {
+                return Err(Error::Mask(MaskError::ShapeMismatch {
                     what,
                     expected: expected.to_vec(),
                     got: got.to_vec(),
-                });
+                }));
             }
             None if !absent => {
-                let known = store.parameters().map(|(name, _)| name.to_owned()).collect();
-                return Err(Error::UnknownParameter {
+                let nearest = nearest(what, store.parameters().map(|(name, _)| name));
+                return Err(Error::Model(ModelError::UnknownParameter {
                     path: what.to_owned(),
-                    known,
-                });
+                    nearest,
+                }));
             }
             _ => {}
         }

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::depth;
-use crate::error::{Error, Result};
+use crate::error::{Error, NnError, Result};
 use crate::nn::store::check_name;
 use crate::nn::{Module, ParamStore, ParamTree};
 use crate::tensor::Tensor;
@@ -61,7 +61,7 @@ impl Sequential {
     ///
     /// # Errors
     ///
-    /// [`Error::BadName`] if the name is empty, holds a dot or is taken.
+    /// [`NnError::BadName`](crate::error::NnError::BadName) if the name is empty, holds a dot or is taken.
     pub fn push_named(mut self, name: &str, module: impl Module) -> Result<Self> {
         self.insert(name.to_owned(), Box::new(module))?;
         Ok(self)
@@ -70,11 +70,11 @@ impl Sequential {
     fn insert(&mut self, name: String, module: Box<dyn Module>) -> Result<()> {
         check_name("child", &name)?;
         if self.children.contains_key(&name) {
-            return Err(Error::BadName {
+            return Err(Error::Nn(NnError::BadName {
                 what: "child",
                 name,
                 reason: "it is taken",
-            });
+            }));
         }
         self.children.insert(name, module);
         Ok(())

@@ -41,7 +41,7 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](crate::Error::Setting) if the rate is negative or not finite.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if the rate is negative or not finite.
     pub fn new(lr: f64) -> Result<Self> {
         let lr = non_negative("Adam", "lr", lr)?;
         Ok(Adam {
@@ -57,7 +57,7 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](crate::Error::Setting) if one is outside [0, 1).
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if one is outside [0, 1).
     pub fn betas(mut self, mean: f64, square: f64) -> Result<Self> {
         self.betas = (
             below_one("Adam", "betas", mean)?,
@@ -70,7 +70,7 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](crate::Error::Setting) if it is negative or not finite.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
     pub fn eps(mut self, eps: f64) -> Result<Self> {
         self.eps = non_negative("Adam", "eps", eps)?;
         Ok(self)
@@ -80,7 +80,7 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](crate::Error::Setting) if it is negative or not finite.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
     pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
         self.weight_decay = non_negative("Adam", "weight_decay", weight_decay)?;
         Ok(self)
@@ -95,7 +95,7 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](crate::Error::Setting) if it is negative or not finite.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
     pub fn set_lr(&mut self, lr: f64) -> Result<()> {
         self.lr = non_negative("Adam", "lr", lr)?;
         Ok(())

@@ -33,7 +33,7 @@ pub use state::OptimiserState;
 use ndarray::ArrayViewD;
 
 use super::{ParamTree, Parameter, tree};
-use crate::error::{Error, Result};
+use crate::error::{Error, NnError, Result};
 use crate::tensor::Gradients;
 
 /// Calls `update` with each parameter that has a gradient, and that gradient.
@@ -59,12 +59,12 @@ fn non_negative(what: &'static str, setting: &'static str, value: f64) -> Result
     if value >= 0.0 && value.is_finite() {
         return Ok(value);
     }
-    Err(Error::Setting {
+    Err(Error::Nn(NnError::Setting {
         what,
         setting,
         value: value.to_string(),
         reason: "it has to be finite and not negative",
-    })
+    }))
 }
 
 /// A setting in [0, 1).
@@ -72,10 +72,10 @@ fn below_one(what: &'static str, setting: &'static str, value: f64) -> Result<f6
     if (0.0..1.0).contains(&value) {
         return Ok(value);
     }
-    Err(Error::Setting {
+    Err(Error::Nn(NnError::Setting {
         what,
         setting,
         value: value.to_string(),
         reason: "it has to be in [0, 1)",
-    })
+    }))
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ndarray::{ArrayD, Zip};
 
 use super::{OptimiserState, for_each_gradient, non_negative};
-use crate::error::{Error, Result};
+use crate::error::{Error, NnError, Result};
 use crate::nn::ParamTree;
 use crate::tensor::{Gradients, ParamId};
 
@@ -35,7 +35,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if it is negative or not finite.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
     pub fn new(lr: f64) -> Result<Self> {
         Ok(Sgd {
             lr: non_negative("Sgd", "lr", lr)?,
@@ -51,7 +51,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if it is negative or not finite, or 0 where momentum is Nesterov's.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite, or 0 where momentum is Nesterov's.
     pub fn momentum(mut self, momentum: f64) -> Result<Self> {
         self.momentum = non_negative("Sgd", "momentum", momentum)?;
         self.check_nesterov()
@@ -61,7 +61,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if it is negative or not finite, or momentum is Nesterov's.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite, or momentum is Nesterov's.
     pub fn dampening(mut self, dampening: f64) -> Result<Self> {
         self.dampening = non_negative("Sgd", "dampening", dampening)?;
         self.check_nesterov()
@@ -71,7 +71,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if it is negative or not finite.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
     pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
         self.weight_decay = non_negative("Sgd", "weight_decay", weight_decay)?;
         Ok(self)
@@ -81,7 +81,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if there is no momentum yet, or there is dampening.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if there is no momentum yet, or there is dampening.
     pub fn nesterov(mut self) -> Result<Self> {
         self.nesterov = true;
         self.check_nesterov()
@@ -89,12 +89,12 @@ impl Sgd {
 
     fn check_nesterov(self) -> Result<Self> {
         if self.nesterov && (self.momentum <= 0.0 || self.dampening != 0.0) {
-            return Err(Error::Setting {
+            return Err(Error::Nn(NnError::Setting {
                 what: "Sgd",
                 setting: "nesterov",
                 value: "true".to_owned(),
                 reason: "it needs momentum, set before, and no dampening",
-            });
+            }));
         }
         Ok(self)
     }
@@ -108,7 +108,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if it is negative or not finite.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
     pub fn set_lr(&mut self, lr: f64) -> Result<()> {
         self.lr = non_negative("Sgd", "lr", lr)?;
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, MaskError, NnError, Result};
 use crate::nn::array_serde::Portable;
 use crate::nn::{ParamTree, ParamTreeExt};
 use crate::tensor::ParamId;
@@ -55,8 +55,8 @@ impl OptimiserState {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownParameter`] for a path that the model does not have, [`Error::StateKeys`] for an array that
-    /// is missing, [`Error::ShapeMismatch`] for one of another shape than its parameter.
+    /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that the model does not have, [`NnError::StateKeys`](crate::error::NnError::StateKeys) for an array that
+    /// is missing, [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) for one of another shape than its parameter.
     pub(super) fn scatter<T: ParamTree + ?Sized, const N: usize, S>(
         self,
         model: &T,
@@ -69,17 +69,19 @@ impl OptimiserState {
             let mut found = Vec::with_capacity(N);
             for name in names {
                 let key = || format!("{path}.{name}");
-                let array = arrays.remove(name).ok_or_else(|| Error::StateKeys {
-                    missing: vec![key()],
-                    unexpected: Vec::new(),
+                let array = arrays.remove(name).ok_or_else(|| {
+                    Error::Nn(NnError::StateKeys {
+                        missing: vec![key()],
+                        unexpected: Vec::new(),
+                    })
                 })?;
                 if array.0.shape() != parameter.shape() {
                     let (expected, got) = (parameter.shape().to_vec(), array.0.shape().to_vec());
-                    return Err(Error::ShapeMismatch {
+                    return Err(Error::Mask(MaskError::ShapeMismatch {
                         what: "optimiser state",
                         expected,
                         got,
-                    }
+                    })
                     .at(&key()));
                 }
                 found.push(array.0.into_owned());

@@ -37,7 +37,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`](crate::Error::Op) if the shapes do not broadcast.
+    /// [`TensorError`](crate::error::TensorError) if the shapes do not broadcast.
     pub fn add(&self, other: &Tensor) -> Result<Tensor> {
         let value = pairwise("add", self, other, |a, b| a + b)?;
         let of_self = self.edge(|| {
@@ -57,7 +57,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`](crate::Error::Op) if the shapes do not broadcast.
+    /// [`TensorError`](crate::error::TensorError) if the shapes do not broadcast.
     pub fn sub(&self, other: &Tensor) -> Result<Tensor> {
         let value = pairwise("sub", self, other, |a, b| a - b)?;
         let of_self = self.edge(|| {
@@ -77,7 +77,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`](crate::Error::Op) if the shapes do not broadcast.
+    /// [`TensorError`](crate::error::TensorError) if the shapes do not broadcast.
     pub fn mul(&self, other: &Tensor) -> Result<Tensor> {
         let value = pairwise("mul", self, other, |a, b| a * b)?;
         let of_self = self.edge(|| {
@@ -97,7 +97,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`](crate::Error::Op) if the shapes do not broadcast.
+    /// [`TensorError`](crate::error::TensorError) if the shapes do not broadcast.
     pub fn div(&self, other: &Tensor) -> Result<Tensor> {
         let value = pairwise("div", self, other, |a, b| a / b)?;
         let of_self = self.edge(|| {

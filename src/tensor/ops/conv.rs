@@ -4,6 +4,7 @@
 //! product does the rest. Where each entry of that matrix comes from is the same for every channel and sample, so it
 //! is worked out once, in a table; the table is also all that knows how many spatial dimensions there are.
 
+use crate::error::{NnError, TensorError};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -99,14 +100,16 @@ impl Plan {
         bias: Option<&[usize]>,
         options: &ConvOptions,
     ) -> Result<(Plan, Vec<usize>)> {
-        let fail = |reason: String| Error::Op {
-            op: "conv",
-            reason,
-            shapes: [Some(x), Some(w), bias]
-                .into_iter()
-                .flatten()
-                .map(<[usize]>::to_vec)
-                .collect(),
+        let fail = |reason: String| {
+            Error::Tensor(TensorError {
+                op: "conv",
+                reason,
+                shapes: [Some(x), Some(w), bias]
+                    .into_iter()
+                    .flatten()
+                    .map(<[usize]>::to_vec)
+                    .collect(),
+            })
         };
         let (&[samples, channels, ref input @ ..], &[filters, inputs, ref kernel @ ..]) = (x, w) else {
             return Err(fail(
@@ -132,7 +135,7 @@ impl Plan {
             ("dilation", dilation, 1),
         ] {
             if numbers.len() != dims || numbers.iter().any(|&n| n < least) {
-                return Err(Error::Setting {
+                return Err(Error::Nn(NnError::Setting {
                     what: "conv",
                     setting,
                     value: format!("{numbers:?}"),
@@ -141,16 +144,16 @@ impl Plan {
                     } else {
                         "there must be one number for each spatial dimension, at least 1"
                     },
-                });
+                }));
             }
         }
         if *groups == 0 {
-            return Err(Error::Setting {
+            return Err(Error::Nn(NnError::Setting {
                 what: "conv",
                 setting: "groups",
                 value: groups.to_string(),
                 reason: "it must be at least 1",
-            });
+            }));
         }
         if channels % groups != 0 || filters % groups != 0 {
             return Err(fail(format!(
@@ -342,8 +345,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if the shapes do not fit, the groups do not divide the channels, the kernel is empty or longer
-    /// than the padded input, or an array would not fit in memory; [`Error::Setting`] if stride, padding or
+    /// [`TensorError`](crate::error::TensorError) if the shapes do not fit, the groups do not divide the channels, the kernel is empty or longer
+    /// than the padded input, or an array would not fit in memory; [`NnError::Setting`](crate::error::NnError::Setting) if stride, padding or
     /// dilation has not one number for each spatial dimension, or if stride, dilation or groups is 0.
     pub fn conv(&self, weight: &Tensor, bias: Option<&Tensor>, options: &ConvOptions) -> Result<Tensor> {
         let (plan, shape) = Plan::new(self.shape(), weight.shape(), bias.map(Tensor::shape), options)?;

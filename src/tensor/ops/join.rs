@@ -1,5 +1,6 @@
 //! Several tensors made one.
 
+use crate::error::TensorError;
 use std::borrow::Borrow;
 
 use crate::tensor::Tensor;
@@ -23,7 +24,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if there are no tensors or their shapes do not fit, [`Error::DimOutOfRange`] if there is no
+    /// [`TensorError`](crate::error::TensorError) if there are no tensors or their shapes do not fit, [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no
     /// such dimension.
     pub fn concat<T: Borrow<Tensor>>(tensors: &[T], dim: isize) -> Result<Tensor> {
         let op = "concat";
@@ -58,7 +59,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if there are no tensors or their shapes are not equal, [`Error::DimOutOfRange`] if the result
+    /// [`TensorError`](crate::error::TensorError) if there are no tensors or their shapes are not equal, [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if the result
     /// has no such dimension.
     pub fn stack<T: Borrow<Tensor>>(tensors: &[T], dim: isize) -> Result<Tensor> {
         let op = "stack";
@@ -122,17 +123,17 @@ fn join<T: Borrow<Tensor>>(
 }
 
 fn none(op: &'static str) -> Error {
-    Error::Op {
+    Error::Tensor(TensorError {
         op,
         reason: "there are no tensors".to_owned(),
         shapes: Vec::new(),
-    }
+    })
 }
 
 fn unequal<T: Borrow<Tensor>>(op: &'static str, reason: String, tensors: &[T]) -> Error {
-    Error::Op {
+    Error::Tensor(TensorError {
         op,
         reason,
         shapes: tensors.iter().map(|t| t.borrow().shape().to_vec()).collect(),
-    }
+    })
 }

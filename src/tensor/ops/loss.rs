@@ -1,5 +1,6 @@
 //! Softmax and losses.
 
+use crate::error::TensorError;
 use crate::tensor::Tensor;
 use crate::tensor::backward::Slot;
 use crate::tensor::kernel::{around, build, combine, map, only, resolve, slice};
@@ -32,7 +33,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::DimOutOfRange`] if there is no such dimension.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension.
     pub fn log_softmax(&self, dim: isize) -> Result<Tensor> {
         let axis = resolve(dim, self.shape())?;
         let (outer, steps, inner) = around(self.shape(), axis);
@@ -78,13 +79,15 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if the shape is not `[N, C]`, if the targets are not N, if one of them is no class, or if N is
+    /// [`TensorError`](crate::error::TensorError) if the shape is not `[N, C]`, if the targets are not N, if one of them is no class, or if N is
     /// 0, which has no mean.
     pub fn cross_entropy(&self, targets: &[usize]) -> Result<Tensor> {
-        let fail = |reason: String| Error::Op {
-            op: "cross_entropy",
-            reason,
-            shapes: vec![self.shape().to_vec(), vec![targets.len()]],
+        let fail = |reason: String| {
+            Error::Tensor(TensorError {
+                op: "cross_entropy",
+                reason,
+                shapes: vec![self.shape().to_vec(), vec![targets.len()]],
+            })
         };
         let &[samples, classes] = self.shape() else {
             return Err(fail("the logits must have shape [samples, classes]".to_owned()));
@@ -128,12 +131,14 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if the shapes differ, or if there are no elements, so no mean.
+    /// [`TensorError`](crate::error::TensorError) if the shapes differ, or if there are no elements, so no mean.
     pub fn mse(&self, target: &Tensor) -> Result<Tensor> {
-        let fail = |reason: &str| Error::Op {
-            op: "mse",
-            reason: reason.to_owned(),
-            shapes: vec![self.shape().to_vec(), target.shape().to_vec()],
+        let fail = |reason: &str| {
+            Error::Tensor(TensorError {
+                op: "mse",
+                reason: reason.to_owned(),
+                shapes: vec![self.shape().to_vec(), target.shape().to_vec()],
+            })
         };
         if self.shape() != target.shape() {
             return Err(fail("the shapes must be equal"));

@@ -1,5 +1,6 @@
 //! Matrix products.
 
+use crate::error::TensorError;
 use crate::tensor::Tensor;
 use crate::tensor::kernel::{add_product, build, matrix, slice, sum_to, zeroed};
 use crate::{Error, Result};
@@ -21,16 +22,16 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if either is no matrix or the columns of the first are not as many as the rows of the second.
+    /// [`TensorError`](crate::error::TensorError) if either is no matrix or the columns of the first are not as many as the rows of the second.
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
         let (m, k, n) = match (self.shape(), other.shape()) {
             (&[m, k], &[rows, n]) if rows == k => (m, k, n),
             (a, b) => {
-                return Err(Error::Op {
+                return Err(Error::Tensor(TensorError {
                     op: "matmul",
                     reason: "the shapes must be [m, k] and [k, n]".to_owned(),
                     shapes: vec![a.to_vec(), b.to_vec()],
-                });
+                }));
             }
         };
         let mut out = zeroed("matmul", &[m, n])?;
@@ -77,16 +78,18 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if the shapes do not fit.
+    /// [`TensorError`](crate::error::TensorError) if the shapes do not fit.
     pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        let fail = |reason: &str| Error::Op {
-            op: "linear",
-            reason: reason.to_owned(),
-            shapes: [Some(self), Some(weight), bias]
-                .into_iter()
-                .flatten()
-                .map(|t| t.shape().to_vec())
-                .collect(),
+        let fail = |reason: &str| {
+            Error::Tensor(TensorError {
+                op: "linear",
+                reason: reason.to_owned(),
+                shapes: [Some(self), Some(weight), bias]
+                    .into_iter()
+                    .flatten()
+                    .map(|t| t.shape().to_vec())
+                    .collect(),
+            })
         };
         let &[outputs, inputs] = weight.shape() else {
             return Err(fail("the weight must have shape [out, in]"));

@@ -3,6 +3,7 @@
 //! The gradient of a part goes straight into its place in the gradient of the whole, so that taking a tensor apart
 //! (a sequence into steps, gates out of one product) costs no more than its size, however many the parts.
 
+use crate::error::TensorError;
 use ndarray::{Axis, Slice};
 
 use crate::tensor::Tensor;
@@ -26,16 +27,18 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::DimOutOfRange`] if there is no such dimension, [`Error::Op`] if it is not that long.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension, [`TensorError`](crate::error::TensorError) if it is not that long.
     pub fn narrow(&self, dim: isize, start: usize, len: usize) -> Result<Tensor> {
         let axis = resolve(dim, self.shape())?;
         let end = start
             .checked_add(len)
             .filter(|&end| end <= self.shape()[axis])
-            .ok_or_else(|| Error::Op {
-                op: "narrow",
-                reason: format!("dimension {dim} has no {len} steps from {start} on"),
-                shapes: vec![self.shape().to_vec()],
+            .ok_or_else(|| {
+                Error::Tensor(TensorError {
+                    op: "narrow",
+                    reason: format!("dimension {dim} has no {len} steps from {start} on"),
+                    shapes: vec![self.shape().to_vec()],
+                })
             })?;
         let (axis, part) = (Axis(axis), Slice::from(start..end));
         let mut value = self.shared();
@@ -56,15 +59,15 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::DimOutOfRange`] if there is no such dimension, [`Error::Op`] if it is not that long.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension, [`TensorError`](crate::error::TensorError) if it is not that long.
     pub fn select(&self, dim: isize, index: usize) -> Result<Tensor> {
         let axis = resolve(dim, self.shape())?;
         if index >= self.shape()[axis] {
-            return Err(Error::Op {
+            return Err(Error::Tensor(TensorError {
                 op: "select",
                 reason: format!("dimension {dim} has no step {index}"),
                 shapes: vec![self.shape().to_vec()],
-            });
+            }));
         }
         let axis = Axis(axis);
         let value = self.shared().index_axis_move(axis, index);
@@ -85,18 +88,18 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::DimOutOfRange`] if there is no such dimension, [`Error::Op`] if it is not as long as an index says.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension, [`TensorError`](crate::error::TensorError) if it is not as long as an index says.
     pub fn index_select(&self, dim: isize, indices: &[usize]) -> Result<Tensor> {
         let axis = resolve(dim, self.shape())?;
         let (outer, steps, inner) = around(self.shape(), axis);
         // Of nothing, nothing is taken however often.
         let outer = if self.is_empty() { 0 } else { outer };
         if let Some(index) = indices.iter().find(|&&index| index >= steps) {
-            return Err(Error::Op {
+            return Err(Error::Tensor(TensorError {
                 op: "index_select",
                 reason: format!("dimension {dim} has no step {index}"),
                 shapes: vec![self.shape().to_vec()],
-            });
+            }));
         }
         let mut shape = self.shape().to_vec();
         shape[axis] = indices.len();

@@ -48,7 +48,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::DimOutOfRange`](crate::Error::DimOutOfRange) if there is no such dimension.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension.
     pub fn sum_axis(&self, dim: isize, keepdim: bool) -> Result<Tensor> {
         let axis = resolve(dim, self.shape())?;
         Ok(self.sum_along(axis, keepdim, 1.0))
@@ -61,7 +61,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::DimOutOfRange`](crate::Error::DimOutOfRange) if there is no such dimension.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension.
     pub fn mean_axis(&self, dim: isize, keepdim: bool) -> Result<Tensor> {
         let axis = resolve(dim, self.shape())?;
         Ok(self.sum_along(axis, keepdim, self.shape()[axis] as f32))

@@ -1,5 +1,6 @@
 //! The same elements under another shape, or in another order.
 
+use crate::error::TensorError;
 use ndarray::IxDyn;
 
 use crate::tensor::Tensor;
@@ -23,15 +24,15 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Op`] if that shape has another number of elements.
+    /// [`TensorError`](crate::error::TensorError) if that shape has another number of elements.
     pub fn reshape(&self, shape: &[usize]) -> Result<Tensor> {
         let len = checked_len("reshape", shape)?;
         if len != self.len() {
-            return Err(Error::Op {
+            return Err(Error::Tensor(TensorError {
                 op: "reshape",
                 reason: format!("there are {} elements, and the new shape has {len}", self.len()),
                 shapes: vec![self.shape().to_vec(), shape.to_vec()],
-            });
+            }));
         }
         Ok(self.viewed(shape))
     }
@@ -60,17 +61,17 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::DimOutOfRange`] if there is no such dimension, [`Error::Op`] if the first comes after the last.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension, [`TensorError`](crate::error::TensorError) if the first comes after the last.
     pub fn flatten(&self, start_dim: isize, end_dim: isize) -> Result<Tensor> {
         // Of shape [] the dimensions 0 and -1 may be named, as if it were [1].
         let whole: &[usize] = if self.ndim() == 0 { &[1] } else { self.shape() };
         let (start, end) = (resolve(start_dim, whole)?, resolve(end_dim, whole)?);
         if start > end {
-            return Err(Error::Op {
+            return Err(Error::Tensor(TensorError {
                 op: "flatten",
                 reason: format!("dimension {start_dim} comes after dimension {end_dim}"),
                 shapes: vec![self.shape().to_vec()],
-            });
+            }));
         }
         let mut shape = whole[..start].to_vec();
         shape.push(whole[start..=end].iter().product());
@@ -84,7 +85,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::DimOutOfRange`] if there is no such dimension.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension.
     pub fn transpose(&self, dim0: isize, dim1: isize) -> Result<Tensor> {
         let (a, b) = (resolve(dim0, self.shape())?, resolve(dim1, self.shape())?);
         let mut order: Vec<usize> = (0..self.ndim()).collect();
@@ -108,7 +109,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::DimOutOfRange`] if there is no such dimension, [`Error::Op`] unless each is named once.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension, [`TensorError`](crate::error::TensorError) unless each is named once.
     pub fn permute(&self, dims: &[isize]) -> Result<Tensor> {
         let order: Vec<usize> = dims
             .iter()
@@ -117,11 +118,11 @@ impl Tensor {
         let mut sorted = order.clone();
         sorted.sort_unstable();
         if !sorted.into_iter().eq(0..self.ndim()) {
-            return Err(Error::Op {
+            return Err(Error::Tensor(TensorError {
                 op: "permute",
                 reason: format!("{dims:?} does not name each dimension once"),
                 shapes: vec![self.shape().to_vec()],
-            });
+            }));
         }
         Ok(self.reordered(order))
     }

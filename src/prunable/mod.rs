@@ -1,0 +1,5 @@
+//! placeholder
+mod error;
+mod nearest;
+pub use error::ModelError;
+pub(crate) use nearest::nearest;
