@@ -1403,7 +1403,7 @@ fn convolutions_that_cannot_be() {
     says!(
         empty.forward(&tensor(&[1, 1, 4, 4])).unwrap_err(),
         Error::Tensor(TensorError { op: "conv", .. }),
-        "conv: the kernel is empty in spatial dimension 1; the shapes are [[1, 1, 4, 4], [1, 1, 2, 0], [1]]"
+        "conv of [1, 1, 4, 4], [1, 1, 2, 0] and [1]: the kernel is empty in spatial dimension 1; it needs at least one entry"
     );
     // Numbers that overflow.
     let wide = Conv2d::new(ConvConfig::new(1, 1, 2).padding(usize::MAX), &mut rng(5)).unwrap();
@@ -1489,17 +1489,17 @@ fn inputs_of_wrong_shapes() {
     says!(
         linear().forward(&tensor(&[2, 3])).unwrap_err(),
         Error::Tensor(TensorError { op: "linear", .. }),
-        "linear: the last dimension of the input must be as long as that of the weight; the shapes are [[2, 3], [3, 4], [3]]"
+        "linear of [2, 3], [3, 4] and [3]: the last dimension of the input must be as long as that of the weight"
     );
     says!(
         layers[2].0.forward(&tensor(&[1, 4, 5, 5])).unwrap_err(),
         Error::Tensor(TensorError { op: "conv", .. }),
-        "conv: the weight is for 1 input channels in each of 2 groups, and there are 4 in all; the shapes are [[1, 4, 5, 5], [4, 1, 2, 2], [4]]"
+        "conv of [1, 4, 5, 5], [4, 1, 2, 2] and [4]: the weight is for 1 input channels in each of 2 groups; the input must have 2, and has 4"
     );
     says!(
         layers[1].0.forward(&tensor(&[1, 2, 1])).unwrap_err(),
         Error::Tensor(TensorError { op: "conv", .. }),
-        "conv: in spatial dimension 0 the kernel is longer than the padded input, 1; the shapes are [[1, 2, 1], [3, 2, 2], [3]]"
+        "conv of [1, 2, 1], [3, 2, 2] and [3]: in spatial dimension 0 the kernel is longer than the padded input, 1; pad more, or use a smaller kernel"
     );
 }
 
@@ -1513,7 +1513,7 @@ fn flatten_of_dimensions_that_are_not_there() {
     says!(
         Flatten::dims(-1, 0).forward(&tensor(&[2, 3])).unwrap_err(),
         Error::Tensor(TensorError { op: "flatten", .. }),
-        "flatten: dimension -1 comes after dimension 0; the shapes are [[2, 3]]"
+        "flatten of [2, 3]: dimension -1 comes after dimension 0; name the first one first"
     );
     assert!(
         Flatten::dims(isize::MIN, isize::MAX)
@@ -1549,12 +1549,12 @@ fn an_lstm_fed_wrongly() {
     says!(
         lstm.forward(&tensor(&[5, 4])).unwrap_err(),
         Error::Tensor(TensorError { op: "Lstm", .. }),
-        "Lstm: the input needs 3 dimensions: length, batch and features; the shapes are [[5, 4]]"
+        "Lstm of [5, 4]: the input needs 3 dimensions: length, batch and features"
     );
     says!(
         lstm.forward(&tensor(&[0, 2, 4])).unwrap_err(),
         Error::Tensor(TensorError { op: "Lstm", .. }),
-        "Lstm: the sequence has no steps; the shapes are [[0, 2, 4]]"
+        "Lstm of [0, 2, 4]: the sequence has no steps; give at least one"
     );
     let input = tensor(&[5, 2, 4]);
     let state = |hidden: &[usize], cell: &[usize]| LstmState {
@@ -1601,27 +1601,27 @@ fn losses_of_what_does_not_fit() {
             op: "cross_entropy",
             ..
         }),
-        "cross_entropy: target 3 of sample 1 is none of 3 classes; the shapes are [[2, 3], [2]]"
+        "cross_entropy of [2, 3] and [2]: target 3 of sample 1 is none of 3 classes; they are numbered from 0"
     );
     says!(
         loss::cross_entropy(&logits, &[0]).unwrap_err(),
         Error::Tensor(TensorError { .. }),
-        "cross_entropy: 1 targets for 2 samples; the shapes are [[2, 3], [1]]"
+        "cross_entropy of [2, 3] and [1]: 1 targets for 2 samples; give one for each"
     );
     says!(
         loss::cross_entropy(&tensor(&[0, 3]), &[]).unwrap_err(),
         Error::Tensor(TensorError { .. }),
-        "cross_entropy: an empty batch has no mean loss; the shapes are [[0, 3], [0]]"
+        "cross_entropy of [0, 3] and [0]: an empty batch has no mean loss; leave it out"
     );
     says!(
         loss::cross_entropy(&tensor(&[3]), &[0]).unwrap_err(),
         Error::Tensor(TensorError { .. }),
-        "cross_entropy: the logits must have shape [samples, classes]; the shapes are [[3], [1]]"
+        "cross_entropy of [3] and [1]: the logits must have shape [samples, classes]"
     );
     says!(
         loss::mse(&logits, &tensor(&[3])).unwrap_err(),
         Error::Tensor(TensorError { op: "mse", .. }),
-        "mse: the shapes must be equal; the shapes are [[2, 3], [3]]"
+        "mse of [2, 3] and [3]: the shapes must be equal"
     );
     assert!(loss::mse(&tensor(&[0]), &tensor(&[0])).is_err());
 }
@@ -1633,13 +1633,13 @@ fn backward_from_where_there_is_no_way() {
     says!(
         output.backward().unwrap_err(),
         Error::Tensor(TensorError { op: "backward", .. }),
-        "backward: only a tensor of one element has a gradient without a cotangent; the shapes are [[2, 3]]"
+        "backward of [2, 3]: only a tensor of one element has a gradient without a cotangent; reduce it first, or use `backward_from`"
     );
     let cotangent = ArrayD::ones(IxDyn(&[3, 2]));
     says!(
         output.backward_from(cotangent.view()).unwrap_err(),
         Error::Tensor(TensorError { .. }),
-        "backward: the cotangent must have the shape of the tensor; the shapes are [[2, 3], [3, 2]]"
+        "backward of [2, 3] and [3, 2]: the cotangent must have the shape of the tensor"
     );
     let untracked = no_grad(|| layer.forward(&tensor(&[2, 4])).unwrap().sum());
     assert!(matches!(

@@ -1,59 +1,17 @@
-//! Gradients: walking the graph back from a result.
+//! [`Backward`]: walking the graph back from a result.
 
-use crate::error::TensorError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::repeat_n;
 
-use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, IxDyn};
+use ndarray::ArrayViewD;
 
-use super::kernel::{combine, contiguous, slice_mut};
-use super::node::{Node, Origin, Shared};
-use super::{ParamId, Tensor};
-use crate::{Error, Result};
-
-/// Where the gradient of one value adds up.
-pub(super) struct Slot {
-    shape: IxDyn,
-    sum: Option<Shared>,
-}
-
-impl Slot {
-    fn new(node: &Node) -> Self {
-        Slot {
-            shape: node.value.raw_dim(),
-            sum: None,
-        }
-    }
-
-    /// Adds a gradient of the value's shape.
-    pub fn add(&mut self, grad: Shared) {
-        debug_assert_eq!(grad.raw_dim(), self.shape);
-        self.sum = Some(sum(self.sum.take(), grad));
-    }
-
-    /// The sum so far, to add to in place: how a part of a value, or a matrix product, adds its share without an
-    /// array of its own.
-    pub fn view_mut(&mut self) -> ArrayViewMutD<'_, f32> {
-        let shape = &self.shape;
-        self.sum
-            .get_or_insert_with(|| Shared::zeros(shape.clone()))
-            .view_mut()
-    }
-
-    /// As [`Slot::view_mut`], flat.
-    pub fn slice_mut(&mut self) -> &mut [f32] {
-        let shape = &self.shape;
-        slice_mut(self.sum.get_or_insert_with(|| Shared::zeros(shape.clone())))
-    }
-}
-
-/// In place in `so_far`, unless others hold it too.
-fn sum(so_far: Option<Shared>, grad: Shared) -> Shared {
-    match so_far {
-        None => grad,
-        Some(so_far) => combine(so_far, &grad, |a, b| a + b),
-    }
-}
+use super::error::TensorError;
+use super::gradients::Gradients;
+use super::graph::{Node, Origin, Tensor};
+use super::id::ParamId;
+use super::kernel::{Shared, contiguous};
+use super::slot::Slot;
+use crate::error::{Error, Result};
 
 /// Which parameters keep a dense gradient.
 #[derive(Debug, Clone)]
@@ -63,7 +21,7 @@ enum Dense {
 }
 
 impl Dense {
-    fn asked(&self, id: ParamId) -> bool {
+    fn requested(&self, id: ParamId) -> bool {
         match self {
             Dense::All => true,
             Dense::Of(ids) => ids.contains(&id),
@@ -114,10 +72,10 @@ impl<'a> Backward<'a> {
         self
     }
 
-    /// Keeps the dense gradient of these parameters, besides those already asked for.
+    /// Keeps the dense gradient of these parameters, besides those requested before.
     pub fn dense_for(mut self, ids: impl IntoIterator<Item = ParamId>) -> Self {
-        if let Dense::Of(asked) = &mut self.dense {
-            asked.extend(ids);
+        if let Dense::Of(requested) = &mut self.dense {
+            requested.extend(ids);
         }
         self
     }
@@ -142,7 +100,7 @@ impl<'a> Backward<'a> {
         };
         if !root.wants_gradient() {
             return Err(fail(
-                "there is no gradient to compute: the tensor comes from constants only, or was computed under `no_grad`",
+                "no gradient was recorded: the tensor comes from constants only, or was computed under `no_grad`; compute it from parameters, outside `no_grad`",
                 None,
             ));
         }
@@ -156,7 +114,7 @@ impl<'a> Backward<'a> {
             Some(cotangent) => contiguous(cotangent.to_shared()),
             None if root.value.len() != 1 => {
                 return Err(fail(
-                    "only a tensor of one element has a gradient without a cotangent",
+                    "only a tensor of one element has a gradient without a cotangent; reduce it first, or use `backward_from`",
                     None,
                 ));
             }
@@ -166,27 +124,27 @@ impl<'a> Backward<'a> {
         let mut gradients = Gradients::default();
         // Every consumer of a node has a greater id, so the greatest id that is waiting has all of its gradient.
         let mut waiting: BTreeMap<u64, (&Node, Slot)> = BTreeMap::new();
-        let mut slot = Slot::new(root);
+        let mut slot = Slot::new(root.value.raw_dim());
         slot.add(seed);
         waiting.insert(root.id, (root, slot));
         while let Some((_, (node, slot))) = waiting.pop_last() {
-            let Some(grad) = slot.sum else { continue };
+            let Some(grad) = slot.into_sum() else { continue };
             match &node.origin {
                 Origin::Constant => {}
                 Origin::Leaf { id, mask } => {
-                    if let Some(other) = gradients.masked.get(id)
-                        && other.shape() != grad.shape()
+                    if let Some(other) = gradients.shape(*id)
+                        && other != grad.shape()
                     {
                         return Err(fail(
                             &format!(
-                                "leaves of two shapes, {:?} and {:?}, have one id",
-                                other.shape(),
+                                "leaves of two shapes, {:?} and {:?}, have one id; give each parameter an id of its own",
+                                other,
                                 grad.shape()
                             ),
                             None,
                         ));
                     }
-                    let kept = self.dense.asked(*id).then(|| grad.clone());
+                    let kept = self.dense.requested(*id).then(|| grad.clone());
                     let grad = match mask {
                         // Masking selects: what was NaN or infinite under the mask is +0.0.   S10
                         Some(mask) => contiguous(mask.apply(grad.view())?.into_shared()),
@@ -200,79 +158,13 @@ impl<'a> Backward<'a> {
                         let parent = &*edge.parent.0;
                         let (_, slot) = waiting
                             .entry(parent.id)
-                            .or_insert_with(|| (parent, Slot::new(parent)));
+                            .or_insert_with(|| (parent, Slot::new(parent.value.raw_dim())));
                         (edge.vjp)(grad, slot);
                     }
                 }
             }
         }
         Ok(gradients)
-    }
-}
-
-/// What a backward pass found: a gradient for each parameter that took part, by id.
-///
-/// A plain value: nothing is stored in parameters or tensors, so nothing needs zeroing between steps, and passes on
-/// several threads do not meet. A parameter that was used several times has the sum of its gradients.
-#[derive(Debug, Clone, Default)]
-pub struct Gradients {
-    masked: BTreeMap<ParamId, Shared>,
-    dense: BTreeMap<ParamId, Shared>,
-}
-
-impl Gradients {
-    fn deliver(&mut self, id: ParamId, grad: Shared, dense: Option<Shared>) {
-        let grad = sum(self.masked.remove(&id), grad);
-        self.masked.insert(id, grad);
-        if let Some(dense) = dense {
-            let dense = sum(self.dense.remove(&id), dense);
-            self.dense.insert(id, dense);
-        }
-    }
-
-    /// The gradient of a parameter, exactly +0.0 wherever it is pruned. `None` if it took no part.
-    pub fn get(&self, id: ParamId) -> Option<ArrayViewD<'_, f32>> {
-        self.masked.get(&id).map(|g| g.view())
-    }
-
-    /// The gradient of a parameter, to change in place (to clip it, say).
-    pub fn get_mut(&mut self, id: ParamId) -> Option<ArrayViewMutD<'_, f32>> {
-        self.masked.get_mut(&id).map(|g| g.view_mut())
-    }
-
-    /// The gradient of a parameter's effective tensor, pruned entries included: what tells how much each of them
-    /// would help if it grew back.
-    ///
-    /// `None` if it took no part or if this was not asked for; see [`Backward::dense`]. Where nothing is pruned it
-    /// is the same as [`Gradients::get`].
-    pub fn dense(&self, id: ParamId) -> Option<ArrayViewD<'_, f32>> {
-        self.dense.get(&id).map(|g| g.view())
-    }
-
-    /// The gradient of a leaf: [`Gradients::get`] by the tensor's id. `None` for what is no leaf.
-    pub fn wrt(&self, leaf: &Tensor) -> Option<ArrayViewD<'_, f32>> {
-        self.get(leaf.id()?)
-    }
-
-    /// Takes out the gradient of a parameter, without a copy. Its dense gradient is dropped.
-    pub fn remove(&mut self, id: ParamId) -> Option<ArrayD<f32>> {
-        self.dense.remove(&id);
-        self.masked.remove(&id).map(Shared::into_owned)
-    }
-
-    /// Every gradient, by rising id.
-    pub fn iter(&self) -> impl Iterator<Item = (ParamId, ArrayViewD<'_, f32>)> {
-        self.masked.iter().map(|(&id, g)| (id, g.view()))
-    }
-
-    /// How many parameters have a gradient.
-    pub fn len(&self) -> usize {
-        self.masked.len()
-    }
-
-    /// Whether no parameter has a gradient.
-    pub fn is_empty(&self) -> bool {
-        self.masked.is_empty()
     }
 }
 

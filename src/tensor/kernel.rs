@@ -1,13 +1,16 @@
 //! Loops over arrays: what the operations share.
 //!
-//! Arrays here are in standard layout (see `Shared`), so a value is a slice, and a dimension of it is three
+//! Arrays here are in standard layout (see [`Shared`]), so a value is a slice, and a dimension of it is three
 //! numbers: how many blocks there are before it (`outer`), its length, and how long each of its steps is (`inner`).
 
-use crate::error::{PatternError, TensorError};
-use ndarray::{ArrayView2, ArrayViewMut2, Axis, IxDyn, linalg::general_mat_mul};
+use ndarray::{ArcArray, ArrayView2, ArrayViewMut2, Axis, IxDyn, linalg::general_mat_mul};
 
-use super::node::Shared;
-use crate::{Error, Result};
+use super::error::TensorError;
+use crate::error::{Error, PatternError, Result};
+
+/// An array that many hold and none changes, in standard (row-major, gapless) layout, so that every operation can
+/// work on slices.
+pub(super) type Shared = ArcArray<f32, IxDyn>;
 
 /// The elements, in row-major order.
 pub(super) fn slice(array: &Shared) -> &[f32] {
@@ -219,7 +222,7 @@ pub(super) fn checked_len(op: &'static str, shape: &[usize]) -> Result<usize> {
 pub(super) fn too_large(op: &'static str, shape: &[usize]) -> Error {
     Error::Tensor(TensorError {
         op,
-        reason: "an array of this shape does not fit in memory".to_owned(),
+        reason: "an array of this shape does not fit in memory; use smaller sizes".to_owned(),
         shapes: vec![shape.to_vec()],
     })
 }

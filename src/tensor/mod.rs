@@ -43,182 +43,23 @@
 //! * Tensors are `Send + Sync`, and several threads may run forward and backward on the same ones.
 //! * A graph of any depth is walked and dropped without recursion.
 
+// From the bottom up, each file imports only from those before it: error, id, record; kernel (loops over arrays), slot
+// (a gradient that adds up), graph (values and where they came from), gradients, value, backward, ops.
 mod backward;
 mod error;
+mod gradients;
+mod graph;
 mod id;
 mod kernel;
-mod node;
 mod ops;
 mod record;
+mod slot;
+mod value;
 
-use std::fmt;
-use std::sync::Arc;
-
-use ndarray::{ArcArray, Array, ArrayD, ArrayViewD, Dimension, IxDyn, arr0};
-
-pub use backward::{Backward, Gradients};
+pub use backward::Backward;
 pub use error::TensorError;
+pub use gradients::Gradients;
+pub use graph::Tensor;
 pub use id::ParamId;
 pub use ops::ConvOptions;
 pub use record::{is_grad_enabled, no_grad};
-
-use crate::mask::Mask;
-use crate::{Error, Result};
-use node::{Node, Origin};
-
-/// An immutable `f32` array of any shape, and how it was computed.
-///
-/// A clone is the same tensor, and costs nothing. It is dropped with what it was computed from, as far as nobody
-/// else holds that.
-///
-/// PyTorch: `torch.Tensor`, without operations in place.
-#[derive(Clone)]
-pub struct Tensor(Arc<Node>);
-
-impl Tensor {
-    fn leaf(value: ArcArray<f32, IxDyn>, origin: Origin) -> Self {
-        Tensor(Arc::new(Node::new(kernel::contiguous(value), origin)))
-    }
-
-    /// A constant: data that wants no gradient.
-    ///
-    /// PyTorch: `torch.tensor(...)`.
-    ///
-    /// ```
-    /// use ndarray::arr2;
-    /// use secateurs::tensor::Tensor;
-    ///
-    /// let x = Tensor::new(arr2(&[[1.0, 2.0, 3.0]]));
-    /// assert_eq!(x.shape(), [1, 3]);
-    /// ```
-    pub fn new<D: Dimension>(array: Array<f32, D>) -> Self {
-        Self::leaf(array.into_dyn().into_shared(), Origin::Constant)
-    }
-
-    /// A constant of shape `[]`.
-    pub fn scalar(value: f32) -> Self {
-        Self::new(arr0(value))
-    }
-
-    /// A leaf that wants a gradient, under a fresh id.
-    ///
-    /// PyTorch: `torch.tensor(..., requires_grad=True)`.
-    pub fn variable<D: Dimension>(array: Array<f32, D>) -> Self {
-        Self::parameter(ParamId::fresh(), array.into_dyn().into_shared())
-    }
-
-    /// A leaf that wants a gradient, filed under the id of the parameter it is the value of.
-    ///
-    /// Several leaves may carry one id (a parameter read once per step of a sequence, say); their gradients add up.
-    pub fn parameter(id: ParamId, value: ArcArray<f32, IxDyn>) -> Self {
-        Self::leaf(value, Origin::Leaf { id, mask: None })
-    }
-
-    /// As [`Tensor::parameter`], of a pruned one: `effective` is its value as forward sees it, with +0.0 where
-    /// `mask` prunes.
-    ///
-    /// Its gradient is exactly +0.0 where the mask prunes, whatever arrives there; what did arrive is kept where
-    /// [`Backward::dense`] asks for it. A mask of another shape makes the backward pass fail.
-    pub fn pruned_parameter(id: ParamId, effective: ArcArray<f32, IxDyn>, mask: Arc<Mask>) -> Self {
-        Self::leaf(effective, Origin::Leaf { id, mask: Some(mask) })
-    }
-
-    /// The id of a leaf that wants a gradient; `None` for constants and for results of operations.
-    pub fn id(&self) -> Option<ParamId> {
-        match self.0.origin {
-            Origin::Leaf { id, .. } => Some(id),
-            Origin::Constant | Origin::Derived(_) => None,
-        }
-    }
-
-    /// The length of each dimension.
-    pub fn shape(&self) -> &[usize] {
-        self.0.value.shape()
-    }
-
-    /// The number of dimensions.
-    pub fn ndim(&self) -> usize {
-        self.0.value.ndim()
-    }
-
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        self.0.value.len()
-    }
-
-    /// Whether there are no elements.
-    pub fn is_empty(&self) -> bool {
-        self.0.value.is_empty()
-    }
-
-    /// The value.
-    pub fn value(&self) -> ArrayViewD<'_, f32> {
-        self.0.value.view()
-    }
-
-    /// The value as an array of its own.
-    pub fn to_array(&self) -> ArrayD<f32> {
-        self.value().to_owned()
-    }
-
-    /// The value as an array that shares its elements with this tensor, without a copy.
-    pub fn to_shared(&self) -> ArcArray<f32, IxDyn> {
-        self.shared()
-    }
-
-    /// The one element of a tensor that has one, whatever its number of dimensions.
-    ///
-    /// PyTorch: `t.item()`.
-    ///
-    /// # Errors
-    ///
-    /// [`TensorError`](crate::error::TensorError) if there is none, or more than one.
-    pub fn item(&self) -> Result<f32> {
-        match kernel::slice(&self.0.value) {
-            &[element] => Ok(element),
-            elements => Err(Error::Tensor(TensorError {
-                op: "item",
-                reason: format!("{} elements, where there has to be 1", elements.len()),
-                shapes: vec![self.shape().to_vec()],
-            })),
-        }
-    }
-
-    /// Whether a backward pass goes through this tensor.
-    pub fn requires_grad(&self) -> bool {
-        self.0.wants_gradient()
-    }
-
-    /// The same value as a constant, without a copy.
-    ///
-    /// PyTorch: `t.detach()`.
-    pub fn detach(&self) -> Tensor {
-        Self::leaf(self.shared(), Origin::Constant)
-    }
-}
-
-impl<D: Dimension> From<Array<f32, D>> for Tensor {
-    /// A constant.
-    fn from(array: Array<f32, D>) -> Self {
-        Tensor::new(array)
-    }
-}
-
-impl<D: Dimension> From<ArcArray<f32, D>> for Tensor {
-    /// A constant that shares its elements with the array.
-    fn from(array: ArcArray<f32, D>) -> Self {
-        Self::leaf(array.into_dyn(), Origin::Constant)
-    }
-}
-
-impl fmt::Debug for Tensor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not what it was computed from: that can be long.
-        f.debug_struct("Tensor")
-            .field("shape", &self.shape())
-            .field("id", &self.id())
-            .field("requires_grad", &self.requires_grad())
-            .field("value", &self.value())
-            .finish()
-    }
-}

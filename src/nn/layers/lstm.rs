@@ -248,7 +248,7 @@ impl Lstm {
         if outputs.is_empty() {
             return Err(Error::Tensor(TensorError {
                 op: "Lstm",
-                reason: "the sequence has no steps".to_owned(),
+                reason: "the sequence has no steps; give at least one".to_owned(),
                 shapes: vec![steps.shape().to_vec()],
             }));
         }

@@ -1,6 +1,6 @@
 //! Functions of one element at a time.
 
-use crate::tensor::Tensor;
+use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{combine, map};
 
 impl Tensor {

@@ -1,9 +1,8 @@
 //! The four operations and their relatives, elementwise, with broadcasting.
 
-use crate::Result;
-use crate::tensor::Tensor;
-use crate::tensor::kernel::{broadcast_shape, combine, expand, map, sum_to};
-use crate::tensor::node::Shared;
+use crate::error::Result;
+use crate::tensor::graph::Tensor;
+use crate::tensor::kernel::{Shared, broadcast_shape, combine, expand, map, sum_to};
 
 /// `f` of every pair of elements, both operands broadcast to one shape.
 fn pairwise(op: &'static str, a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32) -> Result<Shared> {

@@ -4,14 +4,14 @@
 //! product does the rest. Where each entry of that matrix comes from is the same for every channel and sample, so it
 //! is worked out once, in a table; the table is also all that knows how many spatial dimensions there are.
 
-use crate::error::{NnError, TensorError};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tensor::Tensor;
+use crate::error::{Error, Result};
+use crate::tensor::error::TensorError;
+use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{add_product, build, checked_len, matrix, slice, sum_steps, too_large, zeroed};
-use crate::{Error, Result};
 
 /// How a kernel moves: a number for each spatial dimension, and the groups.
 ///
@@ -135,34 +135,23 @@ impl Plan {
             ("dilation", dilation, 1),
         ] {
             if numbers.len() != dims || numbers.iter().any(|&n| n < least) {
-                return Err(Error::Nn(NnError::Setting {
-                    what: "conv",
-                    setting,
-                    value: format!("{numbers:?}"),
-                    reason: if least == 0 {
-                        "there must be one number for each spatial dimension"
-                    } else {
-                        "there must be one number for each spatial dimension, at least 1"
-                    },
-                }));
+                return Err(fail(format!(
+                    "{setting} is {numbers:?}; give one number for each of {dims} spatial dimensions, at least {least}"
+                )));
             }
         }
         if *groups == 0 {
-            return Err(Error::Nn(NnError::Setting {
-                what: "conv",
-                setting: "groups",
-                value: groups.to_string(),
-                reason: "it must be at least 1",
-            }));
+            return Err(fail("groups is 0; give at least 1".to_owned()));
         }
         if channels % groups != 0 || filters % groups != 0 {
             return Err(fail(format!(
-                "{groups} groups do not divide {channels} input and {filters} output channels"
+                "{groups} groups do not divide {channels} input and {filters} output channels; the number of groups must divide both"
             )));
         }
         if inputs != channels / groups {
             return Err(fail(format!(
-                "the weight is for {inputs} input channels in each of {groups} groups, and there are {channels} in all"
+                "the weight is for {inputs} input channels in each of {groups} groups; the input must have {}, and has {channels}",
+                inputs.saturating_mul(*groups)
             )));
         }
         if bias.is_some_and(|bias| bias != [filters]) {
@@ -172,7 +161,9 @@ impl Plan {
         let mut output = Vec::with_capacity(dims);
         for d in 0..dims {
             if kernel[d] == 0 {
-                return Err(fail(format!("the kernel is empty in spatial dimension {d}")));
+                return Err(fail(format!(
+                    "the kernel is empty in spatial dimension {d}; it needs at least one entry"
+                )));
             }
             // One entry, and as many steps as there are further entries.
             let reach = (kernel[d] - 1).checked_mul(dilation[d]);
@@ -181,12 +172,12 @@ impl Plan {
                 .and_then(|both| both.checked_add(input[d]));
             let (Some(reach), Some(padded)) = (reach, padded) else {
                 return Err(fail(format!(
-                    "kernel or padding overflow in spatial dimension {d}"
+                    "dilation or padding overflows in spatial dimension {d}; use a smaller one"
                 )));
             };
             if padded <= reach {
                 return Err(fail(format!(
-                    "in spatial dimension {d} the kernel is longer than the padded input, {padded}"
+                    "in spatial dimension {d} the kernel is longer than the padded input, {padded}; pad more, or use a smaller kernel"
                 )));
             }
             output.push((padded - reach - 1) / stride[d] + 1);
@@ -346,8 +337,8 @@ impl Tensor {
     /// # Errors
     ///
     /// [`TensorError`](crate::error::TensorError) if the shapes do not fit, the groups do not divide the channels, the kernel is empty or longer
-    /// than the padded input, or an array would not fit in memory; [`NnError::Setting`](crate::error::NnError::Setting) if stride, padding or
-    /// dilation has not one number for each spatial dimension, or if stride, dilation or groups is 0.
+    /// than the padded input, or an array would not fit in memory; if stride, padding or dilation has not one number for
+    /// each spatial dimension; or if stride, dilation or groups is 0.
     pub fn conv(&self, weight: &Tensor, bias: Option<&Tensor>, options: &ConvOptions) -> Result<Tensor> {
         let (plan, shape) = Plan::new(self.shape(), weight.shape(), bias.map(Tensor::shape), options)?;
         let filters = shape[1];

@@ -1,11 +1,11 @@
 //! Several tensors made one.
 
-use crate::error::TensorError;
 use std::borrow::Borrow;
 
-use crate::tensor::Tensor;
+use crate::error::{Error, Result};
+use crate::tensor::error::TensorError;
+use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{build, checked_len, resolve, slice};
-use crate::{Error, Result};
 
 impl Tensor {
     /// The tensors one after another along a dimension. Their shapes are equal but for that dimension.
@@ -41,7 +41,7 @@ impl Tensor {
             if !same {
                 return Err(unequal(
                     op,
-                    format!("shapes must be equal but for dimension {dim}"),
+                    format!("the shapes must be equal but for dimension {dim}"),
                     tensors,
                 ));
             }
@@ -67,7 +67,7 @@ impl Tensor {
             return Err(none(op));
         };
         if tensors.iter().any(|t| t.borrow().shape() != first.shape()) {
-            return Err(unequal(op, "shapes must be equal".to_owned(), tensors));
+            return Err(unequal(op, "the shapes must be equal".to_owned(), tensors));
         }
         let mut shape = first.shape().to_vec();
         shape.push(tensors.len());
@@ -125,7 +125,7 @@ fn join<T: Borrow<Tensor>>(
 fn none(op: &'static str) -> Error {
     Error::Tensor(TensorError {
         op,
-        reason: "there are no tensors".to_owned(),
+        reason: "there are no tensors; give at least one".to_owned(),
         shapes: Vec::new(),
     })
 }

@@ -1,11 +1,10 @@
 //! Softmax and losses.
 
-use crate::error::TensorError;
-use crate::tensor::Tensor;
-use crate::tensor::backward::Slot;
-use crate::tensor::kernel::{around, build, combine, map, only, resolve, slice};
-use crate::tensor::node::Shared;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
+use crate::tensor::error::TensorError;
+use crate::tensor::graph::Tensor;
+use crate::tensor::kernel::{Shared, around, build, combine, map, only, resolve, slice};
+use crate::tensor::slot::Slot;
 
 /// x − ln Σ eˣ along the dimension of `steps`.
 fn log_softmax(x: &[f32], outer: usize, steps: usize, inner: usize) -> Vec<f32> {
@@ -93,14 +92,17 @@ impl Tensor {
             return Err(fail("the logits must have shape [samples, classes]".to_owned()));
         };
         if targets.len() != samples {
-            return Err(fail(format!("{} targets for {samples} samples", targets.len())));
+            return Err(fail(format!(
+                "{} targets for {samples} samples; give one for each",
+                targets.len()
+            )));
         }
         if samples == 0 {
-            return Err(fail("an empty batch has no mean loss".to_owned()));
+            return Err(fail("an empty batch has no mean loss; leave it out".to_owned()));
         }
         if let Some((sample, target)) = targets.iter().enumerate().find(|&(_, &t)| t >= classes) {
             return Err(fail(format!(
-                "target {target} of sample {sample} is none of {classes} classes"
+                "target {target} of sample {sample} is none of {classes} classes; they are numbered from 0"
             )));
         }
         let log_probabilities = log_softmax(slice(&self.0.value), samples, classes, 1);
@@ -144,7 +146,7 @@ impl Tensor {
             return Err(fail("the shapes must be equal"));
         }
         if self.is_empty() {
-            return Err(fail("nothing has no mean"));
+            return Err(fail("tensors without elements have no mean; leave them out"));
         }
         let difference = combine(self.shared(), &target.0.value, |a, b| a - b);
         let squares: f64 = slice(&difference)

@@ -1,9 +1,9 @@
 //! Matrix products.
 
-use crate::error::TensorError;
-use crate::tensor::Tensor;
+use crate::error::{Error, Result};
+use crate::tensor::error::TensorError;
+use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{add_product, build, matrix, slice, sum_to, zeroed};
-use crate::{Error, Result};
 
 impl Tensor {
     /// The product of two matrices, `[m, k]` and `[k, n]`, of shape `[m, n]`.

@@ -3,12 +3,12 @@
 //! The gradient of a part goes straight into its place in the gradient of the whole, so that taking a tensor apart
 //! (a sequence into steps, gates out of one product) costs no more than its size, however many the parts.
 
-use crate::error::TensorError;
 use ndarray::{Axis, Slice};
 
-use crate::tensor::Tensor;
+use crate::error::{Error, Result};
+use crate::tensor::error::TensorError;
+use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{around, build, checked_len, contiguous, resolve, slice};
-use crate::{Error, Result};
 
 impl Tensor {
     /// The steps from `start` to before `start + len` of a dimension.
@@ -36,7 +36,10 @@ impl Tensor {
             .ok_or_else(|| {
                 Error::Tensor(TensorError {
                     op: "narrow",
-                    reason: format!("dimension {dim} has no {len} steps from {start} on"),
+                    reason: format!(
+                        "dimension {dim} has no {len} steps from {start} on; it has {}",
+                        self.shape()[axis]
+                    ),
                     shapes: vec![self.shape().to_vec()],
                 })
             })?;
@@ -65,7 +68,10 @@ impl Tensor {
         if index >= self.shape()[axis] {
             return Err(Error::Tensor(TensorError {
                 op: "select",
-                reason: format!("dimension {dim} has no step {index}"),
+                reason: format!(
+                    "dimension {dim} has no step {index}; it has {}, numbered from 0",
+                    self.shape()[axis]
+                ),
                 shapes: vec![self.shape().to_vec()],
             }));
         }
@@ -97,7 +103,10 @@ impl Tensor {
         if let Some(index) = indices.iter().find(|&&index| index >= steps) {
             return Err(Error::Tensor(TensorError {
                 op: "index_select",
-                reason: format!("dimension {dim} has no step {index}"),
+                reason: format!(
+                    "dimension {dim} has no step {index}; it has {}, numbered from 0",
+                    self.shape()[axis]
+                ),
                 shapes: vec![self.shape().to_vec()],
             }));
         }

@@ -1,9 +1,8 @@
 //! Sums and means.
 
-use crate::Result;
-use crate::tensor::Tensor;
-use crate::tensor::kernel::{around, build, map, only, resolve, slice, sum_steps, total};
-use crate::tensor::node::Shared;
+use crate::error::Result;
+use crate::tensor::graph::Tensor;
+use crate::tensor::kernel::{Shared, around, build, map, only, resolve, slice, sum_steps, total};
 
 impl Tensor {
     /// The sum of all elements, of shape `[]`; 0 of none. It is added up in f64.

@@ -1,11 +1,11 @@
 //! The same elements under another shape, or in another order.
 
-use crate::error::TensorError;
 use ndarray::IxDyn;
 
-use crate::tensor::Tensor;
+use crate::error::{Error, Result};
+use crate::tensor::error::TensorError;
+use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{checked_len, contiguous, reshaped, resolve};
-use crate::{Error, Result};
 
 impl Tensor {
     /// The same elements, in row-major order, under another shape; no copy.
@@ -30,7 +30,7 @@ impl Tensor {
         if len != self.len() {
             return Err(Error::Tensor(TensorError {
                 op: "reshape",
-                reason: format!("there are {} elements, and the new shape has {len}", self.len()),
+                reason: format!("the new shape has {len} elements; it must have {}", self.len()),
                 shapes: vec![self.shape().to_vec(), shape.to_vec()],
             }));
         }
@@ -69,7 +69,9 @@ impl Tensor {
         if start > end {
             return Err(Error::Tensor(TensorError {
                 op: "flatten",
-                reason: format!("dimension {start_dim} comes after dimension {end_dim}"),
+                reason: format!(
+                    "dimension {start_dim} comes after dimension {end_dim}; name the first one first"
+                ),
                 shapes: vec![self.shape().to_vec()],
             }));
         }
@@ -120,7 +122,7 @@ impl Tensor {
         if !sorted.into_iter().eq(0..self.ndim()) {
             return Err(Error::Tensor(TensorError {
                 op: "permute",
-                reason: format!("{dims:?} does not name each dimension once"),
+                reason: format!("{dims:?} does not name each dimension; name each once"),
                 shapes: vec![self.shape().to_vec()],
             }));
         }

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ndarray::{ArcArray, IxDyn};
-
-use super::backward::Slot;
+use super::id::ParamId;
+use super::kernel::{Shared, contiguous};
 use super::record::is_grad_enabled;
-use super::{ParamId, Tensor};
+use super::slot::Slot;
 use crate::mask::Mask;
 
-/// An array that many hold and none changes.
+/// An immutable `f32` array of any shape, and how it was computed.
 ///
-/// Those in nodes, slots and cotangents are in standard (row-major, gapless) layout, so that every operation
-/// can work on slices.
-pub(super) type Shared = ArcArray<f32, IxDyn>;
+/// A clone is the same tensor, and costs nothing. It is dropped with what it was computed from, as far as nobody
+/// else holds that.
+///
+/// PyTorch: `torch.Tensor`, without operations in place.
+#[derive(Clone)]
+pub struct Tensor(pub(super) Arc<Node>);
 
 /// One value and where it came from.
 pub(super) struct Node {
@@ -80,6 +82,11 @@ impl Drop for Node {
 }
 
 impl Tensor {
+    /// A value that was not computed.
+    pub(super) fn leaf(value: Shared, origin: Origin) -> Self {
+        Tensor(Arc::new(Node::new(contiguous(value), origin)))
+    }
+
     /// An edge back to this operand, if anything is to flow along it.
     ///
     /// `capture` makes the closure and is called only then: what no gradient needs is not kept alive.
@@ -87,7 +94,7 @@ impl Tensor {
     where
         V: Fn(Shared, &mut Slot) + Send + Sync + 'static,
     {
-        (self.requires_grad() && is_grad_enabled()).then(|| Edge {
+        (self.0.wants_gradient() && is_grad_enabled()).then(|| Edge {
             parent: self.clone(),
             vjp: Box::new(capture()),
         })
