@@ -1,10 +1,28 @@
 //! Floats as integers that sort as the floats do.
 //!
-//! A comparison of integers is what every machine does fastest, on vectors too, and it has no NaN to trip over. Keys
-//! are signed, because SSE2, AVX2 and NEON all compare signed lanes in one instruction.
+//! A comparison of integers is what every machine does fastest, on vectors too, and no NaN gets in its way. Keys are
+//! signed, because SSE2, AVX2 and NEON all compare signed lanes in one instruction. All of selection works on keys;
+//! only here are they made of floats.
 
-use half::{bf16, f16};
 use std::fmt::Debug;
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+use pulp::bytemuck::cast_slice;
+
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
+use crate::mask::bits::BITS;
+use crate::mask::parallel::vectorized;
+
+/// What entries are ranked by. −0.0 and +0.0 are equal in both, −∞ and +∞ are numbers, NaN is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// The absolute value: −9 ranks as 9.
+    Magnitude,
+    /// The value, sign and all.
+    Value,
+}
 
 /// An integer that stands for a float, and sorts as it does.
 pub trait Key: Copy + Ord + Default + Debug + Send + Sync + 'static {
@@ -13,7 +31,13 @@ pub trait Key: Copy + Ord + Default + Debug + Send + Sync + 'static {
     /// The highest integer.
     const MAX: Self;
 
-    /// How far above `low` the key is; of a key below `low`, an offset above all others.
+    /// The key of the absolute value of the float with these bits.
+    fn magnitude(bits: Self) -> Self;
+
+    /// The key of the value of the float with these bits.
+    fn value(bits: Self) -> Self;
+
+    /// How far above `low` the key is; for a key below `low`, an offset above all others.
     fn above(self, low: Self) -> u64;
 
     /// The key as a wide integer.
@@ -21,13 +45,33 @@ pub trait Key: Copy + Ord + Default + Debug + Send + Sync + 'static {
 
     /// The key of a wide integer, which has to fit.
     fn from_i64(wide: i64) -> Self;
+
+    /// Bit i is set where key i is less than the bound.
+    #[cfg(target_arch = "x86_64")]
+    fn less(simd: pulp::x86::V3, keys: &[Self; BITS], bound: Self) -> u64;
+
+    /// Bit i is set where key i is greater than the bound.
+    #[cfg(target_arch = "x86_64")]
+    fn greater(simd: pulp::x86::V3, keys: &[Self; BITS], bound: Self) -> u64;
 }
 
 macro_rules! key {
-    ($($int:ty as $unsigned:ty),*) => {$(
+    ($($int:ty as $unsigned:ty, $word:ident, $compare:ident, $set:ident;)*) => {$(
         impl Key for $int {
             const MIN: Self = <$int>::MIN;
             const MAX: Self = <$int>::MAX;
+
+            #[inline(always)]
+            fn magnitude(bits: Self) -> Self {
+                bits & <$int>::MAX
+            }
+
+            // Sign and magnitude become two's complement: −0.0 lands on 0 by itself.
+            #[inline(always)]
+            fn value(bits: Self) -> Self {
+                let sign = bits >> (<$int>::BITS - 1);
+                (Self::magnitude(bits) ^ sign).wrapping_sub(sign)
+            }
 
             #[inline(always)]
             fn above(self, low: Self) -> u64 {
@@ -43,29 +87,41 @@ macro_rules! key {
             fn from_i64(wide: i64) -> Self {
                 wide as Self
             }
+
+            #[cfg(target_arch = "x86_64")]
+            #[inline(always)]
+            fn less(simd: pulp::x86::V3, keys: &[Self; BITS], bound: Self) -> u64 {
+                let bound = simd.avx.$set(bound);
+                avx2::$word(simd, keys, #[inline(always)] |keys| simd.avx2.$compare(bound, keys))
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[inline(always)]
+            fn greater(simd: pulp::x86::V3, keys: &[Self; BITS], bound: Self) -> u64 {
+                let bound = simd.avx.$set(bound);
+                avx2::$word(simd, keys, #[inline(always)] |keys| simd.avx2.$compare(keys, bound))
+            }
         }
     )*};
 }
 
-key!(i16 as u16, i32 as u32, i64 as u64);
+key! {
+    i16 as u16, word_of_16, _mm256_cmpgt_epi16, _mm256_set1_epi16;
+    i32 as u32, word_of_32, _mm256_cmpgt_epi32, _mm256_set1_epi32;
+    i64 as u64, word_of_64, _mm256_cmpgt_epi64, _mm256_set1_epi64x;
+}
 
-/// Whatever has a place in an order: the floats, and the words of a random stream.
-///
-/// It is the hidden half of [`Element`](super::Element): nothing outside of this crate can implement it.
+/// The hidden half of [`Element`](super::Element): floats as keys. Nothing outside of this crate can implement it.
 pub trait Rank: Copy + Default + Debug + Send + Sync + 'static {
     /// The integer that sorts as this type does.
     type Key: Key;
 
-    /// The lowest key of what can be ranked: that of −∞.
-    const LOWEST: Self::Key;
-    /// The lowest magnitude: that of 0.
-    const MAGNITUDE_LOWEST: Self::Key;
     /// The highest key of what can be ranked: that of +∞. A magnitude above it is that of a NaN.
     const HIGHEST: Self::Key;
     /// Which of the types of 16 bits this is, if it is one: they have so few keys that each can have a counter.
     const NARROW: Option<usize>;
 
-    /// Key of the absolute value, not negative for floats; −0.0 and +0.0 have the same one.
+    /// Key of the absolute value, not negative; −0.0 and +0.0 have the same one.
     fn magnitude(self) -> Self::Key;
 
     /// Key of the value, sign and all. −0.0 and +0.0 have the same one.
@@ -75,28 +131,27 @@ pub trait Rank: Copy + Default + Debug + Send + Sync + 'static {
     ///
     /// Exact, as every `f16`, `bf16` and `f32` is an `f64` too; not for keys of NaNs.
     fn widen(key: Self::Key) -> i64;
+
+    /// The bits of the floats, as integers.
+    fn bits(values: &[Self]) -> &[Self::Key];
 }
 
 macro_rules! rank {
-    ($float:ty, $bits:ty, $key:ty, $infinity:expr, $narrow:expr, $to_f64:expr) => {
+    ($float:ty, $key:ty, $narrow:expr, $to_f64:expr, $values:ident => $bits:expr) => {
         impl Rank for $float {
             type Key = $key;
 
-            const LOWEST: $key = -Self::HIGHEST;
-            const MAGNITUDE_LOWEST: $key = 0;
-            const HIGHEST: $key = $infinity.to_bits() as $key;
+            const HIGHEST: $key = <$float>::INFINITY.to_bits() as $key;
             const NARROW: Option<usize> = $narrow;
 
             #[inline(always)]
             fn magnitude(self) -> $key {
-                (self.to_bits() & (<$bits>::MAX >> 1)) as $key
+                Key::magnitude(self.to_bits() as $key)
             }
 
-            // Sign and magnitude become two's complement: −0.0 lands on 0 by itself.
             #[inline(always)]
             fn value(self) -> $key {
-                let sign = (self.to_bits() as $key) >> (<$key>::BITS - 1);
-                (self.magnitude() ^ sign).wrapping_sub(sign)
+                Key::value(self.to_bits() as $key)
             }
 
             #[inline(always)]
@@ -104,83 +159,96 @@ macro_rules! rank {
                 let magnitude = $to_f64(<$float>::from_bits(key.unsigned_abs())).to_bits() as i64;
                 if key < 0 { -magnitude } else { magnitude }
             }
+
+            #[inline(always)]
+            fn bits($values: &[Self]) -> &[$key] {
+                $bits
+            }
         }
     };
 }
 
-rank!(f16, u16, i16, f16::INFINITY, Some(0), f16::to_f64);
+rank!(f16, i16, Some(0), f16::to_f64, values => cast_slice(values.reinterpret_cast()));
 // Through f32, which is a shift, rather than by `to_f64`, which unpacks the number.
-rank!(bf16, u16, i16, bf16::INFINITY, Some(1), |x: bf16| f64::from(
-    f32::from_bits(u32::from(x.to_bits()) << 16)
-));
-rank!(f32, u32, i32, f32::INFINITY, None, f64::from);
-rank!(f64, u64, i64, f64::INFINITY, None, |x: f64| x);
+rank!(
+    bf16,
+    i16,
+    Some(1),
+    |x: bf16| f64::from(f32::from_bits(u32::from(x.to_bits()) << 16)),
+    values => cast_slice(values.reinterpret_cast())
+);
+rank!(f32, i32, None, f64::from, values => cast_slice(values));
+rank!(f64, i64, None, |x: f64| x, values => cast_slice(values));
 
-/// A word of a random stream: 0 ranks lowest.
+/// Fills in the keys of the entries, and says whether one of them is NaN.
 ///
-/// Its key has the top bit flipped, so that signed comparison sees the order of the unsigned words.
-impl Rank for u32 {
-    type Key = i32;
-
-    const LOWEST: i32 = i32::MIN;
-    const MAGNITUDE_LOWEST: i32 = i32::MIN;
-    const HIGHEST: i32 = i32::MAX;
-    const NARROW: Option<usize> = None;
-
+/// `f16` and `bf16` share this code, as they share the bits of a sign and a magnitude: only the key of +∞ differs.
+pub fn fill_keys<K: Key>(bits: &[K], order: Order, infinity: K, keys: &mut [K]) -> bool {
     #[inline(always)]
-    fn magnitude(self) -> i32 {
-        (self ^ (1 << 31)) as i32
+    fn fill<K: Key>(bits: &[K], infinity: K, keys: &mut [K], key: impl Fn(K) -> K) -> bool {
+        // A NaN has the highest magnitude of all, and a maximum takes one instruction for a whole vector.
+        let mut highest = K::default();
+        for (key_of, bits) in keys.iter_mut().zip(bits) {
+            highest = highest.max(K::magnitude(*bits));
+            *key_of = key(*bits);
+        }
+        highest > infinity
     }
-
-    #[inline(always)]
-    fn value(self) -> i32 {
-        self.magnitude()
-    }
-
-    #[inline(always)]
-    fn widen(key: i32) -> i64 {
-        key.into()
-    }
+    vectorized(
+        #[inline(always)]
+        || match order {
+            Order::Magnitude => fill(bits, infinity, keys, K::magnitude),
+            Order::Value => fill(bits, infinity, keys, K::value),
+        },
+    )
 }
 
-/// Which of its two keys an element is ranked by, as a type, so that each order gets loops of its own.
-pub trait By: Copy + Send + Sync + 'static {
-    /// The key of an element.
-    fn key<T: Rank>(element: T) -> T::Key;
-
-    /// The lowest key that an element which can be ranked may have.
-    fn lowest<T: Rank>() -> T::Key;
+/// What the keys of an order of some type mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale<K> {
+    /// The lowest key of what can be ranked.
+    pub lowest: K,
+    /// The highest key of what can be ranked.
+    pub highest: K,
+    /// Makes keys wide, so that keys of different types can be compared.
+    pub widen: fn(K) -> i64,
+    /// As [`Rank::NARROW`].
+    pub narrow: Option<usize>,
 }
 
-/// Ranks by [`Rank::magnitude`].
-#[derive(Clone, Copy)]
-pub struct ByMagnitude;
-
-/// Ranks by [`Rank::value`].
-#[derive(Clone, Copy)]
-pub struct ByValue;
-
-impl By for ByMagnitude {
-    #[inline(always)]
-    fn key<T: Rank>(element: T) -> T::Key {
-        element.magnitude()
+impl<K: Key> Scale<K> {
+    /// The scale of a type of floats.
+    pub fn of<T: Rank<Key = K>>(order: Order) -> Self {
+        let lowest = match order {
+            Order::Magnitude => K::default(),
+            Order::Value => K::from_i64(-T::HIGHEST.to_i64()),
+        };
+        Scale {
+            lowest,
+            highest: T::HIGHEST,
+            widen: T::widen,
+            narrow: T::NARROW,
+        }
     }
 
+    /// Whether a key is that of a NaN.
     #[inline(always)]
-    fn lowest<T: Rank>() -> T::Key {
-        T::MAGNITUDE_LOWEST
-    }
-}
-
-impl By for ByValue {
-    #[inline(always)]
-    fn key<T: Rank>(element: T) -> T::Key {
-        element.value()
+    pub fn is_nan(&self, key: K) -> bool {
+        key < self.lowest || key > self.highest
     }
 
-    #[inline(always)]
-    fn lowest<T: Rank>() -> T::Key {
-        T::LOWEST
+    /// The first key that is not below a wide key, which is at most that of +∞.
+    pub fn first_not_below(&self, wide: i64) -> K {
+        let (mut low, mut high) = (self.lowest.to_i64(), self.highest.to_i64());
+        while low < high {
+            let middle = (low & high) + ((low ^ high) >> 1);
+            if (self.widen)(K::from_i64(middle)) < wide {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        K::from_i64(low)
     }
 }
 
@@ -244,6 +312,40 @@ mod tests {
         ]);
         assert_eq!((-0.0f32).magnitude(), 0);
         assert!((-f32::NAN).magnitude() > f32::INFINITY.magnitude());
-        assert!(0u32.magnitude() < 1u32.magnitude() && 1u32.magnitude() < u32::MAX.magnitude());
+    }
+
+    #[test]
+    fn keys_of_many_are_those_of_each() {
+        let every: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+        let numbers: Vec<f16> = every.iter().copied().filter(|x| !x.is_nan()).collect();
+        for order in [Order::Magnitude, Order::Value] {
+            let scale = Scale::of::<f16>(order);
+            for (values, nan) in [(&every, true), (&numbers, false)] {
+                let mut keys = vec![0; values.len()];
+                assert_eq!(fill_keys(f16::bits(values), order, f16::HIGHEST, &mut keys), nan);
+                for (value, key) in values.iter().zip(keys) {
+                    let expected = match order {
+                        Order::Magnitude => value.magnitude(),
+                        Order::Value => value.value(),
+                    };
+                    assert_eq!(key, expected);
+                    assert_eq!(scale.is_nan(key), value.is_nan());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wide_keys_among_those_of_a_type() {
+        let scale = Scale::of::<bf16>(Order::Value);
+        for (wide, expected) in [
+            (1.0, bf16::ONE.value()),
+            (1.0 + 1e-9, bf16::ONE.value() + 1),
+            (-1.0 - 1e-9, -bf16::ONE.value()),
+            (f64::NEG_INFINITY, -bf16::HIGHEST),
+            (f64::INFINITY, bf16::HIGHEST),
+        ] {
+            assert_eq!(scale.first_not_below(wide.value()), expected, "{wide}");
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Selection against a naive oracle: sort all survivors by (key, segment, index).
 
+use super::source::{Block, Source};
 use super::*;
 use half::{bf16, f16};
+use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -34,7 +36,7 @@ plain! {
 
 type Owned<T> = (Vec<T>, Option<Vec<u64>>);
 
-fn is_left(prior: &Option<Vec<u64>>, i: usize) -> bool {
+fn remains(prior: &Option<Vec<u64>>, i: usize) -> bool {
     prior
         .as_ref()
         .is_none_or(|prior| prior[i / 64] >> (i % 64) & 1 == 1)
@@ -47,7 +49,7 @@ fn naive<T: Plain>(segments: &[Owned<T>], k: usize, order: Order) -> Vec<Vec<u64
         .map(|(values, _)| vec![0u64; words::words(values.len())])
         .collect();
     for (s, (values, prior)) in segments.iter().enumerate() {
-        for (i, x) in values.iter().enumerate().filter(|(i, _)| is_left(prior, *i)) {
+        for (i, x) in values.iter().enumerate().filter(|(i, _)| remains(prior, *i)) {
             let x = x.to_f64();
             all.push((if order == Order::Magnitude { x.abs() } else { x }, s, i));
             masks[s][i / 64] |= 1 << (i % 64);
@@ -63,7 +65,7 @@ fn naive<T: Plain>(segments: &[Owned<T>], k: usize, order: Order) -> Vec<Vec<u64
 fn left<T>(segments: &[Owned<T>]) -> usize {
     segments
         .iter()
-        .map(|(values, prior)| words::survivors(prior.as_deref(), values.len()))
+        .map(|(values, prior)| words::count_remaining(prior.as_deref(), values.len()))
         .sum()
 }
 
@@ -102,14 +104,14 @@ fn stream<T: Plain>(segments: &[Owned<T>], k: usize, order: Order, chunk: usize)
         }
     };
     let (mut writer, mut zeroer) = (cut.writer(), cut.writer());
-    let (mut fell, mut zeroed) = (0, 0);
+    let (mut pruned, mut zeroed) = (0, 0);
     let mut masks = Vec::new();
     for segment in segments {
         let mut mask = Vec::new();
         for (mut values, prior) in chunks(segment) {
             let at = mask.len();
             mask.resize(at + words::words(values.len()), 0);
-            fell += writer.mask(&values, prior.as_deref(), &mut mask[at..]);
+            pruned += writer.mask(&values, prior.as_deref(), &mut mask[at..]);
             let before = values.clone();
             zeroed += zeroer.zero(&mut values, prior.as_deref());
             for (i, (x, was)) in values.iter().zip(before).enumerate() {
@@ -120,7 +122,7 @@ fn stream<T: Plain>(segments: &[Owned<T>], k: usize, order: Order, chunk: usize)
         }
         masks.push(mask);
     }
-    assert_eq!((fell, zeroed), (k, k));
+    assert_eq!((pruned, zeroed), (k, k));
     masks
 }
 
@@ -335,7 +337,10 @@ fn errors_of_counts_and_lengths() {
     };
     assert_eq!(
         lowest(&[segment], 3, Order::Value),
-        Err(SelectError::TooMany { asked: 3, left: 2 })
+        Err(SelectError::TooMany {
+            requested: 3,
+            remaining: 2
+        })
     );
     let short = Segment {
         values: &values,
@@ -354,7 +359,10 @@ fn errors_of_counts_and_lengths() {
     };
     assert_eq!(
         lowest_random(&[random], 3),
-        Err(SelectError::TooMany { asked: 3, left: 2 })
+        Err(SelectError::TooMany {
+            requested: 3,
+            remaining: 2
+        })
     );
     assert_eq!(
         lowest_random(
@@ -462,7 +470,7 @@ fn random_is_the_plain_word_sequence() {
                 prior: None,
                 key: std::array::from_fn(|i| i as u8),
             };
-            let left = words::survivors(a.prior, n) + 777;
+            let left = words::count_remaining(a.prior, n) + 777;
             for k in [0, 1, left / 4, left / 2, left - 1, left] {
                 assert!(
                     lowest_random(&[a, b], k).unwrap() == naive_random(&[a, b], k),
@@ -505,12 +513,8 @@ fn counting_alone_gives_the_same() {
             let segments = [(values.clone(), prior)];
             for k in [left(&segments) / 3, left(&segments) / 2] {
                 for order in [Order::Magnitude, Order::Value] {
-                    let counted = match order {
-                        Order::Magnitude => {
-                            engine::lowest_counted::<_, key::ByMagnitude>(&views(&segments)[..], k)
-                        }
-                        Order::Value => engine::lowest_counted::<_, key::ByValue>(&views(&segments)[..], k),
-                    };
+                    let floats = in_memory::Floats::of_slices(&views(&segments), order);
+                    let counted = solve::lowest_counted(&floats, k);
                     assert!(
                         counted.unwrap() == naive(&segments, k, order),
                         "{name}, k = {k}, {order:?}"
@@ -519,6 +523,112 @@ fn counting_alone_gives_the_same() {
             }
         }
     }
+}
+
+/// Reversed, permuted and stepped views of an array of some dimensions, with changes made one after the other.
+fn changed<'a, T>(array: &'a ArrayD<T>, changes: &[(u8, usize, usize)]) -> ArrayViewD<'a, T> {
+    let mut view = array.view();
+    for &(change, a, b) in changes {
+        let (a, b) = (a % view.ndim(), b % view.ndim());
+        match change {
+            0 => view.invert_axis(Axis(a)),
+            1 => view.swap_axes(a, b),
+            _ => view.slice_axis_inplace(Axis(a), Slice::from(..).step_by(2)),
+        }
+    }
+    view
+}
+
+fn views_give_the_masks_of_their_copies<T: Plain>(
+    shape: &[usize],
+    changes: &[(u8, usize, usize)],
+    prior_share: u32,
+    share: f64,
+) {
+    let (_, pattern) = patterns(1).swap_remove(0);
+    let len: usize = shape.iter().product();
+    let values = (0..len).map(|i| T::from_f64(pattern(i))).collect();
+    let array = ArrayD::from_shape_vec(IxDyn(shape), values).unwrap();
+    let view = changed(&array, changes);
+    let copy: Vec<T> = view.iter().copied().collect();
+    let prior = (prior_share < 100).then(|| {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut words = vec![0; words::words(copy.len())];
+        (0..copy.len())
+            .filter(|_| rng.next_u32() % 100 < prior_share)
+            .for_each(|i| words[i / 64] |= 1 << (i % 64));
+        words
+    });
+    let prior = prior.as_deref();
+    let k = (words::count_remaining(prior, copy.len()) as f64 * share) as usize;
+    let strided = [
+        ViewSegment {
+            values: view.clone(),
+            prior,
+        },
+        ViewSegment {
+            values: array.view(),
+            prior: None,
+        },
+    ];
+    let plain = [
+        Segment { values: &copy, prior },
+        Segment::new(array.as_slice().unwrap()),
+    ];
+    for order in [Order::Magnitude, Order::Value] {
+        let (got, expected) = (lowest_of_views(&strided, k, order), lowest(&plain, k, order));
+        assert!(got == expected, "{shape:?} {changes:?} {order:?}");
+    }
+}
+
+#[test]
+fn large_views_give_the_masks_of_their_copies() {
+    let transposed: &[_] = &[(1, 0, 1)];
+    for changes in [
+        transposed,
+        &[(0, 0, 0), (0, 1, 0)],
+        &[(2, 1, 0)],
+        &[(1, 0, 1), (2, 0, 0)],
+    ] {
+        views_give_the_masks_of_their_copies::<f32>(&[300, 700], changes, 100, 0.5);
+        views_give_the_masks_of_their_copies::<f16>(&[300, 700], changes, 100, 0.5); // many ties
+        views_give_the_masks_of_their_copies::<f64>(&[700, 300], changes, 60, 0.3);
+    }
+}
+
+/// S8
+#[test]
+fn nan_in_a_view_is_named_by_its_logical_index() {
+    let mut array = ArrayD::from_elem(IxDyn(&[300, 400]), 1.0_f32);
+    (array[[2, 1]], array[[1, 299]]) = (f32::NAN, -f32::NAN);
+    let segment = ViewSegment {
+        values: array.t(),
+        prior: None,
+    };
+    for order in [Order::Magnitude, Order::Value] {
+        let found = lowest_of_views(&[segment.clone()], 10, order);
+        assert_eq!(
+            found,
+            Err(SelectError::Nan {
+                segment: 0,
+                index: 302
+            })
+        );
+    }
+}
+
+#[test]
+fn single_entries_of_a_random_source_are_those_of_its_blocks() {
+    let segments = [RandomSegment {
+        len: 5000,
+        prior: None,
+        key: [5; 32],
+    }];
+    let source = at_random::Random(&segments);
+    let (mut block, mut keys) = (Block::new(), Vec::new());
+    source.block(0, 2048, 1024, &mut block);
+    source.entries(0, &[2048, 2049, 2099, 3071], &mut keys);
+    assert_eq!(keys, [0, 1, 51, 1023].map(|i: usize| block.keys[i]));
 }
 
 /// S5: the result never depends on the number of threads.
@@ -601,5 +711,15 @@ proptest! {
             })
             .collect();
         check(&segments, (left(&segments) as f64 * share) as usize, "proptest");
+    }
+
+    #[test]
+    fn views_of_any_layout_give_the_masks_of_their_copies(
+        shape in prop::collection::vec(1_usize..30, 1..5).prop_filter("small", |s| s.iter().product::<usize>() < 20_000),
+        changes in prop::collection::vec((0_u8..3, 0_usize..6, 0_usize..6), 0..5),
+        prior in prop_oneof![Just(100_u32), 0_u32..100],
+        share in 0.0..=1.0f64,
+    ) {
+        views_give_the_masks_of_their_copies::<f32>(&shape, &changes, prior, share);
     }
 }

@@ -1,0 +1,90 @@
+//! Selection at random.
+
+use super::chacha::{WORDS, blocks, random_words};
+use super::error::SelectError;
+use super::key::Scale;
+use super::solve;
+use super::source::{BLOCK, Block, Source};
+
+/// Entries of which some are to be pruned at random.
+#[derive(Clone, Copy, Debug)]
+pub struct RandomSegment<'a> {
+    /// How many entries there are.
+    pub len: usize,
+    /// The packed mask so far, as in [`Segment`](super::Segment).
+    pub prior: Option<&'a [u64]>,
+    /// The key of the random stream: entry i ranks by 32-bit word i of the ChaCha8 stream of this key.
+    pub key: [u8; 32],
+}
+
+/// Prunes at random k of the entries that remain in all segments together, and gives each segment's new mask.
+///
+/// Entry i of a segment ranks by word i (32 bits) of the ChaCha8 stream of the segment's key, counter and nonce from 0:
+/// the word that `rand_chacha::ChaCha8Rng::from_seed(key)` gives at its i-th `next_u32`. The k lowest are pruned, ties
+/// as in [`lowest`](super::lowest). So k distinct entries are pruned, every set of k is as likely as any other, and a
+/// key gives the same mask for ever.
+///
+/// # Errors
+///
+/// [`SelectError::TooMany`] and [`SelectError::PriorLength`].
+///
+/// ```
+/// use secateurs::mask::select::{RandomSegment, lowest_random};
+///
+/// let mask = lowest_random(&[RandomSegment { len: 10, prior: None, key: [7; 32] }], 4)?;
+/// assert_eq!(mask[0][0].count_ones(), 6);
+/// # Ok::<(), secateurs::mask::select::SelectError>(())
+/// ```
+pub fn lowest_random(segments: &[RandomSegment<'_>], k: usize) -> Result<Vec<Vec<u64>>, SelectError> {
+    solve::lowest(&Random(segments), k)
+}
+
+/// Words of random streams.
+pub(super) struct Random<'a>(pub(super) &'a [RandomSegment<'a>]);
+
+/// The key of a word: its top bit flipped, so that signed comparison sees the order of the unsigned words.
+#[inline(always)]
+fn key(word: u32) -> i32 {
+    (word ^ (1 << 31)) as i32
+}
+
+impl Source<i32> for Random<'_> {
+    fn scale(&self) -> Scale<i32> {
+        Scale {
+            lowest: i32::MIN,
+            highest: i32::MAX,
+            widen: i64::from,
+            narrow: None,
+        }
+    }
+
+    fn is_even(&self) -> bool {
+        true
+    }
+
+    fn segments(&self) -> usize {
+        self.0.len()
+    }
+
+    fn len(&self, segment: usize) -> usize {
+        self.0[segment].len
+    }
+
+    fn prior(&self, segment: usize) -> Option<&[u64]> {
+        self.0[segment].prior
+    }
+
+    fn block(&self, segment: usize, start: usize, _: usize, block: &mut Block<i32>) -> bool {
+        const { assert!(BLOCK.is_multiple_of(WORDS)) };
+        blocks(&self.0[segment].key, (start / WORDS) as u64, &mut block.keys, key);
+        false
+    }
+
+    fn entries(&self, segment: usize, indices: &[usize], keys: &mut Vec<i32>) {
+        for &index in indices {
+            let mut word = [0];
+            random_words(&self.0[segment].key, index as u64, &mut word);
+            keys.push(key(word[0]));
+        }
+    }
+}
