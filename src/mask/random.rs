@@ -1,12 +1,12 @@
 //! The random numbers behind random masks: one stream for each use of a method, addressed by position (S18).
 //!
 //! Unit `i` (an entry by its row-major index, a channel by its number) has as its key word `i` of a ChaCha8
-//! stream, and the units of lowest keys fall, ties by index. Any part of a stream can be had without the rest,
+//! stream, and the units of lowest keys are pruned, ties by index. Any part of a stream can be had without the rest,
 //! so a mask can be split over threads and chunks. These definitions are pinned for ever: a change of any would
 //! change the masks of a given seed.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+/// Fills a buffer with the words of a stream from any position on.
+pub(crate) use super::select::random_words;
 
 /// The key of the stream of one use of a random method: the little-endian bytes of the method's seed, the index
 /// of the parameter it serves, the index of the update it serves, and a tag.
@@ -21,6 +21,7 @@ pub(crate) fn stream_key(seed: u64, parameter: u64, update: u64) -> [u8; 32] {
 
 /// The keys of the first `count` units of a stream.
 pub(crate) fn keys(stream: [u8; 32], count: usize) -> Vec<u32> {
-    let mut rng = ChaCha8Rng::from_seed(stream);
-    (0..count).map(|_| rng.next_u32()).collect()
+    let mut keys = vec![0; count];
+    random_words(&stream, 0, &mut keys);
+    keys
 }

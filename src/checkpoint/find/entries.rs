@@ -155,11 +155,8 @@ impl Checkpoint {
             match finder.end_pass() {
                 Ok(Some(cut)) => return Ok(cut),
                 Ok(None) => {}
-                Err(SelectError::TooMany { asked, left }) => {
-                    return Err(Error::Amount(AmountError::TooLarge {
-                        requested: asked,
-                        remaining: left,
-                    }));
+                Err(SelectError::TooMany { requested, remaining }) => {
+                    return Err(Error::Amount(AmountError::TooLarge { requested, remaining }));
                 }
                 Err(_) => return Err(self.changed(parts[0].tensor)),
             }

@@ -111,13 +111,9 @@ fn named<T>(error: SelectError, tensors: &[Ranked<'_, T>]) -> Error {
             index,
         })
         .at(tensors[segment].name),
-        SelectError::TooMany {
-            asked: requested,
-            left,
-        } => Error::Amount(AmountError::TooLarge {
-            requested,
-            remaining: left,
-        }),
+        SelectError::TooMany { requested, remaining } => {
+            Error::Amount(AmountError::TooLarge { requested, remaining })
+        }
         SelectError::PriorLength { .. } | SelectError::StreamChanged => {
             unreachable!("masks have their tensors' shapes, and arrays do not change")
         }

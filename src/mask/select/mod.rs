@@ -55,7 +55,9 @@ pub use in_memory::{Segment, lowest};
 pub use key::Order;
 
 pub(crate) use chacha::random_words;
+#[allow(unused_imports)] // their users follow
 pub(crate) use in_memory::{ViewSegment, lowest_of_views};
+#[allow(unused_imports)] // its users follow
 pub(crate) use scatter::scatter;
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ const SMALL: usize = 1 << 14;
 /// bad luck, but not against an input made to defeat them all.
 const SIGMAS: [f64; 2] = [3.0, 8.0];
 
+/// A way to solve a problem.
+type Way<K> = fn(&Problem<'_, K>, &mut [Task<'_, K>]) -> Result<(), SelectError>;
+
 /// The k lowest of a source, as masks.
 pub fn lowest<K: Key>(source: &dyn Source<K>, k: usize) -> Result<Vec<Vec<u64>>, SelectError> {
     lowest_by(source, k, solve)
@@ -30,11 +33,7 @@ pub fn lowest_counted<K: Key>(source: &dyn Source<K>, k: usize) -> Result<Vec<Ve
     lowest_by(source, k, counted)
 }
 
-fn lowest_by<K: Key>(
-    source: &dyn Source<K>,
-    k: usize,
-    way: fn(&Problem<'_, K>, &mut [Task<'_, K>]) -> Result<(), SelectError>,
-) -> Result<Vec<Vec<u64>>, SelectError> {
+fn lowest_by<K: Key>(source: &dyn Source<K>, k: usize, way: Way<K>) -> Result<Vec<Vec<u64>>, SelectError> {
     let problem = Problem::new(source, k)?;
     let mut masks: Vec<Vec<u64>> = (0..source.segments())
         .map(|s| vec![0; words(source.len(s))])
