@@ -24,7 +24,7 @@ fn uniform(shape: &[usize]) -> ArrayD<f32> {
 
 fn half(shape: &[usize]) -> Mask {
     let method = RandomUnstructured::new(0.5, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
-    let scores = ArrayD::zeros(IxDyn(shape));
+    let scores = ArrayD::<f32>::zeros(IxDyn(shape));
     mask::compute(&method, scores.view(), None).unwrap().mask
 }
 

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[cfg(feature = "checkpoint")]
 pub use crate::checkpoint::{CheckpointError, Damage};
 pub use crate::mask::select::SelectError;
-pub use crate::mask::{AmountError, MaskError, NormError, PatternError};
+pub use crate::mask::{AmountError, ListError, MaskError, NormError, PatternError};
 #[cfg(feature = "nn")]
 pub use crate::nn::NnError;
 pub use crate::prunable::ModelError;
@@ -48,7 +48,10 @@ pub enum Error {
     /// A mask, an array of scores or a method that does not fit what it is used for.
     #[error(transparent)]
     Mask(#[from] MaskError),
-    /// A path that leads to no parameter, or a list of paths that makes no sense.
+    /// A list of parameters to be pruned together that makes no sense.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// A path that leads to no parameter, or to one that is not pruned.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// An operation on tensors whose shapes do not fit.

@@ -1,50 +1,54 @@
 //! Neural-network pruning: find the weights that matter least, and remove them.
 //!
-//! The masks, the methods and the manners of PyTorch's `torch.nn.utils.prune`, exact to the last weight: as many fall
-//! as were asked for, the same ones everywhere, and a call that fails changes nothing.
+//! What PyTorch's `torch.nn.utils.prune` does, exact to the last weight: exactly as many weights are pruned as were
+//! requested, the same ones on every machine, and a call that fails changes nothing.
 //!
 //! ```
 //! use ndarray::array;
-//! use secateurs::nn::{Linear, Module, ParamTreeExt};
-//! use secateurs::prune;
-//! use secateurs::tensor::Tensor;
+//! use secateurs::{ArrayModel, prune};
 //!
-//! let mut layer = Linear::from_arrays(array![[0.1, -2.0, 0.3], [4.0, 0.2, -0.5]], None)?;
+//! let mut model = ArrayModel::new();
+//! model.insert("fc.weight", array![[0.1, -2.0, 0.3], [4.0, 0.2, -0.5]])?;
 //!
-//! // Prune the half of the weights that is lowest in magnitude.
-//! let report = prune::l1_unstructured(&mut layer, "weight", 0.5)?;
+//! // Prune the half of the weights that is lowest in magnitude. The originals stay under the mask.
+//! let report = prune::l1_unstructured(&mut model, "fc.weight", 0.5)?;
 //! assert_eq!((report.pruned, report.entries), (3, 6));
+//! assert_eq!(prune::mask(&model, "fc.weight")?.unwrap().to_array::<u8>(), array![[0, 1, 0], [1, 0, 1]].into_dyn());
 //!
-//! // Forward sees the mask; the original stays below it, to be fine-tuned.
-//! let output = layer.forward(&Tensor::new(array![[1.0, 1.0, 1.0]]))?;
-//! assert_eq!(output.to_array(), array![[-2.0, 3.5]].into_dyn());
-//!
-//! // Bake it in.
-//! prune::remove(&mut layer, "weight")?;
-//! assert_eq!(layer.parameter("weight")?.original(), array![[0.0, -2.0, 0.0], [4.0, 0.0, -0.5]].into_dyn());
+//! // Make it permanent.
+//! prune::remove(&mut model, "fc.weight")?;
+//! assert_eq!(model.get::<f64>("fc.weight"), Some(&array![[0.0, -2.0, 0.0], [4.0, 0.0, -0.5]].into_dyn()));
 //! # Ok::<(), secateurs::Error>(())
 //! ```
 //!
 //! # Where things are
 //!
-//! | module | holds |
-//! |---|---|
-//! | [`prune`] | functions that prune parameters of modules: start here |
-//! | [`mask`] | the mask layer, free of modules: amounts, masks, methods, selection |
-//! | [`nn`] | modules, layers, losses, optimisers, state dicts |
-//! | [`tensor`] | tensors with automatic differentiation |
+//! | module | holds | feature |
+//! |---|---|---|
+//! | [`prune`] | the functions that prune parameters of a model: start here | |
+//! | [`prunable`] | [`Prunable`], what a model offers to be pruned where it lives | |
+//! | [`mask`] | masks from scores: amounts, methods, norms, exact selection; arrays in, masks out | |
+//! | [`error`] | the errors of every part | |
+//! | `nn` | modules, layers, losses, optimisers, state dicts | `nn` |
+//! | `tensor` | tensors with automatic differentiation | `nn` |
+//! | `checkpoint` | safetensors checkpoints of any size: pruned, inspected, compared, packed | `checkpoint` |
+//! | `testing` | a test suite for models of your own | `testing` |
 //!
-//! Anything that trains elsewhere, in candle or burn, needs [`mask`] alone.
+//! [`ArrayModel`], a map of arrays, is the simplest model. Modules of `nn` are models too, and a model of your own or of
+//! another framework becomes one by implementing [`Prunable`].
 //!
 //! # Features
 //!
-//! - `safetensors` (default): state dicts as safetensors files, with PyTorch's keys.
-//! - `rayon` (default): more than one thread, with the same result.
+//! - `nn` (default): modules, tensors with automatic differentiation, optimisers and state dicts.
+//! - `checkpoint` (default): safetensors checkpoints of any size, and state dicts as safetensors files.
+//! - `rayon` (default): several threads for large tensors, with the same results.
+//! - `testing`: the suite that checks an implementation of [`Prunable`].
 //!
 //! # Names of serialised types
 //!
 //! Methods and modules are serialised through [`typetag`], which with [`serde`] is re-exported for implementors.
 
+mod array_model;
 #[cfg(feature = "checkpoint")]
 pub mod checkpoint;
 mod depth;
@@ -56,10 +60,14 @@ pub mod prunable;
 pub mod prune;
 #[cfg(feature = "nn")]
 pub mod tensor;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+pub use array_model::{ArrayElement, ArrayModel, FloatArray};
 pub use error::{Error, Result};
+pub use prunable::Prunable;
 pub use {serde, typetag};
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "nn", feature = "checkpoint"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

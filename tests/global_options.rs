@@ -1,8 +1,9 @@
 //! Options of global pruning: a cap on the sparsity of each parameter, and ranking by norms.
 
-use secateurs::error::{AmountError, MaskError, ModelError, NnError};
+use secateurs::error::{AmountError, ListError, MaskError, NnError};
 mod common;
 
+use std::borrow::Borrow;
 use std::slice;
 
 use common::methods::{Part, Threshold};
@@ -14,7 +15,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use secateurs::Error;
-use secateurs::mask::select::Element;
+use secateurs::mask::Float;
 use secateurs::mask::{
     self, Amount, CustomFromMask, EntryRank, GlobalOptions, Identity, L1Unstructured, LnStructured, Mask,
     Plan, PruningMethod, RandomUnstructured, Ranked, ScoreUnstructured,
@@ -22,11 +23,11 @@ use secateurs::mask::{
 use secateurs::nn::{Linear, ParamTreeExt, Sequential};
 use secateurs::prune;
 
-fn cap(cap: f64) -> GlobalOptions {
+fn cap<'a>(cap: f64) -> GlobalOptions<'a> {
     GlobalOptions::new().max_sparsity(cap).unwrap()
 }
 
-fn normalized() -> GlobalOptions {
+fn normalized<'a>() -> GlobalOptions<'a> {
     GlobalOptions::new().normalize(true)
 }
 
@@ -37,7 +38,7 @@ fn l1<A: TryInto<Amount, Error: Into<Error>>>(amount: A) -> L1Unstructured {
 /// The masks of tensors `a`, `b`, …, as rows of 0s and 1s, where nothing is pruned yet.
 fn masks(
     method: &dyn PruningMethod,
-    options: GlobalOptions,
+    options: impl Borrow<GlobalOptions<'static>>,
     tensors: &[&[f32]],
 ) -> secateurs::Result<Vec<Vec<u8>>> {
     masks_on(method, options, tensors, &vec![vec![]; tensors.len()])
@@ -46,7 +47,7 @@ fn masks(
 /// As `masks`, with prior masks; an empty one is none.
 fn masks_on(
     method: &dyn PruningMethod,
-    options: GlobalOptions,
+    options: impl Borrow<GlobalOptions<'static>>,
     tensors: &[&[f32]],
     priors: &[Vec<u8>],
 ) -> secateurs::Result<Vec<Vec<u8>>> {
@@ -60,11 +61,11 @@ fn masks_on(
         .zip(scores.iter().zip(&priors))
         .map(|(name, (scores, prior))| Ranked {
             name,
-            scores: scores.view(),
+            scores: scores.view().into(),
             prior: prior.as_ref(),
         })
         .collect();
-    let outcome = mask::compute_global_with(method, &ranked, options)?;
+    let outcome = mask::compute_global_with(method, &ranked, options.borrow())?;
     let masks = outcome
         .masks
         .iter()
@@ -184,16 +185,19 @@ fn room_is_what_the_cap_leaves() {
         (0.99, 100, 100, 99),
     ] {
         assert_eq!(
-            cap(share).room(left, entries),
+            cap(share).prunable("any", left, entries),
             room,
             "{share} of {entries}, {left} left"
         );
     }
-    assert_eq!(GlobalOptions::new().room(7, 10), 7);
+    assert_eq!(GlobalOptions::new().prunable("any", 7, 10), 7);
     let options = GlobalOptions::new().max_sparsity(0.25).unwrap().normalize(true);
-    assert_eq!((options.cap(), options.is_normalized()), (Some(0.25), true));
+    assert_eq!((options.cap("any"), options.is_normalized()), (Some(0.25), true));
     assert_eq!(
-        (GlobalOptions::new().cap(), GlobalOptions::new().is_normalized()),
+        (
+            GlobalOptions::new().cap("any"),
+            GlobalOptions::new().is_normalized()
+        ),
         (None, false)
     );
 }
@@ -221,9 +225,9 @@ fn entries_rank_by_their_share_of_the_norm() {
     );
     // With a cap as well.
     let both = normalized().max_sparsity(0.5).unwrap();
-    assert_eq!(masks(&l1(3), both, &tensors).unwrap(), [[0, 1], [0, 1], [1, 0]]);
+    assert_eq!(masks(&l1(3), &both, &tensors).unwrap(), [[0, 1], [0, 1], [1, 0]]);
     assert!(matches!(
-        masks(&l1(4), both, &tensors),
+        masks(&l1(4), &both, &tensors),
         Err(Error::Amount(AmountError::Capped {
             requested: 4,
             achievable: 3,
@@ -263,13 +267,13 @@ fn norms_count_masked_entries_as_they_are_given() {
         .push(Linear::from_arrays(array![[30.0, 40.0]], None).unwrap())
         .push(Linear::from_arrays(array![[0.7, 0.714]], None).unwrap());
     prune::set_mask(&mut model, "0.weight", array![[true, false]]).unwrap();
-    prune::global_unstructured_with(&mut model, ["0.weight", "1.weight"], l1(1), normalized()).unwrap();
+    prune::global_unstructured_with(&mut model, ["0.weight", "1.weight"], l1(1), &normalized()).unwrap();
     assert_eq!(
-        bits(prune::mask(&model, "0.weight").unwrap().unwrap()),
+        bits(&prune::mask(&model, "0.weight").unwrap().unwrap()),
         [true, false]
     );
     assert_eq!(
-        bits(prune::mask(&model, "1.weight").unwrap().unwrap()),
+        bits(&prune::mask(&model, "1.weight").unwrap().unwrap()),
         [false, true]
     );
 }
@@ -284,20 +288,20 @@ fn a_nan_that_would_be_ranked_is_named() {
     let both = normalized().max_sparsity(0.5).unwrap();
     for options in [GlobalOptions::new(), cap(0.5), cap(0.9), normalized(), both] {
         for k in [0, 1] {
-            let error = masks(&l1(k), options, &tensors).unwrap_err();
+            let error = masks(&l1(k), &options, &tensors).unwrap_err();
             assert!(
                 matches!(&error, Error::Mask(MaskError::NanScore { parameter: Some(name), index: 1 }) if name == "b"),
                 "{options:?}: {error:?}"
             );
         }
         let priors = [vec![1, 1], vec![1, 0, 1], vec![0, 1]];
-        let error = masks_on(&l1(1), options, &tensors, &priors).unwrap_err();
+        let error = masks_on(&l1(1), &options, &tensors, &priors).unwrap_err();
         assert!(
             matches!(&error, Error::Mask(MaskError::NanScore { parameter: Some(name), index: 2 }) if name == "b"),
             "{error:?}"
         );
         let priors = [vec![1, 1], vec![1, 0, 0], vec![0, 1]];
-        let masks = masks_on(&l1(1), options, &tensors, &priors).unwrap();
+        let masks = masks_on(&l1(1), &options, &tensors, &priors).unwrap();
         assert_eq!(masks, [vec![0, 1], vec![1, 0, 0], vec![0, 1]]);
     }
 }
@@ -309,7 +313,7 @@ fn options_are_for_methods_that_rank() {
     let own = Threshold(Part::Entries, 1.5);
     for options in [cap(0.5), normalized()] {
         assert!(matches!(
-            masks(&own, options, &[a]),
+            masks(&own, &options, &[a]),
             Err(Error::Mask(MaskError::Unsupported { .. }))
         ));
         // These are not for global pruning in any case (S17).
@@ -318,7 +322,7 @@ fn options_are_for_methods_that_rank() {
             &LnStructured::new(1, 2, 0).unwrap(),
         ] {
             assert!(matches!(
-                masks(method, options, &[a]),
+                masks(method, &options, &[a]),
                 Err(Error::Mask(MaskError::Unsupported { .. }))
             ));
         }
@@ -326,19 +330,19 @@ fn options_are_for_methods_that_rank() {
         let scores = array(&[2], a.to_vec());
         let tensors = [Ranked {
             name: "a",
-            scores: scores.view(),
+            scores: scores.view().into(),
             prior: None,
         }];
         let error = Plan::Mask(&other)
-            .compute_global_with(&tensors, options)
+            .compute_global_with(&tensors, &options)
             .unwrap_err();
         assert!(matches!(error, Error::Mask(MaskError::Unsupported { .. })));
         assert!(matches!(
-            mask::compute_global_with(&l1(1), &[], options),
-            Err(Error::Model(ModelError::NoParameters))
+            mask::compute_global_with(&l1(1), &[], &options),
+            Err(Error::List(ListError::NoParameters))
         ));
         // Nothing falls under any cap.
-        assert_eq!(masks(&Identity, options, &[a]).unwrap(), [[1, 1]]);
+        assert_eq!(masks(&Identity, &options, &[a]).unwrap(), [[1, 1]]);
     }
     assert_eq!(masks(&own, GlobalOptions::new(), &[a]).unwrap(), [[0, 1]]);
     assert!(matches!(
@@ -356,7 +360,7 @@ fn a_model_is_pruned_under_a_cap_or_not_at_all() {
         .push(Linear::from_arrays(array![[0.1, -0.3], [0.2, 0.4]], None).unwrap())
         .push(Linear::from_arrays(array![[3.0, -4.0]], None).unwrap());
     let paths = ["0.weight", "1.weight"];
-    let report = prune::global_unstructured_with(&mut model, paths, l1(3), cap(0.5)).unwrap();
+    let report = prune::global_unstructured_with(&mut model, paths, l1(3), &cap(0.5)).unwrap();
     assert_eq!(
         (report.requested, report.pruned, report.masked, report.entries),
         (Some(3), 3, 3, 6)
@@ -375,7 +379,7 @@ fn a_model_is_pruned_under_a_cap_or_not_at_all() {
         assert!(prune::hook(&model, path).unwrap().unwrap().is::<CustomFromMask>());
     }
     // S11: an error leaves everything as it was.
-    let error = prune::global_unstructured_with(&mut model, paths, l1(1), cap(0.5)).unwrap_err();
+    let error = prune::global_unstructured_with(&mut model, paths, l1(1), &cap(0.5)).unwrap_err();
     assert!(matches!(
         error,
         Error::Amount(AmountError::Capped {
@@ -385,16 +389,15 @@ fn a_model_is_pruned_under_a_cap_or_not_at_all() {
         })
     ));
     let own = Threshold(Part::Entries, 9.0);
-    prune::global_unstructured_with(&mut model, paths, own, cap(0.5)).unwrap_err();
-    let scores = [("0.weight", ArrayD::from_elem(vec![2, 2], f32::NAN))];
-    let scores = scores.iter().map(|(path, scores)| (*path, scores.view()));
-    prune::global_unstructured_with_scores_and_options(&mut model, paths, l1(1), scores, normalized())
-        .unwrap_err();
+    prune::global_unstructured_with(&mut model, paths, own, &cap(0.5)).unwrap_err();
+    let scores = ArrayD::from_elem(vec![2, 2], f32::NAN);
+    let options = normalized().scores("0.weight", &scores);
+    prune::global_unstructured_with(&mut model, paths, l1(1), &options).unwrap_err();
     assert_eq!(state(&model), before);
     // Scores and options together: of the two left in the first, the one with the lower score.
-    let scores = array![[0.0, 5.0], [0.0, 1.0]].into_dyn();
-    let scores = [("0.weight", scores.view())];
-    prune::global_unstructured_with_scores_and_options(&mut model, paths, l1(1), scores, cap(0.75)).unwrap();
+    let scores = array![[0.0, 5.0], [0.0, 1.0]];
+    let options = cap(0.75).scores("0.weight", &scores);
+    prune::global_unstructured_with(&mut model, paths, l1(1), &options).unwrap();
     assert_eq!(state(&model)[0].0, [false, true, false, false]);
     assert_eq!(prune::container(&model, "0.weight").unwrap().unwrap().len(), 2);
 }
@@ -437,9 +440,9 @@ fn naive(keys: &[Vec<f64>], kept: &[Vec<bool>], rooms: &[usize], k: usize) -> Ve
 }
 
 /// Runs a plan on tensors of one type and compares with the oracle, in standard layout and reversed.
-fn runs<T: Element>(
+fn runs<T: Float>(
     by: EntryRank,
-    options: GlobalOptions,
+    options: &GlobalOptions<'static>,
     tensors: &[Vec<f32>],
     kept: &[Vec<bool>],
     pick: prop::sample::Index,
@@ -486,7 +489,7 @@ fn runs<T: Element>(
         .map(|kept| {
             let (left, all) = (kept.iter().filter(|kept| **kept).count(), kept.len());
             let most = options
-                .cap()
+                .cap("t")
                 .map_or(all, |cap| (cap * all as f64).floor() as usize);
             most.saturating_sub(all - left)
         })
@@ -507,7 +510,7 @@ fn runs<T: Element>(
             .zip(&priors)
             .map(|(scores, prior)| Ranked {
                 name: "t",
-                scores,
+                scores: scores.into(),
                 prior: Some(prior),
             })
             .collect();
@@ -561,10 +564,10 @@ proptest! {
             _ => EntryRank::Magnitude,
         };
         match seed % 4 {
-            0 => runs::<f16>(by, options, &tensors, &kept, pick),
-            1 => runs::<bf16>(by, options, &tensors, &kept, pick),
-            2 => runs::<f64>(by, options, &tensors, &kept, pick),
-            _ => runs::<f32>(by, options, &tensors, &kept, pick),
+            0 => runs::<f16>(by, &options, &tensors, &kept, pick),
+            1 => runs::<bf16>(by, &options, &tensors, &kept, pick),
+            2 => runs::<f64>(by, &options, &tensors, &kept, pick),
+            _ => runs::<f32>(by, &options, &tensors, &kept, pick),
         }
     }
 }
@@ -592,7 +595,7 @@ fn norms_are_summed_in_the_documented_order() {
         .iter()
         .map(|tensor| Ranked {
             name: "",
-            scores: tensor.view(),
+            scores: tensor.view().into(),
             prior: None,
         })
         .collect();
@@ -601,7 +604,7 @@ fn norms_are_summed_in_the_documented_order() {
             amount: Amount::count(k),
             by: EntryRank::Magnitude,
         };
-        let masks = plan.compute_global_with(&ranked, normalized()).unwrap().masks;
+        let masks = plan.compute_global_with(&ranked, &normalized()).unwrap().masks;
         for (position, (_, tensor)) in ranks.iter().enumerate() {
             assert_eq!(masks[*tensor].count_pruned(), usize::from(position < k), "{k}");
         }

@@ -1,6 +1,6 @@
 //! Methods of a user's own, and containers of methods: what they are handed, and what they cannot do.
 
-use secateurs::error::{MaskError, ModelError, PatternError};
+use secateurs::error::{ListError, MaskError, PatternError};
 mod common;
 
 use std::sync::Arc;
@@ -132,23 +132,23 @@ fn a_method_in_a_global_call_is_handed_all_tensors_one_after_the_other() {
     let (a, b, c) = (
         grid(VALUES),
         array(&[2], vec![-1.0, -2.0]),
-        ArrayD::zeros(vec![0]),
+        ArrayD::<f32>::zeros(vec![0]),
     );
     let ones = prior();
     let tensors = [
         Ranked {
             name: "a",
-            scores: a.view(),
+            scores: a.view().into(),
             prior: Some(&ones),
         },
         Ranked {
             name: "c",
-            scores: c.view(),
+            scores: c.view().into(),
             prior: None,
         },
         Ranked {
             name: "b",
-            scores: b.view(),
+            scores: b.view().into(),
             prior: None,
         },
     ];
@@ -277,7 +277,7 @@ fn no_method_brings_an_entry_back() {
     let prior = prior();
     let tensors = [Ranked {
         name: "w",
-        scores: scores.view(),
+        scores: scores.view().into(),
         prior: Some(&prior),
     }];
     assert_eq!(
@@ -312,7 +312,7 @@ fn a_method_that_fails_fails_the_call() {
     let scores = grid(VALUES);
     let tensors = [Ranked {
         name: "w",
-        scores: scores.view(),
+        scores: scores.view().into(),
         prior: None,
     }];
     assert!(matches!(
@@ -359,7 +359,7 @@ fn an_answer_of_another_shape_fails_the_call() {
     let scores = grid(VALUES);
     let tensors = ["a", "b"].map(|name| Ranked {
         name,
-        scores: scores.view(),
+        scores: scores.view().into(),
         prior: None,
     });
     let error = mask::compute_global(&Answer(Part::Entries, Mask::ones(&[12])), &tensors).unwrap_err();
@@ -391,7 +391,7 @@ fn global_calls_take_unstructured_methods_only() {
     let scores = grid(VALUES);
     let tensors = [Ranked {
         name: "w",
-        scores: scores.view(),
+        scores: scores.view().into(),
         prior: None,
     }];
     for part in [Part::Channels(0), Part::Channels(-1), Part::Whole] {
@@ -403,12 +403,12 @@ fn global_calls_take_unstructured_methods_only() {
     }
     assert!(matches!(
         mask::compute_global(&Ones(Part::Entries), &[]),
-        Err(Error::Model(ModelError::NoParameters))
+        Err(Error::List(ListError::NoParameters))
     ));
     let wrong = Mask::ones(&[3, 4]);
     let tensors = [Ranked {
         name: "w",
-        scores: scores.view(),
+        scores: scores.view().into(),
         prior: Some(&wrong),
     }];
     let error = mask::compute_global(&Ones(Part::Entries), &tensors).unwrap_err();
@@ -426,7 +426,7 @@ fn a_method_of_a_users_own_may_read_nan_and_nothing() {
     assert_eq!(bits(&outcome.mask), [false, false, false, true]);
     for shape in [&[0, 3][..], &[3, 0]] {
         for part in own_parts() {
-            let outcome = mask::compute(&Ones(part), ArrayD::zeros(shape).view(), None).unwrap();
+            let outcome = mask::compute(&Ones(part), ArrayD::<f32>::zeros(shape).view(), None).unwrap();
             assert_eq!((outcome.mask, outcome.pruned), (Mask::ones(shape), 0));
         }
     }
@@ -462,7 +462,7 @@ fn a_plan_of_a_users_own() {
     assert_eq!((outcome.requested, outcome.pruned), (Some(2), 2));
     let tensors = ["a", "b"].map(|name| Ranked {
         name,
-        scores: scores.view(),
+        scores: scores.view().into(),
         prior: None,
     });
     let outcome = mask::compute_global(&Described, &tensors).unwrap();
@@ -492,7 +492,7 @@ fn methods_say_what_they_are() {
     );
     let random = RandomStructured::new(half, 1, &mut data).unwrap();
     assert_eq!((random.amount(), random.dim()), (half, 1));
-    assert_eq!(CustomFromMask::new(prior()).mask(), &prior());
+    assert_eq!(**CustomFromMask::new(prior()).mask(), prior());
 
     assert_eq!(Identity.pruning_type(), PruningType::Unstructured);
     assert_eq!(ln.pruning_type(), PruningType::Structured { dim: -2 });

@@ -1,6 +1,6 @@
 //! S3 to S8: which units fall, against naive oracles that sort everything.
 
-use secateurs::error::{AmountError, MaskError, ModelError, NormError, PatternError};
+use secateurs::error::{AmountError, ListError, MaskError, NormError, PatternError};
 mod common;
 
 use common::{array, bits, channels, rng, uniform, without_channels, without_lowest};
@@ -144,7 +144,7 @@ fn a_fraction_of_nothing_prunes_nothing() {
     ] {
         let error = mask::compute(
             method,
-            ArrayD::ones(vec![2, 2]).view(),
+            ArrayD::<f32>::ones(vec![2, 2]).view(),
             Some(&Mask::zeros(&[2, 2])),
         )
         .unwrap_err();
@@ -166,7 +166,7 @@ fn no_prior_mask_is_one_that_keeps_everything() {
     // S3: channels without entries have nothing left to prune, with a mask that says so and without.
     let mut data = rng(4);
     for shape in [&[4, 3][..], &[4, 0], &[0, 4], &[0, 0], &[2, 0, 3]] {
-        let scores = ArrayD::ones(shape);
+        let scores = ArrayD::<f32>::ones(shape);
         for dim in [0, 1] {
             let methods: [&dyn PruningMethod; 3] = [
                 &LnStructured::new(0.5, 1, dim).unwrap(),
@@ -213,11 +213,7 @@ fn tied() -> impl Strategy<Value = Tied> {
 }
 
 /// The masks of a plan over tensors of one dimension.
-fn global<T: Copy + mask::select::Element>(
-    plan: &Plan<'_>,
-    values: &[Vec<T>],
-    kept: &[Vec<bool>],
-) -> Vec<Vec<bool>> {
+fn global<T: mask::Float>(plan: &Plan<'_>, values: &[Vec<T>], kept: &[Vec<bool>]) -> Vec<Vec<bool>> {
     let arrays: Vec<_> = values.iter().map(|v| array(&[v.len()], v.clone())).collect();
     let priors: Vec<_> = kept
         .iter()
@@ -228,7 +224,7 @@ fn global<T: Copy + mask::select::Element>(
         .zip(&priors)
         .map(|(scores, prior)| Ranked {
             name: "t",
-            scores: scores.view(),
+            scores: scores.view().into(),
             prior: Some(prior),
         })
         .collect();
@@ -283,7 +279,7 @@ proptest! {
             tied.values.iter().map(|v| array(&[v.len()], v.iter().map(|&x| x as f32).collect())).collect();
         let priors: Vec<_> = tied.kept.iter().map(|kept| common::mask(&[kept.len()], kept)).collect();
         let tensors: Vec<_> = values.iter().zip(&priors)
-            .map(|(scores, prior)| Ranked { name: "t", scores: scores.view(), prior: Some(prior) }).collect();
+            .map(|(scores, prior)| Ranked { name: "t", scores: scores.view().into(), prior: Some(prior) }).collect();
         let methods: [(&dyn PruningMethod, _); 2] = [
             (&L1Unstructured::new(fraction).unwrap(), EntryRank::Magnitude),
             (&ScoreUnstructured::new(fraction).unwrap(), EntryRank::Value),
@@ -522,7 +518,7 @@ proptest! {
         // In a global call too, and from `prune`.
         let method = L1Unstructured::new(0.5).unwrap();
         let both = |view: ArrayViewD<'_, f32>| {
-            let tensors = [("a", Some(&prior)), ("b", None)].map(|(name, prior)| Ranked { name, scores: view.clone(), prior });
+            let tensors = [("a", Some(&prior)), ("b", None)].map(|(name, prior)| Ranked { name, scores: view.clone().into(), prior });
             (mask::compute_global(&method, &tensors).unwrap(), method.prune(view, Some(&prior), None).unwrap())
         };
         prop_assert_eq!(laid_out(&single, &layout, both), both(single.view()));
@@ -993,7 +989,7 @@ fn tensors_without_channels() {
             &RandomStructured::new(0.5, 0, &mut data).unwrap(),
         ];
         for method in methods {
-            let error = mask::compute(method, ArrayD::ones(shape).view(), None).unwrap_err();
+            let error = mask::compute(method, ArrayD::<f32>::ones(shape).view(), None).unwrap_err();
             assert!(
                 matches!(&error, Error::Pattern(PatternError::NoChannels { shape: shown }) if shown == shape),
                 "{error:?}"
@@ -1017,7 +1013,8 @@ fn tensors_without_channels() {
 #[test]
 fn nuclear_norms_need_matrices() {
     for shape in [&[4, 4][..], &[2, 2, 2, 2], &[1, 2, 3, 4, 5]] {
-        let error = mask::compute(&ln(1, Norm::NUCLEAR, 0), ArrayD::ones(shape).view(), None).unwrap_err();
+        let error =
+            mask::compute(&ln(1, Norm::NUCLEAR, 0), ArrayD::<f32>::ones(shape).view(), None).unwrap_err();
         assert!(
             matches!(&error, Error::Norm(NormError::NotMatrices { shape: shown }) if shown == shape),
             "{error:?}"
@@ -1092,7 +1089,7 @@ fn shapes_have_to_agree() {
             ));
             let ranked = [Ranked {
                 name: "w",
-                scores: t.view(),
+                scores: t.view().into(),
                 prior: Some(&prior),
             }];
             if let Plan::Entries { .. } | Plan::Nothing = plan {
@@ -1187,10 +1184,10 @@ fn nan_in_a_global_call_names_the_parameter() {
     let mut bad = clean.clone();
     bad[[1, 0]] = f32::NAN;
     bad[[1, 2]] = f32::NAN;
-    fn tensor<'a>(name: &'a str, scores: ArrayViewD<'a, f32>) -> Ranked<'a, f32> {
+    fn tensor<'a>(name: &'a str, scores: ArrayViewD<'a, f32>) -> Ranked<'a> {
         Ranked {
             name,
-            scores,
+            scores: scores.into(),
             prior: None,
         }
     }
@@ -1230,7 +1227,7 @@ fn nan_in_a_global_call_names_the_parameter() {
             tensor("a", clean.view()),
             Ranked {
                 name: "b",
-                scores: bad.view(),
+                scores: bad.view().into(),
                 prior: Some(&prior),
             },
         ];
@@ -1354,22 +1351,19 @@ fn infinities_rank_highest() {
 
 #[test]
 fn global_calls_that_make_no_sense() {
-    let none: [Ranked<'_, f32>; 0] = [];
+    let none: [Ranked<'_>; 0] = [];
     let plan = entries(0, EntryRank::Magnitude);
     for error in [
         mask::compute_global(&L1Unstructured::new(0).unwrap(), &none).unwrap_err(),
         mask::compute_global(&Identity, &none).unwrap_err(),
         plan.compute_global(&none).unwrap_err(),
     ] {
-        assert!(
-            matches!(error, Error::Model(ModelError::NoParameters)),
-            "{error:?}"
-        );
+        assert!(matches!(error, Error::List(ListError::NoParameters)), "{error:?}");
     }
     let scores = ArrayD::<f32>::ones(vec![2, 2]);
     let tensors = [Ranked {
         name: "w",
-        scores: scores.view(),
+        scores: scores.view().into(),
         prior: None,
     }];
     let methods: [&dyn PruningMethod; 3] = [

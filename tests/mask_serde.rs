@@ -185,7 +185,7 @@ fn concrete_types_survive() {
 
 #[test]
 fn random_methods_give_the_same_mask_after_loading() {
-    let scores = ArrayD::ones(vec![8, 9]);
+    let scores = ArrayD::<f32>::ones(vec![8, 9]);
     let mut data = rng(73);
     let methods: [Arc<dyn PruningMethod>; 2] = [
         Arc::new(RandomUnstructured::new(0.5, &mut data).unwrap()),

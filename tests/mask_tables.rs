@@ -212,17 +212,17 @@ fn global_unstructured() {
         [
             Ranked {
                 name: "a",
-                scores: a.view(),
+                scores: a.view().into(),
                 prior,
             },
             Ranked {
                 name: "b",
-                scores: b.view(),
+                scores: b.view().into(),
                 prior: None,
             },
             Ranked {
                 name: "c",
-                scores: c.view(),
+                scores: c.view().into(),
                 prior: None,
             },
         ]

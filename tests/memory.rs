@@ -92,7 +92,7 @@ fn pruning_takes_a_tenth_of_the_weights_beyond_the_masks() {
 
     let tensors = ["a", "b", "c"].map(|name| Ranked {
         name,
-        scores: weights.view(),
+        scores: weights.view().into(),
         prior: None,
     });
     let method = L1Unstructured::new(0.8).unwrap();
@@ -102,7 +102,7 @@ fn pruning_takes_a_tenth_of_the_weights_beyond_the_masks() {
         ("normalized", GlobalOptions::new().normalize(true), 3 * MASK),
         ("capped", capped, 3 * MASK),
     ] {
-        let grown = grown(|| mask::compute_global_with(&method, &tensors, options).unwrap());
+        let grown = grown(|| mask::compute_global_with(&method, &tensors, &options).unwrap());
         within(what, grown, masks, 3 * WEIGHTS);
     }
 

@@ -12,8 +12,8 @@ use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, array};
 use rand::RngExt;
 use secateurs::Error;
 use secateurs::mask::{
-    Amount, CustomFromMask, IntoMethod, L1Unstructured, LnStructured, Mask, Norm, PruningContainer,
-    PruningMethod, PruningType, RandomStructured,
+    Amount, CustomFromMask, GlobalOptions, IntoMethod, L1Unstructured, LnStructured, Mask, Norm,
+    PruningContainer, PruningMethod, PruningType, RandomStructured,
 };
 use secateurs::nn::optim::Sgd;
 use secateurs::nn::{
@@ -319,7 +319,7 @@ fn test_random_pruning_pickle() {
 fn test_multiple_pruning_calls() {
     let mut module = Conv3d::new(ConvConfig::new(2, 2, 2), &mut rng(14)).unwrap();
     prune::l1_unstructured(&mut module, "weight", 0.1).unwrap();
-    let first = prune::mask(&module, "weight").unwrap().unwrap().clone();
+    let first = prune::mask(&module, "weight").unwrap().unwrap();
 
     prune::ln_structured(&mut module, "weight", 0.3, 2, 0).unwrap();
     let hooks = module.forward_pre_hooks();
@@ -331,15 +331,25 @@ fn test_multiple_pruning_calls() {
     assert!(container[0].is::<L1Unstructured>());
     assert!(container[1].is::<LnStructured>());
 
-    let second = prune::mask(&module, "weight").unwrap().unwrap().clone();
+    let second = prune::mask(&module, "weight").unwrap().unwrap();
     assert_eq!(
         second.and(&first).unwrap(),
-        second,
+        *second,
         "what was pruned stays pruned"
     );
-    assert!(first.iter().zip(&second).all(|(before, after)| before || !after));
+    assert!(
+        first
+            .iter()
+            .zip(second.iter())
+            .all(|(before, after)| before || !after)
+    );
 
     prune::ln_structured(&mut module, "weight", 0.1, f64::INFINITY, 1).unwrap();
+    // The rule here, other than PyTorch's: a call that prunes nothing of a pruned parameter, as this one of 0.1 of two
+    // channels, leaves the history as it is.
+    assert_eq!(prune::container(&module, "weight").unwrap().unwrap().len(), 2);
+
+    prune::ln_structured(&mut module, "weight", 0.5, f64::INFINITY, 1).unwrap();
     let container = prune::container(&module, "weight").unwrap().unwrap();
     assert_eq!(container.tensor_name(), "weight");
     assert_eq!(container.len(), 3);
@@ -480,11 +490,17 @@ fn test_ln_structured_pruning() {
     let mut module = hand_made_conv();
     prune::ln_structured(&mut module, "weight", 1, 2, 1).unwrap();
     let expected = mask(array![[[[1, 1], [1, 1]], [[0, 0], [0, 0]], [[1, 1], [1, 1]]]]);
-    assert_eq!(prune::mask(&module, "weight").unwrap(), Some(&expected));
+    assert_eq!(
+        prune::mask(&module, "weight").unwrap().as_deref(),
+        Some(&expected)
+    );
 
     prune::ln_structured(&mut module, "weight", 1, 1, -1).unwrap();
     let expected = mask(array![[[[0, 1], [0, 1]], [[0, 0], [0, 0]], [[0, 1], [0, 1]]]]);
-    assert_eq!(prune::mask(&module, "weight").unwrap(), Some(&expected));
+    assert_eq!(
+        prune::mask(&module, "weight").unwrap().as_deref(),
+        Some(&expected)
+    );
 }
 
 #[test]
@@ -497,11 +513,17 @@ fn test_ln_structured_pruning_importance_scores() {
     ]];
     prune::ln_structured_with_scores(&mut module, "weight", 1, 2, 1, &scores).unwrap();
     let expected = mask(array![[[[0, 0], [0, 0]], [[1, 1], [1, 1]], [[1, 1], [1, 1]]]]);
-    assert_eq!(prune::mask(&module, "weight").unwrap(), Some(&expected));
+    assert_eq!(
+        prune::mask(&module, "weight").unwrap().as_deref(),
+        Some(&expected)
+    );
 
     prune::ln_structured_with_scores(&mut module, "weight", 1, 1, -1, &scores).unwrap();
     let expected = mask(array![[[[0, 0], [0, 0]], [[1, 0], [1, 0]], [[1, 0], [1, 0]]]]);
-    assert_eq!(prune::mask(&module, "weight").unwrap(), Some(&expected));
+    assert_eq!(
+        prune::mask(&module, "weight").unwrap().as_deref(),
+        Some(&expected)
+    );
 }
 
 #[test]
@@ -561,13 +583,11 @@ fn test_global_pruning_importance_scores() {
     let m_scores = array![[4.0, 2.0, 1.0, 3.0], [-3.0, -1.0, -2.0, -4.0]].into_dyn();
     let n_scores = array![[0.0, 10.0, -0.2]].into_dyn();
     let mut both = Group::new().with("m", &mut m).unwrap().with("n", &mut n).unwrap();
-    prune::global_unstructured_with_scores(
-        &mut both,
-        ["m.weight", "n.weight"],
-        L1Unstructured::new(4).unwrap(),
-        [("m.weight", m_scores.view()), ("n.weight", n_scores.view())],
-    )
-    .unwrap();
+    let options = GlobalOptions::new()
+        .scores("m.weight", &m_scores)
+        .scores("n.weight", &n_scores);
+    let method = L1Unstructured::new(4).unwrap();
+    prune::global_unstructured_with(&mut both, ["m.weight", "n.weight"], method, &options).unwrap();
     assert_eq!(
         weight(&m),
         array![[1.0, 2.0, 0.0, 4.0], [-4.0, 0.0, -2.0, -1.0]].into_dyn()

@@ -30,7 +30,7 @@ fn structured(amount: usize, dim: isize, seed: u64) -> RandomStructured {
 }
 
 fn of_ones(method: &dyn PruningMethod, shape: &[usize]) -> Mask {
-    mask::compute(method, ArrayD::ones(shape).view(), None)
+    mask::compute(method, ArrayD::<f32>::ones(shape).view(), None)
         .unwrap()
         .mask
 }
@@ -104,10 +104,15 @@ fn pinned_structured() {
 
 #[test]
 fn pinned_on_top_of_a_prior_mask() {
-    let prior = mask::compute(&unstructured(0.5, 0), ArrayD::ones(vec![32]).view(), None)
+    let prior = mask::compute(&unstructured(0.5, 0), ArrayD::<f32>::ones(vec![32]).view(), None)
         .unwrap()
         .mask;
-    let second = mask::compute(&unstructured(0.5, 1), ArrayD::ones(vec![32]).view(), Some(&prior)).unwrap();
+    let second = mask::compute(
+        &unstructured(0.5, 1),
+        ArrayD::<f32>::ones(vec![32]).view(),
+        Some(&prior),
+    )
+    .unwrap();
     assert_eq!(text(&prior), "00100110010100100101111011101100");
     assert_eq!(text(&second.mask), "00000010000000000001011001101100");
 }
@@ -139,7 +144,7 @@ fn entries_keep_their_keys_under_a_prior_mask() {
         let keys = documented_keys(method.seed(), 0, 0, len);
         let expected = common::without_lowest(&[keys], std::slice::from_ref(&kept), pruned);
         let prior = common::mask(&[len], &kept);
-        let outcome = mask::compute(&method, ArrayD::zeros(vec![len]).view(), Some(&prior)).unwrap();
+        let outcome = mask::compute(&method, ArrayD::<f32>::zeros(vec![len]).view(), Some(&prior)).unwrap();
         assert_eq!(bits(&outcome.mask), expected[0], "{len} entries");
         assert_eq!((outcome.requested, outcome.pruned), (Some(pruned), pruned));
     }
@@ -153,7 +158,7 @@ fn global_tensors_have_a_stream_each() {
         .iter()
         .map(|s| Ranked {
             name: "",
-            scores: s.view(),
+            scores: s.view().into(),
             prior: None,
         })
         .collect();
@@ -230,7 +235,7 @@ fn equal_layers_get_different_masks() {
     let scores = ArrayD::<f32>::ones(vec![8, 8]);
     let layers = ["a", "b", "c"].map(|name| Ranked {
         name,
-        scores: scores.view(),
+        scores: scores.view().into(),
         prior: None,
     });
     let outcome = mask::compute_global(&unstructured(0.5, 1), &layers).unwrap();

@@ -24,7 +24,7 @@ impl Stage {
     /// Bakes a copy of a network, and measures it.
     fn of(model: &Sequential, sparsity: f64, test: &Digits) -> Result<Self> {
         let mut baked = copy(model)?;
-        prune::remove_all(&mut baked);
+        prune::remove_all(&mut baked)?;
         let accuracy = accuracy(&baked, test)?;
         Ok(Stage {
             sparsity,

@@ -29,7 +29,7 @@ impl Checkpoint {
     /// # Errors
     ///
     /// [`CheckpointError::UnknownTensor`](crate::error::CheckpointError::UnknownTensor), [`CheckpointError::NotPrunable`](crate::error::CheckpointError::NotPrunable),
-    /// [`ModelError::ListedTwice`](crate::error::ModelError::ListedTwice) and [`ModelError::NoParameters`](crate::error::ModelError::NoParameters) for
+    /// [`ListError::ListedTwice`](crate::error::ListError::ListedTwice) and [`ListError::NoParameters`](crate::error::ListError::NoParameters) for
     /// the list; [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput),
     /// [`Error::Io`](crate::Error::Io), and [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn write_masks(

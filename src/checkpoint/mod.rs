@@ -27,7 +27,6 @@
 
 mod apply;
 mod bake;
-mod choose;
 mod crew;
 pub(crate) mod damage;
 mod diff;
@@ -57,7 +56,7 @@ mod shard;
 mod values;
 mod work;
 
-pub use choose::is_weight;
+pub use crate::prunable::is_weight;
 pub use damage::Damage;
 pub use diff::{CheckpointDiff, Difference, MetadataDiff, TensorDiff};
 pub use draft::Existing;

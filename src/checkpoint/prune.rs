@@ -11,7 +11,7 @@ use super::report::{CheckpointReport, TensorReport};
 use super::rewrite::Rewrite;
 use super::work::Phase;
 use super::{Checkpoint, TensorInfo};
-use crate::error::{CheckpointError, Error, MaskError, ModelError, Result};
+use crate::error::{CheckpointError, Error, ListError, MaskError, Result};
 use crate::mask::{EntryRank, GlobalOptions, Plan, PruningMethod};
 
 /// What is ranked together.
@@ -33,7 +33,7 @@ pub struct Pruning<'a> {
     tensors: Vec<usize>,
     plan: Plan<'a>,
     scope: Scope,
-    options: GlobalOptions,
+    options: GlobalOptions<'static>,
     masks: Option<PathBuf>,
 }
 
@@ -66,7 +66,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::UnknownTensor`](crate::error::CheckpointError::UnknownTensor), [`ModelError::ListedTwice`](crate::error::ModelError::ListedTwice), [`ModelError::NoParameters`](crate::error::ModelError::NoParameters) for an empty list,
+    /// [`CheckpointError::UnknownTensor`](crate::error::CheckpointError::UnknownTensor), [`ListError::ListedTwice`](crate::error::ListError::ListedTwice), [`ListError::NoParameters`](crate::error::ListError::NoParameters) for an empty list,
     /// [`CheckpointError::NotPrunable`](crate::error::CheckpointError::NotPrunable) for a tensor that is not of a floating-point type, and [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a
     /// method that does not describe itself by a [`Plan`], or cannot prune globally.
     pub fn prune<'a, M: PruningMethod + ?Sized>(
@@ -115,12 +115,12 @@ impl Checkpoint {
         }
         numbers.sort_unstable();
         if let Some(twice) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::Model(ModelError::ListedTwice {
+            return Err(Error::List(ListError::ListedTwice {
                 path: self.tensors()[twice[0]].name().into(),
             }));
         }
         if numbers.is_empty() {
-            return Err(Error::Model(ModelError::NoParameters));
+            return Err(Error::List(ListError::NoParameters));
         }
         Ok(numbers)
     }
@@ -140,7 +140,7 @@ impl Pruning<'_> {
     /// # Errors
     ///
     /// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) where tensors are not ranked together, and for norms with a method that ranks by chance.
-    pub fn with_options(mut self, options: GlobalOptions) -> Result<Self> {
+    pub fn with_options(mut self, options: GlobalOptions<'static>) -> Result<Self> {
         let reason = match (self.scope, &self.plan) {
             (Scope::Local, _) => Some("caps and norms are for global pruning, which ranks tensors together"),
             (_, Plan::Entries { by, .. }) if options.is_normalized() => match by {
@@ -149,7 +149,17 @@ impl Pruning<'_> {
             },
             _ => None,
         };
-        if let Some(reason) = reason.filter(|_| options != GlobalOptions::default()) {
+        let reason = match options.scored().next() {
+            Some(_) => {
+                Some("the tensors of a checkpoint rank by themselves; scores are for parameters in memory")
+            }
+            None => reason,
+        };
+        let unlisted = |name: &&str| self.tensors().all(|tensor| tensor.name() != *name);
+        if let Some(name) = options.capped().find(unlisted) {
+            return Err(ListError::UnexpectedCap { path: name.into() }.into());
+        }
+        if let Some(reason) = reason.filter(|_| !options.is_default()) {
             return Err(Error::Mask(MaskError::Unsupported {
                 method: format!("{:?}", self.plan),
                 reason,
@@ -232,7 +242,7 @@ impl Pruning<'_> {
 
     fn find(&self) -> Result<Verdicts> {
         self.checkpoint
-            .find(&self.tensors, &self.plan, self.scope, self.options)
+            .find(&self.tensors, &self.plan, self.scope, &self.options)
     }
 
     /// What it came to, once what fell is checked against what was asked for.

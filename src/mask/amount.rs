@@ -63,10 +63,10 @@ pub enum AmountError {
     },
 }
 
-/// How much to prune: a fraction of the units that are left, a count of them, or a share of all to reach (S1).
+/// How much to prune: a fraction of the units that remain, a count of them, or a share of all units to reach.
 ///
-/// A unit is an entry for unstructured methods, and a channel or a block for those that prune these. Every pruning function takes
-/// `impl TryInto<Amount>`: an `f64` in [0, 1] is a fraction, an integer is a count, so that `1` is one unit and
+/// A unit is an entry for unstructured methods, and a channel or a block for methods that prune these. Every pruning
+/// function takes `impl TryInto<Amount>`: an `f64` in [0, 1] is a fraction, an integer is a count, so that `1` is one unit and
 /// `1.0` is everything.
 ///
 /// PyTorch's `amount`, with [`Amount::until`] added.
@@ -76,7 +76,7 @@ pub enum AmountError {
 ///
 /// assert_eq!(Amount::try_from(0.4)?.units(17, 17)?, 7); // halves go to the even neighbour
 /// assert_eq!(Amount::try_from(3)?.units(17, 17)?, 3);
-/// // 60 of 100 units are left: 30 more bring the share of pruned ones to 70 %.
+/// // 60 of 100 units remain: 30 more bring the share of pruned ones to 70 %.
 /// assert_eq!(Amount::until(0.7)?.units(60, 100)?, 30);
 /// assert_eq!("50%".parse::<Amount>()?, Amount::fraction(0.5)?);
 ///
@@ -107,7 +107,7 @@ enum Kind {
 }
 
 impl Amount {
-    /// A fraction of the units that are left.
+    /// A fraction of the units that remain.
     ///
     /// # Errors
     ///
@@ -131,26 +131,23 @@ impl Amount {
         share(sparsity).map(|sparsity| Amount(Kind::Until(sparsity)))
     }
 
-    /// The number of units to prune where `left` of `all` units are still unpruned (S2).
+    /// The number of units to prune where `remaining` of `total` units are still unpruned.
     ///
     /// Fractions become counts by rounding to the nearest integer in f64, halves to the even one.
     ///
     /// # Errors
     ///
-    /// [`AmountError::TooLarge`](crate::error::AmountError::TooLarge) if a count is above `left`.
-    pub fn units(&self, left: usize, all: usize) -> Result<usize> {
+    /// [`AmountError::TooLarge`](crate::error::AmountError::TooLarge) if a count is above `remaining`.
+    pub fn units(&self, remaining: usize, total: usize) -> Result<usize> {
         let requested = match self.0 {
-            Kind::Fraction(fraction) => round(fraction, left).min(left),
+            Kind::Fraction(fraction) => round(fraction, remaining).min(remaining),
             Kind::Count(count) => count,
-            Kind::Until(sparsity) => round(sparsity, all)
-                .min(all)
-                .saturating_sub(all.saturating_sub(left)),
+            Kind::Until(sparsity) => round(sparsity, total)
+                .min(total)
+                .saturating_sub(total.saturating_sub(remaining)),
         };
-        if requested > left {
-            return Err(Error::Amount(AmountError::TooLarge {
-                requested,
-                remaining: left,
-            }));
+        if requested > remaining {
+            return Err(AmountError::TooLarge { requested, remaining }.into());
         }
         Ok(requested)
     }

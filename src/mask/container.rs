@@ -11,7 +11,7 @@ use super::packed::Mask;
 use crate::depth;
 use crate::error::{Error, MaskError, Result};
 
-/// The successive methods that pruned one tensor, in the order in which they did (S16).
+/// The successive methods that pruned one tensor, in order.
 ///
 /// A second pruning of a parameter turns its hook into one of these. As a method, it runs the *last* method of
 /// the list on top of the prior mask, which stands for all that came before: what PyTorch's `PruningContainer`
@@ -108,6 +108,14 @@ impl PruningContainer {
             None => self.methods.push(method),
         }
         Ok(())
+    }
+
+    /// The container with another method in place of the last one.
+    pub(crate) fn with_last(&self, method: Arc<dyn PruningMethod>) -> Self {
+        let mut container = self.clone();
+        container.methods.pop();
+        container.methods.push(method);
+        container
     }
 
     /// Number of methods.

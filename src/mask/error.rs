@@ -1,4 +1,4 @@
-//! [`MaskError`] and [`PatternError`]: what does not fit a tensor.
+//! [`MaskError`], [`PatternError`] and [`ListError`]: what does not fit a tensor, or a list of them.
 
 /// A mask, an array of scores or a method that does not fit what it is used for.
 #[derive(Debug, thiserror::Error)]
@@ -105,5 +105,32 @@ pub enum PatternError {
         height: usize,
         /// Columns of a block.
         width: usize,
+    },
+}
+
+/// A list of parameters to be pruned together that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListError {
+    /// An empty list of parameters.
+    #[error("no parameter was listed; global pruning ranks at least one")]
+    NoParameters,
+    /// A parameter listed twice, be it by two paths that lead to one parameter.
+    #[error("parameter `{path}` is listed twice; list each parameter once")]
+    ListedTwice {
+        /// Path of the parameter.
+        path: String,
+    },
+    /// Scores for a parameter that is not being pruned.
+    #[error("scores were given for `{path}`, which is not in the list of parameters")]
+    UnexpectedScores {
+        /// Path of the parameter.
+        path: String,
+    },
+    /// A cap for a parameter that is not being pruned.
+    #[error("a cap was given for `{path}`, which is not in the list of parameters")]
+    UnexpectedCap {
+        /// Path of the parameter.
+        path: String,
     },
 }

@@ -1,4 +1,4 @@
-//! [`PruningMethod`]: which entries of a tensor fall.
+//! [`PruningMethod`]: which entries of a tensor are pruned.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -9,14 +9,14 @@ use ndarray::{ArrayD, ArrayViewD};
 use super::engine;
 use super::packed::Mask;
 use super::plan::Plan;
-use crate::error::Result;
+use crate::error::{MaskError, Result};
 
 /// Which part of a tensor a method is handed, and so what it can prune.
 ///
 /// PyTorch's `PRUNING_TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PruningType {
-    /// The entries that are left, in row-major order, as an array of one dimension.
+    /// The entries that remain, in row-major order, as an array of one dimension.
     Unstructured,
     /// The channels along `dim` that are not yet wholly pruned, as an array of the tensor's rank.
     Structured {
@@ -30,8 +30,8 @@ pub enum PruningType {
 /// A way to choose what to prune.
 ///
 /// PyTorch's `BasePruningMethod`. A method of your own needs [`pruning_type`](Self::pruning_type) and
-/// [`compute_mask`](Self::compute_mask), about ten lines: the engine slices out what is left to prune, checks the
-/// shape of the answer, and combines it with the prior mask so that a method can only prune (S12).
+/// [`compute_mask`](Self::compute_mask), about ten lines: the engine slices out what remains to be pruned, checks the
+/// shape of the answer, and combines it with the prior mask, so that a method can only prune.
 ///
 /// Methods are values: serialisable through [`typetag`], shared between threads, and never changed by use.
 ///
@@ -70,14 +70,25 @@ pub trait PruningMethod: Any + Debug + Send + Sync {
     /// `scores` and `prior` are the part of the tensor that [`pruning_type`](Self::pruning_type) asks for. The
     /// answer is combined with the prior mask by AND.
     ///
+    /// A method that has a [`plan`](Self::plan) need not implement this: the plan is carried out instead.
+    ///
     /// # Errors
     ///
     /// Whatever makes it impossible to prune; a method's own errors go into
     /// [`MaskError::Method`](crate::error::MaskError::Method). The tensor is then left as it was.
-    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask>;
+    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
+        match self.plan() {
+            Some(plan) => Ok(plan.compute(scores, Some(prior))?.mask),
+            None => Err(MaskError::Unsupported {
+                method: format!("{self:?}"),
+                reason: "a pruning method implements `compute_mask` or `plan`, and this one implements neither",
+            }
+            .into()),
+        }
+    }
 
-    /// What the method wants, in terms that the engine carries out itself instead of calling
-    /// [`compute_mask`](Self::compute_mask): faster, and over many parameters where they lie.
+    /// What to prune, as a description that is carried out without calling
+    /// [`compute_mask`](Self::compute_mask): faster, on every float type, and over many parameters in place.
     ///
     /// `None`, unless the method is one of those that a [`Plan`] can describe.
     fn plan(&self) -> Option<Plan<'_>> {
@@ -87,8 +98,8 @@ pub trait PruningMethod: Any + Debug + Send + Sync {
     /// The tensor `t` with the entries that this method prunes set to +0.0, without any module.
     ///
     /// `prior` is the mask so far (everything is kept where there is none); `scores` rank the entries, `t`
-    /// itself where there are none. Amounts speak of what the prior mask keeps (S3; PyTorch's method of this
-    /// name counts masked entries too).
+    /// itself where there are none. Amounts are relative to what the prior mask keeps, while PyTorch's method of this
+    /// name counts masked entries too.
     ///
     /// # Errors
     ///
@@ -114,6 +125,12 @@ pub trait IntoMethod {
 impl<M: PruningMethod> IntoMethod for M {
     fn into_method(self) -> Arc<dyn PruningMethod> {
         Arc::new(self)
+    }
+}
+
+impl IntoMethod for Box<dyn PruningMethod> {
+    fn into_method(self) -> Arc<dyn PruningMethod> {
+        self.into()
     }
 }
 

@@ -1,19 +1,21 @@
-//! The mask layer: scores and a prior mask in, a mask out. No modules, no gradients, no files.
+//! Masks from scores: scores and a prior mask in, a mask out. No models, no gradients, no files.
 //!
 //! Four things are kept apart, and any one combines with any other:
 //!
 //! - the *score*, what is important: an array, the tensor itself unless you give another;
-//! - the *pattern*, which shapes may fall: a [`PruningMethod`];
+//! - the *pattern*, which shapes may be pruned: a [`PruningMethod`];
 //! - the *scope*, one tensor or many: [`compute`], or [`compute_global`] and its [`GlobalOptions`];
 //! - the *amount*, how much: an [`Amount`].
 //!
-//! | method | falls | ranked by | PyTorch |
+//! Arrays may be of `f32`, `f64`, `f16` or `bf16`, of any rank and memory layout ([`FloatView`]).
+//!
+//! | method | prunes | ranked by | PyTorch |
 //! |---|---|---|---|
 //! | [`Identity`] | nothing | | `Identity` |
-//! | [`RandomUnstructured`] | entries | chance | `RandomUnstructured` |
+//! | [`RandomUnstructured`] | entries | random keys | `RandomUnstructured` |
 //! | [`L1Unstructured`] | entries | absolute value | `L1Unstructured` |
 //! | [`ScoreUnstructured`] | entries | value | |
-//! | [`RandomStructured`] | channels | chance | `RandomStructured` |
+//! | [`RandomStructured`] | channels | random keys | `RandomStructured` |
 //! | [`LnStructured`] | channels | [`Norm`] | `LnStructured` |
 //! | [`NmStructured`] | all but n of each m consecutive entries | absolute value | |
 //! | [`BlockStructured`] | tiles of the last two dimensions | mean square, or largest absolute value | |
@@ -28,6 +30,7 @@ mod container;
 mod effective;
 mod engine;
 mod error;
+mod float_view;
 pub(crate) mod groups;
 pub(crate) mod lanes;
 mod method;
@@ -46,9 +49,11 @@ pub(crate) mod strided;
 
 pub use amount::{Amount, AmountError};
 pub use container::PruningContainer;
+pub(crate) use effective::Masked;
 pub use engine::{GlobalOutcome, Outcome, Ranked, compute, compute_global, compute_global_with};
-pub(crate) use engine::{compute_effective, compute_global_effective};
-pub use error::{MaskError, PatternError};
+pub(crate) use engine::{Tensor, check_scores, compute_tensor, compute_tensors};
+pub use error::{ListError, MaskError, PatternError};
+pub use float_view::{Float, FloatType, FloatView};
 pub use method::{IntoMethod, PruningMethod, PruningType};
 pub use methods::*;
 pub use norm::{Norm, NormError};

@@ -1,11 +1,15 @@
-//! [`GlobalOptions`]: how parameters that are ranked together are held apart.
+//! [`GlobalOptions`]: caps, norms and scores for tensors that are ranked together.
 
-use crate::error::{AmountError, Error, Result};
+use std::collections::BTreeMap;
 
-/// What holds parameters apart that are ranked together: a cap on the sparsity of each, and ranking by an entry's
-/// share of its tensor's norm. Neither is set at first.
+use super::amount::AmountError;
+use super::float_view::FloatView;
+use crate::error::Result;
+
+/// Options of global pruning: caps on the sparsity of single parameters, ranking by an entry's share of its
+/// parameter's norm, and importance scores. None is set at first.
 ///
-/// PyTorch has no equivalent. A cap keeps global pruning from collapsing a layer (Tanaka et al. 2020,
+/// PyTorch has scores alone. A cap keeps global pruning from collapsing a layer (Tanaka et al. 2020,
 /// <https://arxiv.org/abs/2006.05467>); ranking by norms makes layers of different scale comparable (to the same
 /// end as Lee et al. 2021, <https://arxiv.org/abs/2010.07611>, by simpler means).
 ///
@@ -13,54 +17,61 @@ use crate::error::{AmountError, Error, Result};
 /// use ndarray::array;
 /// use secateurs::mask::{self, GlobalOptions, L1Unstructured, Ranked};
 ///
-/// let (a, b) = (array![0.1, 0.2, 0.3, 0.4].into_dyn(), array![1.0, 2.0, 3.0, 40.0].into_dyn());
-/// let tensors = [
-///     Ranked { name: "a", scores: a.view(), prior: None },
-///     Ranked { name: "b", scores: b.view(), prior: None },
-/// ];
+/// let (a, b) = (array![0.1, 0.2, 0.3, 0.4], array![1.0, 2.0, 3.0, 40.0]);
+/// let tensors = [Ranked::new("a", &a), Ranked::new("b", &b)];
 /// let half = L1Unstructured::new(0.5)?;
 ///
-/// // As they are, all of `a` falls.
+/// // As they are, all of `a` is pruned.
 /// let outcome = mask::compute_global(&half, &tensors)?;
 /// assert_eq!(outcome.masks[0].count_kept(), 0);
 ///
 /// let options = GlobalOptions::new().max_sparsity(0.75)?;
-/// let outcome = mask::compute_global_with(&half, &tensors, options)?;
+/// let outcome = mask::compute_global_with(&half, &tensors, &options)?;
 /// assert_eq!(outcome.masks[0].to_bool(), array![false, false, false, true].into_dyn());
 /// assert_eq!(outcome.masks[1].to_bool(), array![false, true, true, true].into_dyn());
 ///
 /// let options = GlobalOptions::new().normalize(true);
-/// let outcome = mask::compute_global_with(&half, &tensors, options)?;
+/// let outcome = mask::compute_global_with(&half, &tensors, &options)?;
 /// assert_eq!(outcome.masks[0].to_bool(), array![false, true, true, true].into_dyn());
 /// assert_eq!(outcome.masks[1].to_bool(), array![false, false, false, true].into_dyn());
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct GlobalOptions {
+#[derive(Clone, Debug, Default)]
+pub struct GlobalOptions<'a> {
     max_sparsity: Option<f64>,
+    caps: BTreeMap<String, f64>,
     normalize: bool,
+    scores: BTreeMap<String, FloatView<'a>>,
 }
 
-impl GlobalOptions {
-    /// No cap, and entries rank as they are.
+impl<'a> GlobalOptions<'a> {
+    /// No caps, no scores, and entries rank as they are.
     pub fn new() -> Self {
         GlobalOptions::default()
     }
 
-    /// With a cap on the sparsity of each parameter: no more than ⌊cap × entries⌋ of its entries are pruned in all,
-    /// those counted that are pruned already (the product is rounded as f64s are). A parameter that is above the
+    /// With a cap on the sparsity of each parameter: at most ⌊cap × entries⌋ of its entries are pruned in total,
+    /// including those that are pruned already (the product is rounded as f64s are). A parameter that is above the
     /// cap already loses nothing more.
     ///
-    /// What falls are the lowest among each parameter's ⌊cap × entries⌋ lowest less those pruned already.
+    /// What may be pruned of a parameter are its lowest-ranked entries, as many as the cap allows. Of these, the
+    /// lowest-ranked of all parameters are pruned.
     ///
     /// # Errors
     ///
-    /// [`AmountError::CapOutOfRange`](crate::error::AmountError::CapOutOfRange) for NaN and for anything outside [0, 1].
+    /// [`AmountError::CapOutOfRange`] for NaN and for anything outside [0, 1].
     pub fn max_sparsity(mut self, cap: f64) -> Result<Self> {
-        if !(0.0..=1.0).contains(&cap) {
-            return Err(Error::Amount(AmountError::CapOutOfRange { value: cap }));
-        }
-        self.max_sparsity = Some(cap);
+        self.max_sparsity = Some(checked(cap)?);
+        Ok(self)
+    }
+
+    /// With a cap on the sparsity of the parameter at `path`, in place of the cap on all.
+    ///
+    /// # Errors
+    ///
+    /// As [`max_sparsity`](Self::max_sparsity).
+    pub fn max_sparsity_of(mut self, path: impl Into<String>, cap: f64) -> Result<Self> {
+        self.caps.insert(path.into(), checked(cap)?);
         Ok(self)
     }
 
@@ -68,7 +79,7 @@ impl GlobalOptions {
     /// or by value.
     ///
     /// The norm is that of all the scores of the tensor: where a parameter ranks by itself, of its effective tensor,
-    /// so that pruned entries count as 0; scores that are given count as given (S7). It is taken in f64, the squares
+    /// so that pruned entries count as 0; scores that are given count as given. It is taken in f64, the squares
     /// in row-major order added in 16 lanes (square `i` in lane `i mod 16`), which are added pairwise (`0+8, 1+9,
     /// …`, then `0+4, …`, `0+2, …`, `0+1`). The quotient is one of f64s, too. Where the norm is 0, all entries rank
     /// 0; where it is infinite, the finite ones do.
@@ -77,9 +88,18 @@ impl GlobalOptions {
         self
     }
 
-    /// The cap on the sparsity of each parameter, if there is one.
-    pub fn cap(&self) -> Option<f64> {
-        self.max_sparsity
+    /// With importance scores for the parameter at `path`, of its shape and of any float type. Parameters without
+    /// scores rank by themselves.
+    ///
+    /// PyTorch's `importance_scores`.
+    pub fn scores(mut self, path: impl Into<String>, scores: impl Into<FloatView<'a>>) -> Self {
+        self.scores.insert(path.into(), scores.into());
+        self
+    }
+
+    /// The cap on the sparsity of the parameter of this name, if there is one.
+    pub fn cap(&self, name: &str) -> Option<f64> {
+        self.caps.get(name).copied().or(self.max_sparsity)
     }
 
     /// Whether entries rank by their share of their tensor's norm.
@@ -87,22 +107,58 @@ impl GlobalOptions {
         self.normalize
     }
 
-    /// How many more entries of a parameter may fall, where `left` of its `entries` are still unpruned.
+    /// How many more entries of the parameter of this name may be pruned, where `remaining` of its `entries` are
+    /// still unpruned.
     ///
     /// ```
     /// use secateurs::mask::GlobalOptions;
     ///
-    /// let options = GlobalOptions::new().max_sparsity(0.75)?;
-    /// assert_eq!(options.room(10, 10), 7);
-    /// assert_eq!(options.room(6, 10), 3);
-    /// assert_eq!(options.room(2, 10), 0);
+    /// let options = GlobalOptions::new().max_sparsity(0.75)?.max_sparsity_of("head", 0.25)?;
+    /// assert_eq!(options.prunable("fc", 10, 10), 7);
+    /// assert_eq!(options.prunable("fc", 6, 10), 3);
+    /// assert_eq!(options.prunable("fc", 2, 10), 0);
+    /// assert_eq!(options.prunable("head", 10, 10), 2);
     /// # Ok::<(), secateurs::Error>(())
     /// ```
-    pub fn room(&self, left: usize, entries: usize) -> usize {
-        let Some(cap) = self.max_sparsity else {
-            return left;
+    pub fn prunable(&self, name: &str, remaining: usize, entries: usize) -> usize {
+        let Some(cap) = self.cap(name) else {
+            return remaining;
         };
         let most = ((cap * entries as f64).floor() as usize).min(entries);
-        most.saturating_sub(entries.saturating_sub(left)).min(left)
+        most.saturating_sub(entries.saturating_sub(remaining))
+            .min(remaining)
     }
+
+    /// Whether nothing is set.
+    pub(crate) fn is_default(&self) -> bool {
+        self.max_sparsity.is_none() && self.caps.is_empty() && !self.normalize && self.scores.is_empty()
+    }
+
+    /// The lowest cap that is set.
+    pub(crate) fn lowest_cap(&self) -> Option<f64> {
+        let caps = self.caps.values().copied().chain(self.max_sparsity);
+        caps.min_by(f64::total_cmp)
+    }
+
+    /// The scores for the parameter of this name.
+    pub(crate) fn scores_of(&self, name: &str) -> Option<FloatView<'_>> {
+        self.scores.get(name).map(FloatView::view)
+    }
+
+    /// The names of parameters that have scores of their own.
+    pub(crate) fn scored(&self) -> impl Iterator<Item = &str> {
+        self.scores.keys().map(String::as_str)
+    }
+
+    /// The names of parameters that have caps of their own.
+    pub(crate) fn capped(&self) -> impl Iterator<Item = &str> {
+        self.caps.keys().map(String::as_str)
+    }
+}
+
+fn checked(cap: f64) -> Result<f64> {
+    if !(0.0..=1.0).contains(&cap) {
+        return Err(AmountError::CapOutOfRange { value: cap }.into());
+    }
+    Ok(cap)
 }

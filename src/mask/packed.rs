@@ -1,6 +1,7 @@
 //! [`Mask`]: which entries of a tensor are kept, one bit each.
 
 use std::fmt;
+use std::ops::{BitAnd, BitOr, Index, Not};
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, Dimension, IxDyn};
 use num_traits::{One, Zero};
@@ -10,7 +11,7 @@ use super::bits::{BITS, masked};
 use super::parallel::{Threads, vectorized};
 use crate::error::{Error, MaskError, Result};
 
-/// A binary mask of any shape, stored packed: a set bit is an entry that is kept, a clear one is pruned (S9).
+/// A binary mask of any shape, stored packed: a set bit is an entry that is kept, a clear one is pruned.
 ///
 /// Entries are numbered in row-major order whatever the memory layout of the array a mask came from; entry `i`
 /// is bit `i % 64` of word `i / 64`. Masks are equal when their shapes and entries are.
@@ -24,6 +25,8 @@ use crate::error::{Error, MaskError, Result};
 /// let mask = Mask::from_array(array![[1, 0, 1], [0, 1, 1]].view())?;
 /// assert_eq!((mask.count_kept(), mask.count_pruned()), (4, 2));
 /// assert_eq!(mask.get(&[0, 1]), Some(false));
+///
+/// assert!(mask[[0, 2]] && !(&mask & &!&mask)[[0, 2]]);
 ///
 /// let weight = array![[1.0_f32, f32::NAN, 3.0], [4.0, 5.0, 6.0]];
 /// let pruned = mask.apply(weight.view().into_dyn())?;
@@ -278,7 +281,7 @@ impl Mask {
     }
 
     /// The mask that keeps what this one prunes and prunes what it keeps.
-    #[allow(clippy::should_implement_trait)] // beside `and` and `or`, which can fail and so cannot be operators
+    #[allow(clippy::should_implement_trait)] // the operator is there too, for references
     pub fn not(&self) -> Mask {
         let mut words: Vec<u64> = self.words.iter().map(|word| !word).collect();
         clear_tail(&mut words, self.len());
@@ -302,7 +305,7 @@ impl Mask {
         })
     }
 
-    /// The array with a positive zero wherever the mask prunes, whatever stood there: NaN, ∞ and −2.0 too (S10).
+    /// The array with a positive zero wherever the mask prunes, whatever stood there: NaN, ∞ and −2.0 too.
     ///
     /// # Errors
     ///
@@ -415,6 +418,74 @@ impl fmt::Debug for Mask {
         )
     }
 }
+
+/// Whether the entry at an index is kept: `mask[&[0, 1]]`.
+///
+/// # Panics
+///
+/// If the index is outside the shape; [`Mask::get`] does not.
+impl<I: AsRef<[usize]>> Index<I> for Mask {
+    type Output = bool;
+
+    fn index(&self, index: I) -> &bool {
+        let index = index.as_ref();
+        match self.get(index) {
+            Some(true) => &true,
+            Some(false) => &false,
+            None => panic!("index {index:?} is outside a mask of shape {:?}", self.shape),
+        }
+    }
+}
+
+/// The mask that keeps what both keep.
+///
+/// # Panics
+///
+/// If the shapes differ; [`Mask::and`] does not.
+impl BitAnd for &Mask {
+    type Output = Mask;
+
+    fn bitand(self, other: &Mask) -> Mask {
+        self.and(other).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// The mask that keeps what either keeps.
+///
+/// # Panics
+///
+/// If the shapes differ; [`Mask::or`] does not.
+impl BitOr for &Mask {
+    type Output = Mask;
+
+    fn bitor(self, other: &Mask) -> Mask {
+        self.or(other).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// The mask that keeps what this one prunes, and prunes what it keeps.
+impl Not for &Mask {
+    type Output = Mask;
+
+    fn not(self) -> Mask {
+        Mask::not(self)
+    }
+}
+
+macro_rules! mask_from_numbers {
+    ($($number:ty)*) => {$(
+        impl<D: Dimension> TryFrom<Array<$number, D>> for Mask {
+            type Error = Error;
+
+            /// The mask of an array of 0s and 1s, as [`Mask::from_array`].
+            fn try_from(array: Array<$number, D>) -> Result<Self> {
+                Mask::from_array(array.view())
+            }
+        }
+    )*};
+}
+
+mask_from_numbers!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize f32 f64 half::f16 half::bf16);
 
 impl<D: Dimension> From<Array<bool, D>> for Mask {
     fn from(array: Array<bool, D>) -> Self {

@@ -8,7 +8,7 @@ use super::packed::Mask;
 
 /// What a method wants pruned, in terms that the engine carries out itself.
 ///
-/// The built-in methods are descriptions: *which units* may fall (entries, channels or blocks), *how many* ([`Amount`]),
+/// The built-in methods are descriptions: *which units* may be pruned (entries, channels or blocks), *how many* ([`Amount`]),
 /// and *by what* they are ranked. The engine carries a description out on views of any float type, without
 /// gathering survivors, over one tensor or many. A method of your own that ranks in one of these ways can return
 /// its plan from [`PruningMethod::plan`](super::PruningMethod::plan) and gain the same.
@@ -21,21 +21,21 @@ pub enum Plan<'a> {
     Mask(&'a Mask),
     /// Prune the lowest-ranked entries.
     Entries {
-        /// How many of the entries that are left.
+        /// How many of the entries that remain.
         amount: Amount,
         /// What ranks them.
         by: EntryRank,
     },
     /// Prune the lowest-ranked channels.
     Channels {
-        /// How many of the channels that are left.
+        /// How many of the channels that remain.
         amount: Amount,
         /// The dimension that numbers the channels; from the end where negative.
         dim: isize,
         /// What ranks them.
         by: ChannelRank,
     },
-    /// Of each group of consecutive entries, keep the highest-ranked so many (N:M).
+    /// Of each group of consecutive entries, keep the highest-ranked few (N:M).
     Groups {
         /// How many entries of a group to keep. Entries that are pruned already count among those not kept.
         keep: usize,
@@ -48,7 +48,7 @@ pub enum Plan<'a> {
     },
     /// Prune the lowest-ranked blocks: tiles of the last two dimensions.
     Blocks {
-        /// How many of the blocks that are left.
+        /// How many of the blocks that remain.
         amount: Amount,
         /// Rows of a block; the last ones of a column of blocks may have fewer.
         height: usize,
@@ -67,7 +67,7 @@ pub enum EntryRank {
     Magnitude,
     /// The value, sign and all: −9 ranks below 0.
     Value,
-    /// Chance, from this seed.
+    /// Random keys, from this seed.
     Random {
         /// The seed of the method.
         seed: u64,
@@ -80,7 +80,7 @@ pub enum EntryRank {
 pub enum ChannelRank {
     /// A norm of the channel's entries.
     Norm(Norm),
-    /// Chance, from this seed.
+    /// Random keys, from this seed.
     Random {
         /// The seed of the method.
         seed: u64,
@@ -95,4 +95,16 @@ pub enum BlockRank {
     MeanSquare,
     /// The largest absolute value of the block's entries.
     MaxAbs,
+}
+
+impl Plan<'_> {
+    /// Whether carrying the plan out reads scores: not for random ranks, nor for a given mask.
+    pub(crate) fn reads_scores(&self) -> bool {
+        match self {
+            Plan::Nothing | Plan::Mask(_) => false,
+            Plan::Entries { by, .. } | Plan::Groups { by, .. } => !matches!(by, EntryRank::Random { .. }),
+            Plan::Channels { by, .. } => !matches!(by, ChannelRank::Random { .. }),
+            Plan::Blocks { .. } => true,
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod module;
 mod observers;
 pub mod optim;
 mod parameter;
+mod prunable;
 mod state;
 #[cfg(feature = "checkpoint")]
 mod state_file;

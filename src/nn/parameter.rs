@@ -4,14 +4,15 @@ use std::sync::{Arc, OnceLock};
 
 use ndarray::{ArcArray, ArrayD, ArrayViewD, ArrayViewMutD, IxDyn};
 
-use crate::error::{Error, MaskError, Result};
+use crate::error::Result;
 use crate::mask::{Mask, PruningContainer, PruningMethod};
+use crate::prunable::Pruning;
 use crate::tensor::{ParamId, Tensor};
 
 /// A trainable array of a module, pruned or not.
 ///
-/// Pruning adds a mask and a hook and changes neither the identity of the parameter nor its place (S13). What
-/// forward sees is the *effective* tensor, mask ∘ original, derived from what both are at that moment (S15).
+/// Pruning adds a mask and a hook and changes neither the identity of the parameter nor its place. What
+/// forward sees is the *effective* tensor, mask ∘ original, derived from what both are at that moment.
 ///
 /// PyTorch's `weight`, or its `weight_orig`, `weight_mask` and derived `weight` in one.
 #[derive(Debug)]
@@ -19,13 +20,12 @@ pub struct Parameter {
     id: ParamId,
     /// In standard layout, so that a mask lies beside it word by word.
     original: ArcArray<f32, IxDyn>,
-    pruning: Option<Pruning>,
+    masked: Option<Masked>,
 }
 
 #[derive(Debug)]
-struct Pruning {
-    hook: Arc<dyn PruningMethod>,
-    mask: Arc<Mask>,
+struct Masked {
+    pruning: Pruning,
     /// Cleared by whatever changes the original or the mask.
     effective: OnceLock<ArcArray<f32, IxDyn>>,
 }
@@ -35,7 +35,7 @@ impl Parameter {
         Parameter {
             id: ParamId::fresh(),
             original: standard(value),
-            pruning: None,
+            masked: None,
         }
     }
 
@@ -66,8 +66,8 @@ impl Parameter {
 
     /// The original, to be changed; the effective tensor follows.
     pub fn original_mut(&mut self) -> ArrayViewMutD<'_, f32> {
-        if let Some(pruning) = &mut self.pruning {
-            pruning.effective.take();
+        if let Some(masked) = &mut self.masked {
+            masked.effective.take();
         }
         self.original.view_mut()
     }
@@ -78,79 +78,84 @@ impl Parameter {
     }
 
     fn effective_shared(&self) -> &ArcArray<f32, IxDyn> {
-        let Some(pruning) = &self.pruning else {
+        let Some(masked) = &self.masked else {
             return &self.original;
         };
-        pruning.effective.get_or_init(|| {
-            let masked = pruning.mask.apply(self.original.view());
-            masked.expect("a parameter's mask has its shape").into_shared()
+        masked.effective.get_or_init(|| {
+            let effective = masked.pruning.mask().apply(self.original.view());
+            effective.expect("a parameter's mask has its shape").into_shared()
         })
     }
 
     /// The effective tensor as a leaf of the graph, through which gradients reach this parameter.
     pub fn tensor(&self) -> Tensor {
         let effective = self.effective_shared().clone();
-        match &self.pruning {
+        match self.pruning() {
             None => Tensor::parameter(self.id, effective),
-            Some(pruning) => Tensor::pruned_parameter(self.id, effective, pruning.mask.clone()),
+            Some(pruning) => Tensor::pruned_parameter(self.id, effective, pruning.mask().clone()),
         }
     }
 
     /// Whether the parameter carries a mask, be it of ones only.
     pub fn is_pruned(&self) -> bool {
-        self.pruning.is_some()
+        self.masked.is_some()
+    }
+
+    /// The mask and the pruning history, where pruned.
+    pub fn pruning(&self) -> Option<&Pruning> {
+        self.masked.as_ref().map(|masked| &masked.pruning)
     }
 
     /// The mask, where pruned. PyTorch's `weight_mask`.
     pub fn mask(&self) -> Option<&Mask> {
-        self.pruning.as_ref().map(|pruning| &*pruning.mask)
+        self.pruning().map(|pruning| &**pruning.mask())
     }
 
-    /// The method that pruned it, or the container of all that did (S16).
+    /// The method that pruned it, or the container of all that did.
     pub fn hook(&self) -> Option<&Arc<dyn PruningMethod>> {
-        self.pruning.as_ref().map(|pruning| &pruning.hook)
+        self.pruning().map(Pruning::history)
     }
 
     /// The container of the methods that pruned it, where more than one did.
     pub fn container(&self) -> Option<&PruningContainer> {
-        self.hook().and_then(|hook| hook.downcast_ref())
+        self.pruning().and_then(Pruning::container)
     }
 
     /// Replaces the original; mask and hook stay.
     pub(crate) fn set_original(&mut self, value: ArrayD<f32>) {
         debug_assert_eq!(self.shape(), value.shape());
         self.original = standard(value);
-        if let Some(pruning) = &mut self.pruning {
-            pruning.effective.take();
+        if let Some(masked) = &mut self.masked {
+            masked.effective.take();
         }
     }
 
-    /// Replaces mask and hook; the original stays.
-    pub(crate) fn set_pruning(&mut self, mask: Mask, hook: Arc<dyn PruningMethod>) -> Result<()> {
-        if mask.shape() != self.shape() {
-            return Err(Error::Mask(MaskError::ShapeMismatch {
-                what: "the mask",
-                expected: self.shape().to_vec(),
-                got: mask.shape().to_vec(),
-            }));
-        }
-        self.pruning = Some(Pruning {
-            hook,
-            mask: Arc::new(mask),
+    /// Replaces mask and history; the original stays.
+    pub(crate) fn set_pruning(&mut self, pruning: Pruning) -> Result<()> {
+        pruning.mask().check_shape("the parameter", self.shape())?;
+        self.masked = Some(Masked {
+            pruning,
             effective: OnceLock::new(),
         });
         Ok(())
     }
 
-    /// Makes the effective tensor the parameter's value, and drops mask and hook.
+    /// Makes the effective tensor the parameter's value, and drops mask and history.
     pub(crate) fn bake(&mut self) {
-        self.original = self.effective_shared().clone();
-        self.pruning = None;
+        let Some(masked) = self.masked.take() else { return };
+        match masked.effective.into_inner() {
+            Some(effective) => self.original = effective,
+            // In place, unless others hold the array too.
+            None => {
+                let baked = masked.pruning.mask().apply_inplace(self.original.view_mut());
+                baked.expect("a parameter's mask has its shape");
+            }
+        }
     }
 
-    /// Drops mask and hook; the original is the value again.
+    /// Drops mask and history; the original is the value again.
     pub(crate) fn discard(&mut self) {
-        self.pruning = None;
+        self.masked = None;
     }
 }
 

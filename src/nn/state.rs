@@ -8,7 +8,8 @@ use super::array_serde::Portable;
 use super::store::{MASK, ORIG};
 use super::tree::{ParamTree, ParamTreeExt, find, find_mut, split, walk};
 use crate::error::{Error, MaskError, NnError, Result};
-use crate::mask::{CustomFromMask, IntoMethod, Mask};
+use crate::mask::Mask;
+use crate::prunable::Pruning;
 
 /// The arrays of a model by key, in order: a parameter as `weight`, a pruned one as `weight_orig` and
 /// `weight_mask`, a buffer by its name, each with the path of its module before it.
@@ -118,7 +119,7 @@ enum Load {
 ///
 /// `weight` loads into a parameter whether it is pruned or not: it replaces the original, and mask and hook stay.
 /// `weight_orig` with `weight_mask` load into any parameter: they replace both, and the hook becomes one
-/// [`CustomFromMask`].
+/// [`CustomFromMask`](crate::mask::CustomFromMask).
 ///
 /// # Errors
 ///
@@ -248,9 +249,8 @@ fn commit<T: ParamTree + ?Sized>(model: &mut T, loads: Vec<(String, Load)>) -> R
             }
             Load::Pruned(value, mask) => {
                 if let Some(parameter) = find_mut(model, module).and_then(|store| store.parameter_mut(name)) {
-                    let hook = CustomFromMask::new(mask.clone()).into_method();
                     parameter.set_original(value);
-                    parameter.set_pruning(mask, hook)?;
+                    parameter.set_pruning(Pruning::from_mask(mask))?;
                 }
             }
         }

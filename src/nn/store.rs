@@ -12,8 +12,8 @@ use super::observers::{HookHandle, Observers};
 use super::parameter::Parameter;
 use crate::depth::readable;
 use crate::error::{Error, MaskError, ModelError, NnError, Result};
-use crate::mask::{CustomFromMask, Mask, PruningContainer, PruningMethod};
-use crate::prunable::nearest;
+use crate::mask::PruningMethod;
+use crate::prunable::{Pruning, nearest};
 use crate::tensor::Tensor;
 
 /// The suffix by which the original of a pruned parameter is seen.
@@ -261,11 +261,7 @@ impl fmt::Debug for ParamStore {
 #[serde(rename_all = "lowercase")]
 enum Stored {
     Parameter(Portable),
-    Pruned {
-        original: Portable,
-        mask: Mask,
-        hook: Arc<dyn PruningMethod>,
-    },
+    Pruned { original: Portable, pruning: Pruning },
     Buffer(Portable),
 }
 
@@ -276,42 +272,18 @@ impl Serialize for ParamStore {
                 Slot::Buffer(buffer) => Stored::Buffer(Portable(read(buffer))),
                 Slot::Parameter(parameter) => {
                     let original = Portable(parameter.original().to_owned().into_shared());
-                    match (parameter.mask(), parameter.hook()) {
-                        (Some(mask), Some(hook)) => Stored::Pruned {
+                    match parameter.pruning() {
+                        Some(pruning) => Stored::Pruned {
                             original,
-                            mask: mask.clone(),
-                            hook: hook.clone(),
+                            pruning: pruning.clone(),
                         },
-                        _ => Stored::Parameter(original),
+                        None => Stored::Parameter(original),
                     }
                 }
             };
             (name, stored)
         });
         serializer.collect_seq(stored)
-    }
-}
-
-/// A hook that was loaded may be of another parameter: bound to another name, or with masks of another shape.
-fn check_hook(name: &str, shape: &[usize], hook: &dyn PruningMethod) -> Result<()> {
-    if let Some(container) = hook.downcast_ref::<PruningContainer>() {
-        if container.tensor_name() != name {
-            return Err(Error::Mask(MaskError::OtherTensor {
-                expected: container.tensor_name().to_owned(),
-                got: name.to_owned(),
-            }));
-        }
-        return container
-            .iter()
-            .try_for_each(|method| check_hook(name, shape, &**method));
-    }
-    match hook.downcast_ref::<CustomFromMask>() {
-        Some(custom) if custom.mask().shape() != shape => Err(Error::Mask(MaskError::ShapeMismatch {
-            what: "the custom mask",
-            expected: shape.to_vec(),
-            got: custom.mask().shape().to_vec(),
-        })),
-        _ => Ok(()),
     }
 }
 
@@ -322,10 +294,11 @@ impl<'de> Deserialize<'de> for ParamStore {
             let inserted = match stored {
                 Stored::Parameter(value) => store.insert_parameter(&name, value.0.into_owned()),
                 Stored::Buffer(value) => store.insert_buffer(&name, value.0.into_owned()),
-                Stored::Pruned { original, mask, hook } => {
+                Stored::Pruned { original, pruning } => {
                     let mut parameter = Parameter::new(original.0.into_owned());
-                    check_hook(&name, parameter.shape(), &*hook)
-                        .and_then(|()| parameter.set_pruning(mask, hook))
+                    pruning
+                        .check(&name, parameter.shape())
+                        .and_then(|()| parameter.set_pruning(pruning))
                         .and_then(|()| store.insert("parameter", &name, Slot::Parameter(parameter)))
                 }
             };

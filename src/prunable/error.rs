@@ -1,6 +1,6 @@
-//! [`ModelError`]: a path that leads to no parameter, or a list of paths that makes no sense.
+//! [`ModelError`]: what a model does not have.
 
-/// A path that leads to no parameter, or a list of paths that makes no sense.
+/// A path that leads to no parameter, or to one that is not pruned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -18,26 +18,11 @@ pub enum ModelError {
         /// Path of the parameter.
         path: String,
     },
-    /// An empty list of parameters.
-    #[error("no parameter was listed; global pruning ranks at least one")]
-    NoParameters,
-    /// A parameter listed twice, be it by two paths that lead to one parameter.
-    #[error("parameter `{path}` is listed twice; list each parameter once")]
-    ListedTwice {
-        /// Path of the parameter.
-        path: String,
-    },
-    /// Scores for a parameter that is not being pruned.
-    #[error("scores were given for `{path}`, which is not in the list of parameters")]
-    UnexpectedScores {
-        /// Path of the parameter.
-        path: String,
-    },
-    /// A cap for a parameter that is not being pruned.
-    #[error("a cap was given for `{path}`, which is not in the list of parameters")]
-    UnexpectedCap {
-        /// Path of the parameter.
-        path: String,
+    /// A name that is taken already.
+    #[error("there is a parameter `{name}` already; choose another name")]
+    NameTaken {
+        /// The name.
+        name: String,
     },
     /// A model whose answers contradict each other.
     #[error("the model contradicts itself at `{path}`: {reason}")]

@@ -1,5 +1,107 @@
-//! placeholder
+//! [`Prunable`]: what a model offers to be pruned where it lives.
+//!
+//! Every function of [`prune`](crate::prune) works on any model that implements this one trait: modules of
+//! [`nn`](crate::nn), a map of arrays ([`ArrayModel`](crate::ArrayModel)), or a model of another framework. Such a model
+//! keeps its weights; what it adds is a place for a [`Pruning`] (mask and history) beside each pruned parameter, and
+//! three functions: which parameters there are, a view of one, and the commit of new masks.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use ndarray::{Array2, array};
+//! use secateurs::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown};
+//! use secateurs::prune;
+//!
+//! /// Two matrices, each with a place for its mask.
+//! #[derive(Default)]
+//! struct Model {
+//!     weights: [Array2<f32>; 2],
+//!     prunings: [Option<Pruning>; 2],
+//! }
+//!
+//! const PATHS: [&str; 2] = ["first.weight", "second.weight"];
+//!
+//! impl Prunable for Model {
+//!     fn paths(&self) -> Vec<String> {
+//!         PATHS.map(String::from).to_vec()
+//!     }
+//!
+//!     fn view(&self, path: &str) -> secateurs::Result<ParameterView<'_>> {
+//!         let i = PATHS.iter().position(|each| *each == path).ok_or_else(|| unknown(self, path))?;
+//!         Ok(ParameterView::new(path, i as u64, &self.weights[i], self.prunings[i].as_ref()))
+//!     }
+//!
+//!     fn commit(&mut self, changes: Vec<MaskChange>) -> secateurs::Result<()> {
+//!         check_changes(self, &changes)?;
+//!         for MaskChange { path, action } in changes {
+//!             let i = PATHS.iter().position(|each| *each == path).expect("checked");
+//!             match action {
+//!                 MaskAction::Set(pruning) => self.prunings[i] = Some(pruning),
+//!                 MaskAction::Discard => self.prunings[i] = None,
+//!                 MaskAction::Remove => {
+//!                     let pruning = self.prunings[i].take().expect("checked");
+//!                     pruning.mask().apply_inplace(self.weights[i].view_mut().into_dyn())?;
+//!                 }
+//!             }
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let mut model = Model { weights: [array![[1.0, -5.0]], array![[0.5], [2.0]]], ..Model::default() };
+//! prune::global_unstructured(&mut model, PATHS, prune::L1Unstructured::new(0.5)?)?;
+//! prune::remove_all(&mut model)?;
+//! assert_eq!(model.weights, [array![[0.0, -5.0]], array![[0.0], [2.0]]]);
+//! # Ok::<(), secateurs::Error>(())
+//! ```
+//!
+//! The public test suite [`testing`](crate::testing) (feature `testing`) checks an implementation.
+
+mod change;
 mod error;
 mod nearest;
+mod pruning;
+mod view;
+mod weights;
+
+pub use change::{MaskAction, MaskChange, check_changes};
 pub use error::ModelError;
 pub(crate) use nearest::nearest;
+pub use pruning::Pruning;
+pub use view::{LendValues, ParameterView};
+pub use weights::is_weight;
+
+use crate::error::{Error, Result};
+
+/// A model that can be pruned where it lives.
+pub trait Prunable {
+    /// The paths of all floating-point parameters, such as `weight` or `encoder.0.weight`, in the model's order. Each
+    /// parameter is listed once: one that is reached by several paths (tied weights), by the first.
+    fn paths(&self) -> Vec<String>;
+
+    /// A view of the parameter at a path. Paths beyond those that [`paths`](Self::paths) lists may be accepted, such as
+    /// the other paths of tied weights.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::UnknownParameter`] where there is none; the function [`unknown`] makes it.
+    fn view(&self, path: &str) -> Result<ParameterView<'_>>;
+
+    /// Makes changes to the masks of several parameters: all of them, or on an error none.
+    ///
+    /// What the model computes with afterwards is the original with +0.0 wherever the mask prunes.
+    ///
+    /// # Errors
+    ///
+    /// As [`check_changes`], which an implementation calls first.
+    fn commit(&mut self, changes: Vec<MaskChange>) -> Result<()>;
+}
+
+/// The error for a path that leads to no parameter of a model, with the nearest paths.
+pub fn unknown<M: Prunable + ?Sized>(model: &M, path: &str) -> Error {
+    ModelError::UnknownParameter {
+        path: path.to_owned(),
+        nearest: nearest(path, model.paths().iter().map(String::as_str)),
+    }
+    .into()
+}

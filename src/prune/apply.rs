@@ -2,169 +2,172 @@
 
 use std::sync::Arc;
 
-use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
+use ndarray::{IxDyn, arr0};
 
 use super::Report;
-use crate::error::{Error, MaskError, Result};
-use crate::mask::{self, CustomFromMask, IntoMethod, Mask, PruningContainer, PruningMethod};
-use crate::nn::tree::split;
-use crate::nn::{ParamTree, ParamTreeExt, Parameter};
+use super::model::ByRef;
+use crate::error::Result;
+use crate::mask::{self, FloatView, IntoMethod, Mask, Masked, PruningMethod, Tensor};
+use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning};
 
 /// Prunes a parameter by any method, ranked by the parameter itself as forward sees it.
 ///
 /// PyTorch's `method.apply(module, name)`.
 ///
 /// ```
-/// # use rand::SeedableRng;
-/// # let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-/// # let mut module = secateurs::nn::Linear::new(4, 3, &mut rng);
+/// use ndarray::Array2;
+/// use secateurs::ArrayModel;
 /// use secateurs::prune::{self, L1Unstructured};
 ///
-/// let report = prune::apply(&mut module, "weight", L1Unstructured::new(0.25)?)?;
+/// let mut model = ArrayModel::new();
+/// model.insert("weight", Array2::<f32>::ones((3, 4)))?;
+/// let report = prune::apply(&mut model, "weight", L1Unstructured::new(0.25)?)?;
 /// assert_eq!((report.requested, report.pruned, report.masked, report.entries), (Some(3), 3, 3, 12));
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere; [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a container, whose
-/// methods are applied one by one; [`Error::Parameter`] or [`MaskError::NanScore`](crate::error::MaskError::NanScore), which name the path, for whatever
-/// [`mask::compute`] finds wrong. The module is then bit for bit as it was.
-pub fn apply<T: ParamTree + ?Sized>(module: &mut T, path: &str, method: impl IntoMethod) -> Result<Report> {
-    prune_one(module, path, method.into_method(), None)
+/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere;
+/// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a container, whose methods are applied one by
+/// one; [`Error::Parameter`](crate::Error::Parameter) or
+/// [`MaskError::NanScore`](crate::error::MaskError::NanScore), which name the path, for whatever
+/// [`mask::compute`](crate::mask::compute) finds wrong. The model is then bit for bit as it was.
+pub fn apply<M: Prunable + ?Sized>(model: &mut M, path: &str, method: impl IntoMethod) -> Result<Report> {
+    prune_one(&mut ByRef(model), path, method.into_method(), None)
 }
 
-/// Prunes a parameter by any method, ranked by importance scores of the parameter's shape.
+/// Prunes a parameter by any method, ranked by importance scores of the parameter's shape: an array of any rank and
+/// float type, by reference or as a view.
 ///
 /// PyTorch's `method.apply(module, name, importance_scores=…)`.
 ///
 /// ```
-/// # use rand::SeedableRng;
-/// # let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-/// # let mut module = secateurs::nn::Linear::new(2, 1, &mut rng);
 /// use ndarray::array;
+/// use secateurs::ArrayModel;
 /// use secateurs::prune::{self, Mask, ScoreUnstructured};
 ///
-/// prune::apply_with_scores(&mut module, "weight", ScoreUnstructured::new(1)?, &array![[0.3, -0.1]])?;
-/// assert_eq!(prune::mask(&module, "weight")?, Some(&Mask::from_array(array![[1, 0]].view())?));
+/// let mut model = ArrayModel::new();
+/// model.insert("weight", array![[1.0, 2.0]])?;
+/// prune::apply_with_scores(&mut model, "weight", ScoreUnstructured::new(1)?, &array![[0.3, -0.1]])?;
+/// assert_eq!(*prune::mask(&model, "weight")?.unwrap(), Mask::from_array(array![[1, 0]].view())?);
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// As [`apply`], and [`Error::Parameter`] around [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the scores have another shape.
-pub fn apply_with_scores<T, S, D>(
-    module: &mut T,
+/// As [`apply`], and [`Error::Parameter`](crate::Error::Parameter) around
+/// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the scores have another shape.
+pub fn apply_with_scores<'a, M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
     method: impl IntoMethod,
-    scores: &ArrayBase<S, D>,
-) -> Result<Report>
-where
-    T: ParamTree + ?Sized,
-    S: Data<Elem = f32>,
-    D: Dimension,
-{
-    prune_one(module, path, method.into_method(), Some(scores.view().into_dyn()))
+    scores: impl Into<FloatView<'a>>,
+) -> Result<Report> {
+    prune_one(&mut ByRef(model), path, method.into_method(), Some(scores.into()))
 }
 
-fn prune_one<T: ParamTree + ?Sized>(
-    module: &mut T,
+fn prune_one(
+    model: &mut dyn Prunable,
     path: &str,
     method: Arc<dyn PruningMethod>,
-    scores: Option<ArrayViewD<'_, f32>>,
+    scores: Option<FloatView<'_>>,
 ) -> Result<Report> {
-    let parameter = module.parameter(path)?;
-    let hook = compose(split(path).1, parameter.hook(), method.clone())?;
-    let outcome = match scores {
-        None => mask::compute_effective(&*method, parameter.original(), parameter.mask()),
-        Some(scores) => {
-            check_scores(parameter, &scores).and_then(|()| mask::compute(&*method, scores, parameter.mask()))
-        }
-    }
-    .map_err(|error| error.at(path))?;
-    let report = Report::new(outcome.requested, outcome.pruned, [(path, &outcome.mask)]);
-    module.parameter_mut(path)?.set_pruning(outcome.mask, hook)?;
+    let (report, change) = compute(&model.view(path)?, path, method, scores)?;
+    model.commit(vec![change])?;
     Ok(report)
 }
 
-/// An error where importance scores have another shape than their parameter.
-pub(super) fn check_scores(parameter: &Parameter, scores: &ArrayViewD<'_, f32>) -> Result<()> {
-    if scores.shape() == parameter.shape() {
-        return Ok(());
-    }
-    Err(Error::Mask(MaskError::ShapeMismatch {
-        what: "the array of importance scores",
-        expected: parameter.shape().to_vec(),
-        got: scores.shape().to_vec(),
-    }))
-}
-
-/// The hook of a parameter after one more method: the method itself, or a container of all so far (S16).
-pub(super) fn compose(
-    name: &str,
-    before: Option<&Arc<dyn PruningMethod>>,
+/// What a method does to a parameter, before it is done.
+fn compute(
+    parameter: &ParameterView<'_>,
+    path: &str,
     method: Arc<dyn PruningMethod>,
-) -> Result<Arc<dyn PruningMethod>> {
-    if method.is::<PruningContainer>() {
-        return Err(Error::Mask(MaskError::Unsupported {
-            method: "a PruningContainer".to_owned(),
-            reason: "it records what has pruned a parameter; apply its methods one by one",
-        }));
-    }
-    let Some(before) = before else {
-        return Ok(method);
-    };
-    let mut container = match before.downcast_ref::<PruningContainer>() {
-        Some(container) => container.clone(),
-        None => {
-            let mut container = PruningContainer::new(name);
-            container.add(name, before.clone())?;
-            container
+    scores: Option<FloatView<'_>>,
+) -> Result<(Report, MaskChange)> {
+    let nothing = arr0(0.0_f32).into_dyn();
+    let (scores, masked) = match &scores {
+        Some(scores) => {
+            mask::check_scores(parameter.shape(), scores).map_err(|error| error.at(path))?;
+            (scores.view(), Masked::AsGiven)
         }
+        None if ranks_nothing(&*method) => (of_zeros(&nothing, parameter.shape()), Masked::AsGiven),
+        None => (parameter.values()?, Masked::AsZero),
     };
-    container.add(name, method)?;
-    Ok(container.into_method())
+    let tensor = Tensor {
+        name: path,
+        scores,
+        prior: parameter.mask(),
+        masked,
+    };
+    let outcome = mask::compute_tensor(&*method, &tensor).map_err(|error| error.at(path))?;
+    let report = Report::new(outcome.requested, outcome.pruned, [(path, &outcome.mask)]);
+    let mask = Arc::new(outcome.mask);
+    let pruning = Pruning::after(parameter.pruning(), parameter.name(), mask, method)?;
+    let change = MaskChange {
+        path: parameter.path().to_owned(),
+        action: MaskAction::Set(pruning),
+    };
+    Ok((report, change))
 }
 
-/// Replaces the mask of a parameter outright, whether it was pruned or not; entries may come back (S23). Its hook
-/// becomes one [`CustomFromMask`].
+/// Whether a method reads no scores, so that a model need not lend its values.
+pub(super) fn ranks_nothing(method: &dyn PruningMethod) -> bool {
+    method.plan().is_some_and(|plan| !plan.reads_scores())
+}
+
+/// Scores that are all 0, of any shape, without memory of their own: for methods that do not read them.
+pub(super) fn of_zeros<'a>(zero: &'a ndarray::ArrayD<f32>, shape: &[usize]) -> FloatView<'a> {
+    let zeros = zero.broadcast(IxDyn(shape));
+    zeros.expect("a scalar broadcasts to any shape").into()
+}
+
+/// Replaces the mask of a parameter outright, whether it was pruned or not; entries may come back. Its history becomes
+/// one [`CustomFromMask`](crate::mask::CustomFromMask).
 ///
 /// Where [`custom_from_mask`](super::custom_from_mask) prunes on top of what is pruned already, this is for what
 /// regrows or recomputes: schedules, dynamic sparse training, undo.
 ///
 /// ```
-/// # use rand::SeedableRng;
-/// # let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-/// # let mut module = secateurs::nn::Linear::new(2, 1, &mut rng);
 /// use ndarray::array;
-/// use secateurs::prune;
+/// use secateurs::{ArrayModel, prune};
 ///
-/// prune::set_mask(&mut module, "weight", array![[true, false]])?;
-/// prune::set_mask(&mut module, "weight", array![[false, true]])?;
-/// assert_eq!(prune::mask(&module, "weight")?.unwrap().to_bool(), array![[false, true]].into_dyn());
+/// let mut model = ArrayModel::new();
+/// model.insert("weight", array![[1.0, 2.0]])?;
+/// prune::set_mask(&mut model, "weight", array![[true, false]])?;
+/// prune::set_mask(&mut model, "weight", array![[false, true]])?;
+/// assert_eq!(prune::mask(&model, "weight")?.unwrap().to_bool(), array![[false, true]].into_dyn());
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere, [`Error::Parameter`] around
+/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere,
+/// [`Error::Parameter`](crate::Error::Parameter) around
 /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the mask has another shape than the parameter.
-pub fn set_mask<T: ParamTree + ?Sized>(
-    module: &mut T,
+pub fn set_mask<M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
-    mask: impl TryInto<Mask, Error: Into<Error>>,
+    mask: impl TryInto<Mask, Error: Into<crate::Error>>,
 ) -> Result<Report> {
-    let mask = mask.try_into().map_err(Into::into)?;
-    let parameter = module.parameter(path)?;
-    let kept_before = parameter
-        .mask()
-        .map_or_else(|| Mask::ones(parameter.shape()), Mask::clone);
-    let pruned = kept_before
-        .and(&mask.not())
-        .map_err(|error| error.at(path))?
-        .count_kept();
+    set(&mut ByRef(model), path, mask.try_into().map_err(Into::into)?)
+}
+
+fn set(model: &mut dyn Prunable, path: &str, mask: Mask) -> Result<Report> {
+    let view = model.view(path)?;
+    let newly = match view.mask() {
+        Some(before) => before.and(&mask.not()).map(|newly| newly.count_kept()),
+        None => mask
+            .check_shape("the parameter", view.shape())
+            .map(|()| mask.count_pruned()),
+    };
+    let pruned = newly.map_err(|error| error.at(path))?;
+    let path_in_model = view.path().to_owned();
+    drop(view);
     let report = Report::new(None, pruned, [(path, &mask)]);
-    let hook = CustomFromMask::new(mask.clone()).into_method();
-    module.parameter_mut(path)?.set_pruning(mask, hook)?;
+    model.commit(vec![MaskChange {
+        path: path_in_model,
+        action: MaskAction::Set(Pruning::from_mask(mask)),
+    }])?;
     Ok(report)
 }

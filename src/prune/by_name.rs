@@ -1,23 +1,22 @@
 //! A function for each method; PyTorch's users know most of them by these names.
 
-use ndarray::{ArrayBase, Data, Dimension};
 use rand::Rng;
 
 use super::{Report, apply, apply_with_scores};
 use crate::error::{Error, Result};
 use crate::mask::{
-    Amount, BlockRank, BlockStructured, CustomFromMask, Identity, L1Unstructured, LnStructured, Mask,
-    NmStructured, Norm, RandomStructured, RandomUnstructured,
+    Amount, BlockRank, BlockStructured, CustomFromMask, FloatView, Identity, L1Unstructured, LnStructured,
+    Mask, NmStructured, Norm, RandomStructured, RandomUnstructured,
 };
-use crate::nn::ParamTree;
+use crate::prunable::Prunable;
 
 /// Makes a parameter a pruned one without pruning anything. PyTorch's `prune.identity`; see [`Identity`].
 ///
 /// # Errors
 ///
 /// As [`apply`].
-pub fn identity<T: ParamTree + ?Sized>(module: &mut T, path: &str) -> Result<Report> {
-    apply(module, path, Identity)
+pub fn identity<M: Prunable + ?Sized>(model: &mut M, path: &str) -> Result<Report> {
+    apply(model, path, Identity)
 }
 
 /// Prunes entries at random. PyTorch's `prune.random_unstructured`; see [`RandomUnstructured`].
@@ -25,38 +24,40 @@ pub fn identity<T: ParamTree + ?Sized>(module: &mut T, path: &str) -> Result<Rep
 /// # Errors
 ///
 /// As [`RandomUnstructured::new`] and [`apply`].
-pub fn random_unstructured<T: ParamTree + ?Sized>(
-    module: &mut T,
+pub fn random_unstructured<M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
     amount: impl TryInto<Amount, Error: Into<Error>>,
     rng: &mut (impl Rng + ?Sized),
 ) -> Result<Report> {
-    apply(module, path, RandomUnstructured::new(amount, rng)?)
+    apply(model, path, RandomUnstructured::new(amount, rng)?)
 }
 
 /// Prunes the entries of lowest absolute value. PyTorch's `prune.l1_unstructured`; see [`L1Unstructured`].
 ///
 /// ```
 /// use ndarray::array;
-/// use secateurs::nn::{Linear, ParamTreeExt};
+/// use secateurs::ArrayModel;
 /// use secateurs::prune;
 ///
-/// let mut module = Linear::from_arrays(array![[0.1, -3.0], [2.0, -0.2]], None)?;
-/// let report = prune::l1_unstructured(&mut module, "weight", 0.5)?;
+/// let mut model = ArrayModel::new();
+/// model.insert("weight", array![[0.1, -3.0], [2.0, -0.2]])?;
+/// let report = prune::l1_unstructured(&mut model, "weight", 0.5)?;
 /// assert_eq!(report.pruned, 2);
-/// assert_eq!(module.parameter("weight")?.effective(), array![[0.0, -3.0], [2.0, 0.0]].into_dyn());
+/// prune::remove(&mut model, "weight")?;
+/// assert_eq!(model.get("weight"), Some(&array![[0.0, -3.0], [2.0, 0.0]].into_dyn()));
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
 /// # Errors
 ///
 /// As [`L1Unstructured::new`] and [`apply`].
-pub fn l1_unstructured<T: ParamTree + ?Sized>(
-    module: &mut T,
+pub fn l1_unstructured<M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
     amount: impl TryInto<Amount, Error: Into<Error>>,
 ) -> Result<Report> {
-    apply(module, path, L1Unstructured::new(amount)?)
+    apply(model, path, L1Unstructured::new(amount)?)
 }
 
 /// Prunes the entries whose importance scores have the lowest absolute value.
@@ -65,13 +66,13 @@ pub fn l1_unstructured<T: ParamTree + ?Sized>(
 /// # Errors
 ///
 /// As [`L1Unstructured::new`] and [`apply_with_scores`].
-pub fn l1_unstructured_with_scores<T: ParamTree + ?Sized, S: Data<Elem = f32>, D: Dimension>(
-    module: &mut T,
+pub fn l1_unstructured_with_scores<'a, M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
     amount: impl TryInto<Amount, Error: Into<Error>>,
-    scores: &ArrayBase<S, D>,
+    scores: impl Into<FloatView<'a>>,
 ) -> Result<Report> {
-    apply_with_scores(module, path, L1Unstructured::new(amount)?, scores)
+    apply_with_scores(model, path, L1Unstructured::new(amount)?, scores)
 }
 
 /// Prunes whole channels along `dim` at random. PyTorch's `prune.random_structured`; see [`RandomStructured`].
@@ -79,14 +80,14 @@ pub fn l1_unstructured_with_scores<T: ParamTree + ?Sized, S: Data<Elem = f32>, D
 /// # Errors
 ///
 /// As [`RandomStructured::new`] and [`apply`].
-pub fn random_structured<T: ParamTree + ?Sized>(
-    module: &mut T,
+pub fn random_structured<M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
     amount: impl TryInto<Amount, Error: Into<Error>>,
     dim: isize,
     rng: &mut (impl Rng + ?Sized),
 ) -> Result<Report> {
-    apply(module, path, RandomStructured::new(amount, dim, rng)?)
+    apply(model, path, RandomStructured::new(amount, dim, rng)?)
 }
 
 /// Prunes the channels along `dim` whose norm of order `n` is lowest. PyTorch's `prune.ln_structured`; see
@@ -94,26 +95,28 @@ pub fn random_structured<T: ParamTree + ?Sized>(
 ///
 /// ```
 /// use ndarray::array;
-/// use secateurs::nn::{Linear, ParamTreeExt};
+/// use secateurs::ArrayModel;
 /// use secateurs::prune;
 ///
-/// let mut module = Linear::from_arrays(array![[0.1, -3.0], [2.0, -0.2]], None)?;
-/// prune::ln_structured(&mut module, "weight", 1, 2.0, 0)?;
-/// assert_eq!(module.parameter("weight")?.effective(), array![[0.1, -3.0], [0.0, 0.0]].into_dyn());
+/// let mut model = ArrayModel::new();
+/// model.insert("weight", array![[0.1, -3.0], [2.0, -0.2]])?;
+/// prune::ln_structured(&mut model, "weight", 1, 2.0, 0)?;
+/// prune::remove(&mut model, "weight")?;
+/// assert_eq!(model.get("weight"), Some(&array![[0.1, -3.0], [0.0, 0.0]].into_dyn()));
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
 /// # Errors
 ///
 /// As [`LnStructured::new`] and [`apply`].
-pub fn ln_structured<T: ParamTree + ?Sized>(
-    module: &mut T,
+pub fn ln_structured<M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
     amount: impl TryInto<Amount, Error: Into<Error>>,
     n: impl TryInto<Norm, Error: Into<Error>>,
     dim: isize,
 ) -> Result<Report> {
-    apply(module, path, LnStructured::new(amount, n, dim)?)
+    apply(model, path, LnStructured::new(amount, n, dim)?)
 }
 
 /// Prunes the channels along `dim` whose importance scores have the lowest norm of order `n`.
@@ -122,15 +125,15 @@ pub fn ln_structured<T: ParamTree + ?Sized>(
 /// # Errors
 ///
 /// As [`LnStructured::new`] and [`apply_with_scores`].
-pub fn ln_structured_with_scores<T: ParamTree + ?Sized, S: Data<Elem = f32>, D: Dimension>(
-    module: &mut T,
+pub fn ln_structured_with_scores<'a, M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
     amount: impl TryInto<Amount, Error: Into<Error>>,
     n: impl TryInto<Norm, Error: Into<Error>>,
     dim: isize,
-    scores: &ArrayBase<S, D>,
+    scores: impl Into<FloatView<'a>>,
 ) -> Result<Report> {
-    apply_with_scores(module, path, LnStructured::new(amount, n, dim)?, scores)
+    apply_with_scores(model, path, LnStructured::new(amount, n, dim)?, scores)
 }
 
 /// Keeps `keep` entries `of` so many consecutive ones along `dim`, those of highest absolute value: `2, 4, 1` is
@@ -138,12 +141,14 @@ pub fn ln_structured_with_scores<T: ParamTree + ?Sized, S: Data<Elem = f32>, D: 
 ///
 /// ```
 /// use ndarray::array;
-/// use secateurs::nn::{Linear, ParamTreeExt};
+/// use secateurs::ArrayModel;
 /// use secateurs::prune;
 ///
-/// let mut module = Linear::from_arrays(array![[0.1, -3.0, 2.0, -0.2]], None)?;
-/// prune::nm_structured(&mut module, "weight", 2, 4, 1)?;
-/// assert_eq!(module.parameter("weight")?.effective(), array![[0.0, -3.0, 2.0, 0.0]].into_dyn());
+/// let mut model = ArrayModel::new();
+/// model.insert("weight", array![[0.1, -3.0, 2.0, -0.2]])?;
+/// prune::nm_structured(&mut model, "weight", 2, 4, 1)?;
+/// prune::remove(&mut model, "weight")?;
+/// assert_eq!(model.get("weight"), Some(&array![[0.0, -3.0, 2.0, 0.0]].into_dyn()));
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
@@ -151,14 +156,14 @@ pub fn ln_structured_with_scores<T: ParamTree + ?Sized, S: Data<Elem = f32>, D: 
 ///
 /// As [`NmStructured::new`] and [`apply`]; [`Error::Parameter`] around [`PatternError::Indivisible`](crate::error::PatternError::Indivisible) where the length of the
 /// dimension is not divisible by `of`.
-pub fn nm_structured<T: ParamTree + ?Sized>(
-    module: &mut T,
+pub fn nm_structured<M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
     keep: usize,
     of: usize,
     dim: isize,
 ) -> Result<Report> {
-    apply(module, path, NmStructured::new(keep, of, dim)?)
+    apply(model, path, NmStructured::new(keep, of, dim)?)
 }
 
 /// Prunes the blocks of `height` × `width` entries, tiles of the last two dimensions, whose score is lowest. See
@@ -166,28 +171,30 @@ pub fn nm_structured<T: ParamTree + ?Sized>(
 ///
 /// ```
 /// use ndarray::array;
-/// use secateurs::nn::{Linear, ParamTreeExt};
+/// use secateurs::ArrayModel;
 /// use secateurs::prune::{self, BlockRank};
 ///
-/// let mut module = Linear::from_arrays(array![[0.1, -3.0, 2.0, -0.2]], None)?;
-/// let report = prune::block_structured(&mut module, "weight", 1, 1, 2, BlockRank::MaxAbs)?;
+/// let mut model = ArrayModel::new();
+/// model.insert("weight", array![[0.1, -3.0, 2.0, -0.2]])?;
+/// let report = prune::block_structured(&mut model, "weight", 1, 1, 2, BlockRank::MaxAbs)?;
 /// assert_eq!((report.pruned, report.masked), (1, 2)); // one block, two entries
-/// assert_eq!(module.parameter("weight")?.effective(), array![[0.1, -3.0, 0.0, 0.0]].into_dyn());
+/// prune::remove(&mut model, "weight")?;
+/// assert_eq!(model.get("weight"), Some(&array![[0.1, -3.0, 0.0, 0.0]].into_dyn()));
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
 /// # Errors
 ///
 /// As [`BlockStructured::new`] and [`apply`].
-pub fn block_structured<T: ParamTree + ?Sized>(
-    module: &mut T,
+pub fn block_structured<M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
     amount: impl TryInto<Amount, Error: Into<Error>>,
     height: usize,
     width: usize,
     by: BlockRank,
 ) -> Result<Report> {
-    apply(module, path, BlockStructured::new(amount, height, width, by)?)
+    apply(model, path, BlockStructured::new(amount, height, width, by)?)
 }
 
 /// Prunes what a mask prunes, on top of what is pruned already. PyTorch's `prune.custom_from_mask`; see
@@ -196,13 +203,13 @@ pub fn block_structured<T: ParamTree + ?Sized>(
 /// # Errors
 ///
 /// As [`apply`].
-pub fn custom_from_mask<T: ParamTree + ?Sized>(
-    module: &mut T,
+pub fn custom_from_mask<M: Prunable + ?Sized>(
+    model: &mut M,
     path: &str,
     mask: impl TryInto<Mask, Error: Into<Error>>,
 ) -> Result<Report> {
     apply(
-        module,
+        model,
         path,
         CustomFromMask::new(mask.try_into().map_err(Into::into)?),
     )

@@ -4,23 +4,21 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::mask::{Mask, PruningContainer, PruningMethod};
-use crate::nn::{ParamTree, ParamTreeExt};
+use crate::prunable::{Prunable, Pruning, is_weight};
 
-/// Whether any parameter of the tree is pruned. PyTorch's `prune.is_pruned`.
-pub fn is_pruned<T: ParamTree + ?Sized>(module: &T) -> bool {
-    module
-        .named_parameters()
-        .iter()
-        .any(|(_, parameter)| parameter.is_pruned())
+/// Whether any parameter of the model is pruned. PyTorch's `prune.is_pruned`.
+pub fn is_pruned<M: Prunable + ?Sized>(model: &M) -> bool {
+    let pruned = |path: &String| model.view(path).is_ok_and(|view| view.pruning().is_some());
+    model.paths().iter().any(pruned)
 }
 
-/// The mask of a parameter, or `None` where it is not pruned.
+/// The mask of a parameter, or `None` where it is not pruned. PyTorch's `module.weight_mask`.
 ///
 /// # Errors
 ///
 /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere.
-pub fn mask<'a, T: ParamTree + ?Sized>(module: &'a T, path: &str) -> Result<Option<&'a Mask>> {
-    Ok(module.parameter(path)?.mask())
+pub fn mask<M: Prunable + ?Sized>(model: &M, path: &str) -> Result<Option<Arc<Mask>>> {
+    Ok(model.view(path)?.pruning().map(|pruning| pruning.mask().clone()))
 }
 
 /// The method that pruned a parameter, or the container of all that did, or `None` where it is not pruned.
@@ -28,11 +26,11 @@ pub fn mask<'a, T: ParamTree + ?Sized>(module: &'a T, path: &str) -> Result<Opti
 /// # Errors
 ///
 /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere.
-pub fn hook<'a, T: ParamTree + ?Sized>(
-    module: &'a T,
-    path: &str,
-) -> Result<Option<&'a Arc<dyn PruningMethod>>> {
-    Ok(module.parameter(path)?.hook())
+pub fn hook<M: Prunable + ?Sized>(model: &M, path: &str) -> Result<Option<Arc<dyn PruningMethod>>> {
+    Ok(model
+        .view(path)?
+        .pruning()
+        .map(|pruning| pruning.history().clone()))
 }
 
 /// The container of the methods that pruned a parameter, or `None` where fewer than two did.
@@ -40,33 +38,27 @@ pub fn hook<'a, T: ParamTree + ?Sized>(
 /// # Errors
 ///
 /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere.
-pub fn container<'a, T: ParamTree + ?Sized>(
-    module: &'a T,
-    path: &str,
-) -> Result<Option<&'a PruningContainer>> {
-    Ok(module.parameter(path)?.container())
+pub fn container<M: Prunable + ?Sized>(model: &M, path: &str) -> Result<Option<PruningContainer>> {
+    Ok(model.view(path)?.pruning().and_then(Pruning::container).cloned())
 }
 
-/// The paths that people prune: of the parameters of two or more dimensions whose name starts with `weight`
-/// (`0.weight`, `lstm.weight_ih_l0`), in order. Biases and the scales of norms are not among them.
+/// The paths that people prune, in the order of the model: of the parameters of two or more dimensions whose name says
+/// that they are weights, and not embeddings, norms or the head of a language model. [`is_weight`] has the exact rule,
+/// which the command `secateurs prune` follows too. A parameter that several paths lead to is listed once.
 ///
 /// ```
-/// # use rand::SeedableRng;
-/// # let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-/// use secateurs::nn::{Linear, Relu, Sequential};
-/// use secateurs::prune;
+/// use ndarray::{Array1, Array2};
+/// use secateurs::{ArrayModel, prune};
 ///
-/// let model = Sequential::new().push(Linear::new(4, 3, &mut rng)).push(Relu::new()).push(Linear::new(3, 2, &mut rng));
-/// assert_eq!(prune::weights(&model), ["0.weight", "2.weight"]);
+/// let mut model = ArrayModel::new();
+/// model.insert("embed.weight", Array2::<f32>::zeros((9, 4)))?;
+/// model.insert("0.weight", Array2::<f32>::zeros((3, 4)))?;
+/// model.insert("0.bias", Array1::<f32>::zeros(3))?;
+/// assert_eq!(prune::weights(&model), ["0.weight"]);
+/// # Ok::<(), secateurs::Error>(())
 /// ```
-pub fn weights<T: ParamTree + ?Sized>(module: &T) -> Vec<String> {
-    let mut paths = module.parameter_paths();
-    paths.retain(|path| {
-        let name = path.rsplit('.').next().unwrap_or(path);
-        let dims = module
-            .parameter(path)
-            .map_or(0, |parameter| parameter.shape().len());
-        name.starts_with("weight") && dims >= 2
-    });
+pub fn weights<M: Prunable + ?Sized>(model: &M) -> Vec<String> {
+    let mut paths = model.paths();
+    paths.retain(|path| is_weight(path) && model.view(path).is_ok_and(|view| view.shape().len() >= 2));
     paths
 }

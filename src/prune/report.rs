@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::mask::Mask;
 
-/// What a pruning call did (S19).
+/// What a pruning call did.
 ///
 /// Units are entries, or channels or blocks for methods that prune these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Units that the method was asked to prune; `None` where a method asks for no number, as a custom mask and N:M do.
+    /// Units that were requested; `None` where a method requests no number, as a custom mask and N:M do not.
     pub requested: Option<usize>,
     /// Units that this call pruned.
     pub pruned: usize,

@@ -1,89 +1,98 @@
 //! The ways out of pruning: bake the mask in, or drop it.
 
-use crate::error::{Error, ModelError, Result};
-use crate::nn::tree::walk_mut;
-use crate::nn::{ParamTree, ParamTreeExt, Parameter};
+use super::model::ByRef;
+use crate::error::{ModelError, Result};
+use crate::prunable::{MaskAction, MaskChange, Prunable};
 
-/// Bakes the mask of a parameter in: pruned entries become zeros of the parameter itself, and mask and hook are
-/// gone. The parameter keeps its identity and its place (S13), and forward gives what it gave.
+/// Makes the pruning of a parameter permanent: pruned entries become zeros of the parameter itself, and mask and
+/// history are gone. The parameter keeps its identity and its place, and the model computes what it computed.
 ///
 /// PyTorch's `prune.remove`.
 ///
 /// ```
 /// use ndarray::array;
-/// use secateurs::nn::{Linear, ParamTreeExt};
-/// use secateurs::prune;
+/// use secateurs::{ArrayModel, prune};
 ///
-/// let mut module = Linear::from_arrays(array![[0.1, -3.0]], None)?;
-/// prune::l1_unstructured(&mut module, "weight", 1)?;
-/// prune::remove(&mut module, "weight")?;
-/// assert_eq!(module.parameter("weight")?.original(), array![[0.0, -3.0]].into_dyn());
-/// assert!(prune::remove(&mut module, "weight").is_err()); // not pruned any more
+/// let mut model = ArrayModel::new();
+/// model.insert("weight", array![[0.1, -3.0]])?;
+/// prune::l1_unstructured(&mut model, "weight", 1)?;
+/// prune::remove(&mut model, "weight")?;
+/// assert_eq!(model.get::<f64>("weight"), Some(&array![[0.0, -3.0]].into_dyn()));
+/// assert!(prune::remove(&mut model, "weight").is_err()); // not pruned any more
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere, [`ModelError::NotPruned`](crate::error::ModelError::NotPruned) where there is nothing to bake.
-pub fn remove<T: ParamTree + ?Sized>(module: &mut T, path: &str) -> Result<()> {
-    pruned(module, path).map(Parameter::bake)
+/// [`ModelError::UnknownParameter`] for a path that leads nowhere, [`ModelError::NotPruned`] where there is no mask.
+pub fn remove<M: Prunable + ?Sized>(model: &mut M, path: &str) -> Result<()> {
+    end(&mut ByRef(model), path, MaskAction::Remove)
 }
 
-/// Bakes in the masks of all parameters of a tree; gives their paths.
-///
-/// ```
-/// # use rand::SeedableRng;
-/// # let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-/// # let mut model = secateurs::nn::Linear::new(4, 3, &mut rng);
-/// use secateurs::prune;
-///
-/// prune::l1_unstructured(&mut model, "weight", 0.5)?;
-/// assert_eq!(prune::remove_all(&mut model), ["weight"]);
-/// assert!(!prune::is_pruned(&model));
-/// # Ok::<(), secateurs::Error>(())
-/// ```
-pub fn remove_all<T: ParamTree + ?Sized>(module: &mut T) -> Vec<String> {
-    let mut removed = Vec::new();
-    walk_mut(module, "", &mut |prefix, store| {
-        for (name, parameter) in store
-            .parameters_mut()
-            .filter(|(_, parameter)| parameter.is_pruned())
-        {
-            removed.push(format!("{prefix}{name}"));
-            parameter.bake();
-        }
-    });
-    removed
-}
-
-/// Drops the mask and the hook of a parameter and gives the original back, untouched (S20).
+/// Makes the pruning of all parameters of a model permanent, and gives their paths.
 ///
 /// ```
 /// use ndarray::array;
-/// use secateurs::nn::{Linear, ParamTreeExt};
-/// use secateurs::prune;
+/// use secateurs::{ArrayModel, prune};
 ///
-/// let mut module = Linear::from_arrays(array![[0.1, -3.0]], None)?;
-/// prune::l1_unstructured(&mut module, "weight", 1)?;
-/// prune::discard(&mut module, "weight")?;
-/// assert_eq!(module.parameter("weight")?.original(), array![[0.1, -3.0]].into_dyn());
+/// let mut model = ArrayModel::new();
+/// model.insert("weight", array![[0.1, -3.0]])?;
+/// prune::l1_unstructured(&mut model, "weight", 0.5)?;
+/// assert_eq!(prune::remove_all(&mut model)?, ["weight"]);
+/// assert!(!prune::is_pruned(&model));
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Whatever keeps the model from changing its parameters. It is then as it was.
+pub fn remove_all<M: Prunable + ?Sized>(model: &mut M) -> Result<Vec<String>> {
+    let model: &mut dyn Prunable = &mut ByRef(model);
+    let mut paths = Vec::new();
+    for path in model.paths() {
+        if model.view(&path)?.pruning().is_some() {
+            paths.push(path);
+        }
+    }
+    let changes = paths.iter().map(|path| MaskChange {
+        path: path.clone(),
+        action: MaskAction::Remove,
+    });
+    let changes = changes.collect();
+    model.commit(changes)?;
+    Ok(paths)
+}
+
+/// Drops the mask and the history of a parameter and gives the original back, untouched.
+///
+/// ```
+/// use ndarray::array;
+/// use secateurs::{ArrayModel, prune};
+///
+/// let mut model = ArrayModel::new();
+/// model.insert("weight", array![[0.1, -3.0]])?;
+/// prune::l1_unstructured(&mut model, "weight", 1)?;
+/// prune::discard(&mut model, "weight")?;
+/// assert_eq!(model.get::<f64>("weight"), Some(&array![[0.1, -3.0]].into_dyn()));
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
 /// # Errors
 ///
 /// As [`remove`].
-pub fn discard<T: ParamTree + ?Sized>(module: &mut T, path: &str) -> Result<()> {
-    pruned(module, path).map(Parameter::discard)
+pub fn discard<M: Prunable + ?Sized>(model: &mut M, path: &str) -> Result<()> {
+    end(&mut ByRef(model), path, MaskAction::Discard)
 }
 
-fn pruned<'a, T: ParamTree + ?Sized>(module: &'a mut T, path: &str) -> Result<&'a mut Parameter> {
-    let parameter = module.parameter_mut(path)?;
-    if parameter.is_pruned() {
-        Ok(parameter)
-    } else {
-        Err(Error::Model(ModelError::NotPruned {
+fn end(model: &mut dyn Prunable, path: &str, action: MaskAction) -> Result<()> {
+    let view = model.view(path)?;
+    if view.pruning().is_none() {
+        return Err(ModelError::NotPruned {
             path: path.to_owned(),
-        }))
+        }
+        .into());
     }
+    let path = view.path().to_owned();
+    drop(view);
+    model.commit(vec![MaskChange { path, action }])
 }

@@ -22,4 +22,9 @@ impl ParamId {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         ParamId(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// The id as a number.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
 }

@@ -3,7 +3,7 @@
 use ndarray::ArrayD;
 use secateurs::error::ModelError;
 use secateurs::nn::{ParamStore, ParamTreeExt};
-use secateurs::prune::{self, Amount, L1Unstructured, Mask, Norm, Report};
+use secateurs::prune::{self, Amount, GlobalOptions, L1Unstructured, Mask, Norm, Report};
 use secateurs::{Error, Result};
 use serde_json::Value;
 
@@ -64,13 +64,11 @@ fn run(module: &mut Parameters, call: &Value) -> Result<Report> {
         let scores: Vec<_> = scores
             .map(|(name, scores)| (name, module.scores(name, scores)))
             .collect();
-        let scores = scores.iter().map(|(name, scores)| (name, scores.view()));
-        return prune::global_unstructured_with_scores(
-            module,
-            names,
-            L1Unstructured::new(amount(call)?)?,
-            scores,
-        );
+        let options = (scores.iter()).fold(GlobalOptions::new(), |options, (name, scores)| {
+            options.scores(*name, scores)
+        });
+        let method = L1Unstructured::new(amount(call)?)?;
+        return prune::global_unstructured_with(module, names, method, &options);
     }
     let name = text(&call["name"]);
     let scores = call["scores"]

@@ -80,14 +80,15 @@ impl Checkpoint {
         tensors: &[usize],
         amount: Amount,
         by: EntryRank,
-        options: GlobalOptions,
+        options: &GlobalOptions<'_>,
     ) -> Result<Verdicts> {
         let entries = |tensor: usize| self.tensors()[tensor].entries();
-        let room = |tensor: usize| options.room(entries(tensor), entries(tensor));
+        let room =
+            |tensor: usize| options.prunable(self.tensors()[tensor].name(), entries(tensor), entries(tensor));
         let all = tensors.iter().map(|&tensor| entries(tensor)).sum();
         let asked = amount.units(all, all)?;
         let reachable = tensors.iter().map(|&tensor| room(tensor)).sum();
-        if let Some(max_sparsity) = options.cap()
+        if let Some(max_sparsity) = options.lowest_cap()
             && asked > reachable
         {
             return Err(Error::Amount(AmountError::Capped {

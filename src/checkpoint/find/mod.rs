@@ -65,7 +65,7 @@ impl Checkpoint {
         tensors: &[usize],
         plan: &Plan<'_>,
         scope: Scope,
-        options: GlobalOptions,
+        options: &GlobalOptions<'_>,
     ) -> Result<Verdicts> {
         if let (Plan::Entries { amount, by }, Scope::Global) = (*plan, scope) {
             return self.entries_together(tensors, amount, by, options);

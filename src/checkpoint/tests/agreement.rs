@@ -93,7 +93,7 @@ fn run_with(
     all: &[Tensor],
     method: &dyn PruningMethod,
     scope: Scope,
-    options: GlobalOptions,
+    options: GlobalOptions<'static>,
     expected: BTreeMap<String, Mask>,
 ) {
     let place = folder();
@@ -113,7 +113,7 @@ fn run_with(
             let pruning = checkpoint
                 .prune(weights(all).iter().rev().map(|t| &t.name), method, scope)
                 .unwrap()
-                .with_options(options)
+                .with_options(options.clone())
                 .unwrap()
                 .with_masks(&masks);
             let measured = pruning.measure().unwrap();
@@ -133,13 +133,13 @@ fn run_with(
 }
 
 fn globally(method: &dyn PruningMethod, weights: &[Tensor]) -> BTreeMap<String, Mask> {
-    globally_with(method, weights, GlobalOptions::new())
+    globally_with(method, weights, &GlobalOptions::new())
 }
 
 fn globally_with(
     method: &dyn PruningMethod,
     weights: &[Tensor],
-    options: GlobalOptions,
+    options: &GlobalOptions<'_>,
 ) -> BTreeMap<String, Mask> {
     let values: Vec<_> = weights.iter().map(Tensor::values).collect();
     let ranked: Vec<_> = weights
@@ -147,7 +147,7 @@ fn globally_with(
         .zip(&values)
         .map(|(tensor, values)| Ranked {
             name: &tensor.name,
-            scores: values.view(),
+            scores: values.view().into(),
             prior: None,
         })
         .collect();
@@ -224,12 +224,12 @@ proptest! {
         ];
         let capped = GlobalOptions::new().max_sparsity(cap).unwrap();
         for (number, method) in methods.iter().enumerate() {
-            let mut all_options = vec![capped];
+            let mut all_options = vec![capped.clone()];
             if number < 2 {
-                all_options.extend([capped.normalize(true), GlobalOptions::new().normalize(true)]);
+                all_options.extend([capped.clone().normalize(true), GlobalOptions::new().normalize(true)]);
             }
             for options in all_options {
-                let expected = globally_with(&**method, &weights(&all), options);
+                let expected = globally_with(&**method, &weights(&all), &options);
                 run_with(&all, &**method, Scope::Global, options, expected);
             }
         }

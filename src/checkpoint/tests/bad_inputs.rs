@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use super::*;
 use crate::checkpoint::damage::Damage;
 use crate::checkpoint::{Existing, Scope};
-use crate::error::{AmountError, CheckpointError, Error, MaskError, ModelError};
+use crate::error::{AmountError, CheckpointError, Error, ListError, MaskError};
 use crate::mask::{
     BlockRank, BlockStructured, GlobalOptions, L1Unstructured, LnStructured, NmStructured, RandomUnstructured,
 };
@@ -243,15 +243,20 @@ fn options_that_do_not_fit() {
     let half = L1Unstructured::new(0.5).unwrap();
     let chance = RandomUnstructured::new(0.5, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1)).unwrap();
     let names = ["a.weight", "b.weight"];
-    let prune = |method, scope, options| {
+    let prune = |method, scope, options: GlobalOptions<'static>| {
         let pruning = checkpoint.prune(names, method, scope)?.with_options(options)?;
         pruning.measure()
     };
     let capped = GlobalOptions::new().max_sparsity(0.25).unwrap();
     let normalized = GlobalOptions::new().normalize(true);
     for error in [
-        prune(&half as &dyn crate::mask::PruningMethod, Scope::Local, capped).unwrap_err(),
-        prune(&half, Scope::Local, normalized).unwrap_err(),
+        prune(
+            &half as &dyn crate::mask::PruningMethod,
+            Scope::Local,
+            capped.clone(),
+        )
+        .unwrap_err(),
+        prune(&half, Scope::Local, normalized.clone()).unwrap_err(),
         prune(&chance, Scope::Global, normalized).unwrap_err(),
     ] {
         assert!(
@@ -285,10 +290,10 @@ fn options_that_do_not_fit() {
 fn lists_that_cannot_be_pruned() {
     let half = L1Unstructured::new(0.5).unwrap();
     let refuse = |names: &[&str]| refused(&weights(), names, &half, Scope::Global);
-    assert!(matches!(refuse(&[]), Error::Model(ModelError::NoParameters)));
+    assert!(matches!(refuse(&[]), Error::List(ListError::NoParameters)));
     assert!(matches!(
         refuse(&["a.weight", "a.weight"]),
-        Error::Model(ModelError::ListedTwice { .. })
+        Error::List(ListError::ListedTwice { .. })
     ));
     assert!(matches!(
         refuse(&["nothing"]),

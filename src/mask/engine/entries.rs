@@ -1,10 +1,14 @@
 //! The lowest entries of several tensors, ranked together: as they are, by their share of a norm, or by chance; and
 //! under caps.
 
-use super::Ranked;
+use ndarray::ArrayViewD;
+use num_traits::AsPrimitive;
+
+use super::Tensor;
 use super::planned::{first_nan, slice, standard};
 use crate::error::{AmountError, Error, MaskError, Result};
 use crate::mask::effective::{Entries, Masked};
+use crate::mask::float_view::{FloatView, with_floats};
 use crate::mask::normalize::{EuclideanNorm, normalized};
 use crate::mask::select::{self, CutFinder, Element, Order, RandomSegment, Segment, SelectError};
 use crate::mask::{EntryRank, GlobalOptions, Mask, random};
@@ -13,19 +17,82 @@ use crate::mask::{EntryRank, GlobalOptions, Mask, random};
 const CHUNK: usize = 4096;
 
 /// The masks of the tensors without the `requested` lowest-ranked entries of all of them.
-pub(super) fn lowest<T: Element>(
+pub(super) fn lowest_of(
+    by: EntryRank,
+    tensors: &[Tensor<'_>],
+    requested: usize,
+    options: &GlobalOptions<'_>,
+) -> Result<Vec<Mask>> {
+    macro_rules! of_one_type {
+        ($($variant:ident)*) => {$(
+            let typed: Option<Vec<_>> = tensors
+                .iter()
+                .map(|tensor| match &tensor.scores {
+                    FloatView::$variant(scores) => Some(Ranked::new(tensor, scores.view())),
+                    _ => None,
+                })
+                .collect();
+            if let Some(typed) = typed {
+                return lowest(by, &typed, requested, options);
+            }
+        )*};
+    }
+    of_one_type!(F32 BF16 F16 F64);
+    // Of several types: as f64, which holds them all exactly.
+    let wide: Vec<_> = tensors
+        .iter()
+        .map(|tensor| with_floats!(&tensor.scores, scores => scores.mapv(|x| AsPrimitive::<f64>::as_(x))))
+        .collect();
+    let ranked: Vec<_> = tensors
+        .iter()
+        .zip(&wide)
+        .map(|(tensor, scores)| Ranked::new(tensor, scores.view()))
+        .collect();
+    lowest(by, &ranked, requested, options)
+}
+
+/// A tensor whose type is known.
+struct Ranked<'a, T> {
+    name: &'a str,
+    scores: ArrayViewD<'a, T>,
+    prior: Option<&'a Mask>,
+    masked: Masked,
+}
+
+impl<'a, T> Ranked<'a, T> {
+    fn new(tensor: &'a Tensor<'_>, scores: ArrayViewD<'a, T>) -> Self {
+        Ranked {
+            name: tensor.name,
+            scores,
+            prior: tensor.prior,
+            masked: tensor.masked,
+        }
+    }
+
+    fn left(&self) -> usize {
+        self.prior.map_or(self.scores.len(), Mask::count_kept)
+    }
+
+    fn mask(&self) -> Mask {
+        self.prior
+            .cloned()
+            .unwrap_or_else(|| Mask::ones(self.scores.shape()))
+    }
+}
+
+/// The masks of the tensors without the `requested` lowest-ranked entries of all of them.
+fn lowest<T: Element>(
     by: EntryRank,
     tensors: &[Ranked<'_, T>],
     requested: usize,
-    options: GlobalOptions,
-    masked: Masked,
+    options: &GlobalOptions<'_>,
 ) -> Result<Vec<Mask>> {
     let rooms: Vec<usize> = tensors
         .iter()
-        .map(|t| options.room(t.left(), t.scores.len()))
+        .map(|t| options.prunable(t.name, t.left(), t.scores.len()))
         .collect();
     let reachable = rooms.iter().sum();
-    if let Some(max_sparsity) = options.cap()
+    if let Some(max_sparsity) = options.lowest_cap()
         && requested > reachable
     {
         return Err(Error::Amount(AmountError::Capped {
@@ -53,7 +120,7 @@ pub(super) fn lowest<T: Element>(
     if options.is_normalized() {
         let norms = tensors.iter().zip(&values);
         let norms = norms
-            .map(|(t, values)| norm(values, t.prior, masked).map_err(|error| error.at(t.name)))
+            .map(|(t, values)| norm(values, t.prior, t.masked).map_err(|error| error.at(t.name)))
             .collect::<Result<_>>()?;
         let ranking = ByShare { values, order, norms };
         under_caps(&ranking, tensors, &rooms, requested)

@@ -1,20 +1,19 @@
 //! [`BlockStructured`].
 
-use ndarray::ArrayViewD;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::mask::{Amount, BlockRank, Mask, Plan, PruningMethod, PruningType, blocks, engine};
+use crate::mask::{Amount, BlockRank, Plan, PruningMethod, PruningType, blocks};
 
 /// Prunes the blocks of h × w entries whose score is lowest: tiles of the last two dimensions.
 ///
-/// Tiles begin at the first entry; those that an edge cuts off are blocks of the size that is left to them, which
+/// Tiles begin at the first entry; those that an edge cuts off are smaller blocks, whose size
 /// is also what a [mean](BlockRank::MeanSquare) is taken over. The dimensions before the last two number matrices,
-/// each with tiles of its own. Of equals the first block falls first, numbered by matrix, then by row of blocks,
-/// then by column of blocks (S5).
+/// each with tiles of its own. Of ties the first block is pruned first, numbered by matrix, then by row of
+/// blocks, then by column of blocks.
 ///
-/// The amount speaks of blocks that are not yet wholly pruned (S3). A score is taken over all entries of a block:
-/// in a parameter that is pruned already, pruned entries count as 0; scores that are given count as given (S7).
+/// The amount is relative to the blocks that are not yet wholly pruned. A score is taken over all entries of a block:
+/// in a parameter that is pruned already, pruned entries count as 0; scores that are given count as given.
 /// Sums are f64: first down each column of a block, then its columns in 16 lanes (column `i` in lane `i mod 16`),
 /// which are added pairwise (`0+8, 1+9, …`, then `0+4, …`, `0+2, …`, `0+1`).
 ///
@@ -75,7 +74,7 @@ impl TryFrom<Unchecked> for BlockStructured {
 }
 
 impl BlockStructured {
-    /// A method that prunes this amount of the blocks of `height` rows and `width` columns that are left.
+    /// A method that prunes this amount of the blocks of `height` rows and `width` columns that remain.
     ///
     /// # Errors
     ///
@@ -122,10 +121,6 @@ impl BlockStructured {
 impl PruningMethod for BlockStructured {
     fn pruning_type(&self) -> PruningType {
         PruningType::Whole
-    }
-
-    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
-        engine::built_in(self, scores, prior)
     }
 
     fn plan(&self) -> Option<Plan<'_>> {

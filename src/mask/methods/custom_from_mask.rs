@@ -1,14 +1,14 @@
 //! [`CustomFromMask`].
 
-use ndarray::ArrayViewD;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::mask::{Mask, Plan, PruningMethod, PruningType, engine};
+use crate::mask::{Mask, Plan, PruningMethod, PruningType};
 
 /// Prunes what a given mask prunes.
 ///
-/// PyTorch's `CustomFromMask`; the mask has to be binary and of the tensor's shape (S9).
+/// PyTorch's `CustomFromMask`; the mask has to be binary and of the tensor's shape.
 ///
 /// ```
 /// use ndarray::array;
@@ -21,17 +21,17 @@ use crate::mask::{Mask, Plan, PruningMethod, PruningType, engine};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CustomFromMask {
-    mask: Mask,
+    mask: Arc<Mask>,
 }
 
 impl CustomFromMask {
-    /// A method that prunes what `mask` prunes.
-    pub fn new(mask: Mask) -> Self {
-        CustomFromMask { mask }
+    /// A method that prunes what `mask` prunes. A mask that is shared already is not copied.
+    pub fn new(mask: impl Into<Arc<Mask>>) -> Self {
+        CustomFromMask { mask: mask.into() }
     }
 
     /// The mask that was given.
-    pub fn mask(&self) -> &Mask {
+    pub fn mask(&self) -> &Arc<Mask> {
         &self.mask
     }
 }
@@ -40,10 +40,6 @@ impl CustomFromMask {
 impl PruningMethod for CustomFromMask {
     fn pruning_type(&self) -> PruningType {
         PruningType::Whole
-    }
-
-    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
-        engine::built_in(self, scores, prior)
     }
 
     fn plan(&self) -> Option<Plan<'_>> {

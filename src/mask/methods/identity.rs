@@ -1,10 +1,8 @@
 //! [`Identity`].
 
-use ndarray::ArrayViewD;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::mask::{Mask, Plan, PruningMethod, PruningType, engine};
+use crate::mask::{Plan, PruningMethod, PruningType};
 
 /// Prunes nothing, but makes the parameter a pruned one, so that a mask can be set later.
 ///
@@ -25,10 +23,6 @@ pub struct Identity;
 impl PruningMethod for Identity {
     fn pruning_type(&self) -> PruningType {
         PruningType::Unstructured
-    }
-
-    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
-        engine::built_in(self, scores, prior)
     }
 
     fn plan(&self) -> Option<Plan<'_>> {

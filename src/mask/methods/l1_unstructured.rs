@@ -1,14 +1,13 @@
 //! [`L1Unstructured`].
 
-use ndarray::ArrayViewD;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::mask::{Amount, EntryRank, Mask, Plan, PruningMethod, PruningType, engine};
+use crate::mask::{Amount, EntryRank, Plan, PruningMethod, PruningType};
 
 /// Prunes the entries of lowest absolute value, or of lowest absolute score where scores are given.
 ///
-/// Exactly as many as asked for fall, whatever the ties; of equals the first in row-major order (S4, S5).
+/// Exactly as many as requested are pruned, whatever the ties; of ties the first in row-major order.
 ///
 /// PyTorch's `L1Unstructured`; magnitude pruning after Han et al. 2015, <https://arxiv.org/abs/1506.02626>.
 ///
@@ -27,7 +26,7 @@ pub struct L1Unstructured {
 }
 
 impl L1Unstructured {
-    /// A method that prunes this amount of the entries that are left.
+    /// A method that prunes this amount of the entries that remain.
     ///
     /// # Errors
     ///
@@ -48,10 +47,6 @@ impl L1Unstructured {
 impl PruningMethod for L1Unstructured {
     fn pruning_type(&self) -> PruningType {
         PruningType::Unstructured
-    }
-
-    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
-        engine::built_in(self, scores, prior)
     }
 
     fn plan(&self) -> Option<Plan<'_>> {

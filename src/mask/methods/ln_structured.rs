@@ -1,15 +1,14 @@
 //! [`LnStructured`].
 
-use ndarray::ArrayViewD;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::mask::{Amount, ChannelRank, Mask, Norm, Plan, PruningMethod, PruningType, engine};
+use crate::mask::{Amount, ChannelRank, Norm, Plan, PruningMethod, PruningType};
 
 /// Prunes the channels along a dimension whose norm is lowest.
 ///
 /// The norm is taken over all entries of a channel: in a parameter that is pruned already, pruned entries count
-/// as 0; scores that are given count as given (S7). Channels that are wholly pruned are left out.
+/// as 0; scores that are given count as given. Channels that are wholly pruned are left out.
 ///
 /// PyTorch's `LnStructured`; filter pruning after Li et al. 2016, <https://arxiv.org/abs/1608.08710>.
 ///
@@ -30,7 +29,7 @@ pub struct LnStructured {
 }
 
 impl LnStructured {
-    /// A method that prunes this amount of the channels along `dim` that are left, by their norm of order `n`: a
+    /// A method that prunes this amount of the channels along `dim` that remain, by their norm of order `n`: a
     /// number or a [`Norm`]. A negative `dim` counts from the end.
     ///
     /// # Errors
@@ -70,10 +69,6 @@ impl LnStructured {
 impl PruningMethod for LnStructured {
     fn pruning_type(&self) -> PruningType {
         PruningType::Structured { dim: self.dim }
-    }
-
-    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
-        engine::built_in(self, scores, prior)
     }
 
     fn plan(&self) -> Option<Plan<'_>> {

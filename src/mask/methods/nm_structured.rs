@@ -1,19 +1,18 @@
 //! [`NmStructured`].
 
-use ndarray::ArrayViewD;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::mask::{EntryRank, Mask, Plan, PruningMethod, PruningType, engine, groups};
+use crate::mask::{EntryRank, Plan, PruningMethod, PruningType, groups};
 
 /// Keeps n of each m consecutive entries along a dimension, those of highest absolute value: N:M sparsity.
 ///
 /// 2 of each 4 along the input dimension of a linear layer (dimension 1 of its weight) is what the sparse tensor
-/// cores of GPUs speed up (Mishra et al. 2021, <https://arxiv.org/abs/2104.08378>). Of equals in a group the first
-/// falls first (S5). Entries that are pruned already count among the m − n that a group loses, so that a second
-/// pruning by the same pattern changes nothing (S3); a group that has lost more stays as it is.
+/// cores of GPUs speed up (Mishra et al. 2021, <https://arxiv.org/abs/2104.08378>). Of ties in a group the first
+/// is pruned first. Entries that are pruned already count among the m − n that a group loses, so that a second
+/// pruning by the same pattern changes nothing; a group that has lost more stays as it is.
 ///
-/// It takes no amount, since the pattern says how much falls; [`Outcome::requested`](crate::mask::Outcome::requested) is
+/// It takes no amount, since the pattern says how much is pruned; [`Outcome::requested`](crate::mask::Outcome::requested) is
 /// `None`. Tensors of one dimension have groups, too. PyTorch has no equivalent among its pruning methods.
 ///
 /// ```
@@ -86,10 +85,6 @@ impl NmStructured {
 impl PruningMethod for NmStructured {
     fn pruning_type(&self) -> PruningType {
         PruningType::Whole
-    }
-
-    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
-        engine::built_in(self, scores, prior)
     }
 
     fn plan(&self) -> Option<Plan<'_>> {

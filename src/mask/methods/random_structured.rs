@@ -1,11 +1,10 @@
 //! [`RandomStructured`].
 
-use ndarray::ArrayViewD;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::mask::{Amount, ChannelRank, Mask, Plan, PruningMethod, PruningType, engine};
+use crate::mask::{Amount, ChannelRank, Plan, PruningMethod, PruningType};
 
 /// Prunes whole channels along a dimension at random, every set of the requested size as likely as any other.
 ///
@@ -32,7 +31,7 @@ pub struct RandomStructured {
 }
 
 impl RandomStructured {
-    /// A method that prunes this amount of the channels along `dim` that are left, seeded by one draw from `rng`.
+    /// A method that prunes this amount of the channels along `dim` that remain, seeded by one draw from `rng`.
     /// A negative `dim` counts from the end.
     ///
     /// # Errors
@@ -71,10 +70,6 @@ impl RandomStructured {
 impl PruningMethod for RandomStructured {
     fn pruning_type(&self) -> PruningType {
         PruningType::Structured { dim: self.dim }
-    }
-
-    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
-        engine::built_in(self, scores, prior)
     }
 
     fn plan(&self) -> Option<Plan<'_>> {

@@ -1,16 +1,15 @@
 //! [`RandomUnstructured`].
 
-use ndarray::ArrayViewD;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::mask::{Amount, EntryRank, Mask, Plan, PruningMethod, PruningType, engine};
+use crate::mask::{Amount, EntryRank, Plan, PruningMethod, PruningType};
 
 /// Prunes entries at random, every set of the requested size as likely as any other.
 ///
-/// The method draws one `u64` seed from the caller's generator and keeps it: the same method gives the same mask
-/// for ever, on every machine and in every version (S18).
+/// The method draws one `u64` seed from the caller's generator and keeps it: the same method always gives the same mask,
+/// on every machine and in every version.
 ///
 /// PyTorch's `RandomUnstructured`, with an explicit generator.
 ///
@@ -32,7 +31,7 @@ pub struct RandomUnstructured {
 }
 
 impl RandomUnstructured {
-    /// A method that prunes this amount of the entries that are left, seeded by one draw from `rng`.
+    /// A method that prunes this amount of the entries that remain, seeded by one draw from `rng`.
     ///
     /// # Errors
     ///
@@ -63,10 +62,6 @@ impl RandomUnstructured {
 impl PruningMethod for RandomUnstructured {
     fn pruning_type(&self) -> PruningType {
         PruningType::Unstructured
-    }
-
-    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
-        engine::built_in(self, scores, prior)
     }
 
     fn plan(&self) -> Option<Plan<'_>> {

@@ -1,12 +1,11 @@
 //! [`ScoreUnstructured`].
 
-use ndarray::ArrayViewD;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::mask::{Amount, EntryRank, Mask, Plan, PruningMethod, PruningType, engine};
+use crate::mask::{Amount, EntryRank, Plan, PruningMethod, PruningType};
 
-/// Prunes the entries of lowest score, sign and all: −9 falls before 0, which falls before 2.
+/// Prunes the entries of lowest score, sign and all: −9 is pruned before 0, and 0 before 2.
 ///
 /// For importance scores where a negative one means "better off without it", as movement pruning's do (Sanh et
 /// al. 2020, <https://arxiv.org/abs/2005.07683>). PyTorch has no equivalent: its `L1Unstructured` ranks scores by
@@ -28,7 +27,7 @@ pub struct ScoreUnstructured {
 }
 
 impl ScoreUnstructured {
-    /// A method that prunes this amount of the entries that are left.
+    /// A method that prunes this amount of the entries that remain.
     ///
     /// # Errors
     ///
@@ -49,10 +48,6 @@ impl ScoreUnstructured {
 impl PruningMethod for ScoreUnstructured {
     fn pruning_type(&self) -> PruningType {
         PruningType::Unstructured
-    }
-
-    fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
-        engine::built_in(self, scores, prior)
     }
 
     fn plan(&self) -> Option<Plan<'_>> {

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 pub struct Wanted {
     pub method: Box<dyn PruningMethod>,
     pub scope: Scope,
-    pub options: GlobalOptions,
+    pub options: GlobalOptions<'static>,
 }
 
 impl Wanted {
@@ -133,7 +133,7 @@ fn scope(args: &PruneArgs) -> Result<Scope, Failure> {
     }
 }
 
-fn options(args: &PruneArgs, scope: Scope) -> Result<GlobalOptions, Failure> {
+fn options(args: &PruneArgs, scope: Scope) -> Result<GlobalOptions<'static>, Failure> {
     let mut options = GlobalOptions::new().normalize(args.normalize);
     if let Some(cap) = args.max_sparsity {
         options = options.max_sparsity(cap)?;

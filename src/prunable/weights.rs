@@ -1,21 +1,20 @@
-//! Which tensors are pruned unless others are named.
+//! Which parameters people prune.
 
-/// Whether a tensor of this name is one of those that are pruned unless others are named: a weight, and neither an
-/// embedding, nor a norm, nor the head of a language model.
+/// Whether a parameter of this name is one of those that are pruned unless others are named: a weight that is not an
+/// embedding, a norm, or the head of a language model.
 ///
-/// The exact rule: the name ends in `weight`, and of its parts between dots, in lower case, none
+/// The exact rule: the last part between dots starts or ends with `weight`, and no part, in lower case,
 ///
 /// - contains `embed`, or is `emb`, `shared`, `wte` or `wpe` (embeddings),
-/// - contains `norm`, or is `ln` or `bn` with nothing, digits, or an underscore and more behind it (norms),
+/// - contains `norm`, or is `ln` or `bn` followed by nothing, by digits, or by an underscore and more (norms),
 /// - is `lm_head`.
 ///
-/// A tensor also has to be of a floating-point type and have two or more dimensions:
-/// [`TensorInfo::is_weight`](super::TensorInfo::is_weight).
+/// A parameter also has to be of a floating-point type and have two or more dimensions.
 ///
 /// ```
-/// use secateurs::checkpoint::is_weight;
+/// use secateurs::prunable::is_weight;
 ///
-/// for name in ["model.layers.0.mlp.up_proj.weight", "encoder.layer.3.attention.self.in_proj_weight"] {
+/// for name in ["0.weight", "model.layers.0.mlp.up_proj.weight", "self_attn.in_proj_weight", "lstm.weight_ih_l0"] {
 ///     assert!(is_weight(name));
 /// }
 /// for name in ["model.embed_tokens.weight", "transformer.wte.weight", "h.0.ln_1.weight", "lm_head.weight", "fc.bias"] {
@@ -23,14 +22,15 @@
 /// }
 /// ```
 pub fn is_weight(name: &str) -> bool {
-    let left_out = |part: &str| {
+    let is_other = |part: &str| {
         let part = part.to_ascii_lowercase();
         part.contains("embed")
             || part.contains("norm")
             || matches!(&part[..], "emb" | "shared" | "wte" | "wpe" | "lm_head")
             || is_short_norm(&part)
     };
-    name.ends_with("weight") && !name.split('.').any(left_out)
+    let last = name.rsplit('.').next().unwrap_or(name);
+    (last.starts_with("weight") || last.ends_with("weight")) && !name.split('.').any(is_other)
 }
 
 /// `ln`, `ln1`, `ln_f`, `bn2` and the like.
@@ -38,7 +38,6 @@ fn is_short_norm(part: &str) -> bool {
     let rest = part.strip_prefix("ln").or_else(|| part.strip_prefix("bn"));
     rest.is_some_and(|rest| rest.starts_with('_') || rest.chars().all(|c| c.is_ascii_digit()))
 }
-
 #[cfg(test)]
 mod tests {
     use super::is_weight;
@@ -56,6 +55,7 @@ mod tests {
             "layer1.0.conv1.weight",
             "layer1.0.downsample.0.weight",
             "self_attn.in_proj_weight",
+            "lstm.weight_ih_l0",
         ] {
             assert!(is_weight(name), "{name}");
         }
@@ -73,7 +73,6 @@ mod tests {
             "layer1.0.bn1.weight",
             "lm_head.weight",
             "fc.bias",
-            "lstm.weight_ih_l0",
         ] {
             assert!(!is_weight(name), "{name}");
         }

@@ -1,0 +1,40 @@
+//! [`MergedMask`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::mask::{Plan, PruningMethod, PruningType};
+
+/// The record of an earlier mask in a parameter's pruning history: how many entries it kept. As a method it prunes
+/// nothing, because what it pruned is part of the parameter's mask by now.
+///
+/// Custom and global pruning work by whole masks. If a history kept each of them, it would grow by one bit per weight
+/// at every call; so only the last one is kept as a [`CustomFromMask`](super::CustomFromMask), and earlier ones become
+/// this. PyTorch keeps them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MergedMask {
+    /// Entries that the mask kept.
+    pub kept: usize,
+    /// Entries in total.
+    pub entries: usize,
+}
+
+impl MergedMask {
+    pub(crate) fn of(mask: &crate::mask::Mask) -> Self {
+        MergedMask {
+            kept: mask.count_kept(),
+            entries: mask.len(),
+        }
+    }
+}
+
+#[typetag::serde(name = "secateurs::MergedMask")]
+impl PruningMethod for MergedMask {
+    fn pruning_type(&self) -> PruningType {
+        PruningType::Whole
+    }
+
+    fn plan(&self) -> Option<Plan<'_>> {
+        Some(Plan::Nothing)
+    }
+}
