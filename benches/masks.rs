@@ -123,7 +123,7 @@ fn masks(c: &mut Criterion) {
 /// The forward of one row through a layer, where the weight is most of the work.
 fn forward(c: &mut Criterion) {
     let side = 2048;
-    let dense = || Linear::without_bias(side, side, &mut ChaCha8Rng::seed_from_u64(0));
+    let dense = || Linear::without_bias(side, side, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
     let pruned = || {
         let mut layer = dense();
         prune::l1_unstructured(&mut layer, "weight", 0.5).unwrap();

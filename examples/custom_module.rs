@@ -5,13 +5,13 @@
 use ndarray::{Array1, Array2};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use secateurs::nn::{Linear, Module, ParamStore, ParamTreeExt, loss, optim::Sgd};
+use secateurs::nn::{BoxedModule, Linear, Module, ParamStore, ParamTreeExt, loss, optim::Sgd};
 use secateurs::prune::{self, L1Unstructured};
 use secateurs::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// A gated residual block: `x + gate · up(relu(down(x)))`.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct GatedBlock {
     /// The block's own parameters: `gate`.
     own: ParamStore,
@@ -19,18 +19,18 @@ struct GatedBlock {
     up: Linear,
 }
 
-// Tells where its parameters and its children are: all that pruning, optimisers and state dicts ask for.
+// Tells where its parameters and its children are: pruning, optimisers and state dicts need nothing else.
 secateurs::param_tree!(GatedBlock {
     store: own,
     children: [down, up]
 });
 
-#[typetag::serde] // lets it be saved and loaded as a `Box<dyn Module>`, also inside a `Sequential`
+#[typetag::serde] // lets it be saved and loaded as a `BoxedModule`, also inside a `Sequential`
 impl Module for GatedBlock {
-    // `compute` is what a module implements, `forward` what everyone calls.
+    // A module implements `compute`; callers use `forward`.
     fn compute(&self, input: &Tensor) -> secateurs::Result<Tensor> {
         let hidden = self.down.forward(input)?.relu();
-        // Parameters are read through the store: there a mask takes effect.
+        // Parameters are read through the store, which applies their masks.
         self.up
             .forward(&hidden)?
             .mul(&self.own.tensor("gate")?)?
@@ -43,8 +43,8 @@ impl GatedBlock {
         let mut own = ParamStore::new();
         own.insert_parameter("gate", Array1::ones(features))?;
         let (down, up) = (
-            Linear::new(features, hidden, rng),
-            Linear::new(hidden, features, rng),
+            Linear::new(features, hidden, rng)?,
+            Linear::new(hidden, features, rng)?,
         );
         Ok(GatedBlock { own, down, up })
     }
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!();
     for step in 0..5 {
         let loss = loss::mse(&block.forward(&input)?, &target)?;
-        optimiser.step(&mut block, &loss.backward()?);
+        optimiser.step(&mut block, &loss.backward()?)?;
         println!("step {step}: loss {:.4}", loss.item()?);
     }
     let zeros = block
@@ -84,9 +84,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("zeros in down.weight: {zeros}");
 
     // It is saved whole, masks and methods included, and loaded without naming its type.
-    let saved: &dyn Module = &block;
-    let json = serde_json::to_string(saved)?;
-    let loaded: Box<dyn Module> = serde_json::from_str(&json)?;
+    let saved = BoxedModule::new(block.clone());
+    let json = serde_json::to_string(&saved)?;
+    let loaded: BoxedModule = serde_json::from_str(&json)?;
     let (before, after) = (block.forward(&input)?, loaded.forward(&input)?);
     assert_eq!(before.value(), after.value());
     println!(

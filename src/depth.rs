@@ -1,46 +1,84 @@
-//! A limit to how deeply what is deserialised may nest.
+//! A limit to how deeply boxed values nest in what is serialised.
 //!
 //! A few bytes of a hostile file can open one more level, and a stack that overflows is not an error but the end
-//! of the process.
+//! of the process. The limit is the same for writing, so that what is saved can be loaded.
 
 use std::cell::Cell;
 
-use serde::de::Error;
+use serde::de;
+#[cfg(feature = "nn")]
+use serde::ser;
 
-/// One level takes some 64 KB of stack where nothing is optimised, and a thread has 2 MB.
-const LIMIT: usize = 16;
+/// How many boxed values may nest, one in another.
+///
+/// A level takes up to 64 KB of stack in a build without optimisation, and a thread has 2 MB.
+pub(crate) const LIMIT: usize = 16;
+
+/// Longer messages are cut, in bytes.
+const LONGEST_MESSAGE: usize = 2_000;
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Counts one level for as long as it exists.
+struct Level;
+
+impl Level {
+    /// One level more, unless there are too many.
+    fn enter() -> Option<Self> {
+        DEPTH.with(|depth| {
+            (depth.get() < LIMIT).then(|| {
+                depth.set(depth.get() + 1);
+                Level
+            })
+        })
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        DEPTH.with(|depth| depth.set(depth.get() - 1));
+    }
+}
+
 /// Runs `read` one level deeper, or refuses to.
-pub(crate) fn nested<T, E: Error>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    struct Level;
-
-    impl Drop for Level {
-        fn drop(&mut self) {
-            DEPTH.with(|depth| depth.set(depth.get() - 1));
-        }
-    }
-
-    if DEPTH.with(|depth| depth.replace(depth.get() + 1)) >= LIMIT {
-        let _level = Level;
-        return Err(E::custom("nested too deeply"));
-    }
-    let _level = Level;
+pub(crate) fn nested<T, E: de::Error>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let Some(_level) = Level::enter() else {
+        return Err(E::custom(too_deep("loaded")));
+    };
     read().map_err(readable)
 }
 
-/// The error without backslashes.
+/// Runs `write` one level deeper, or refuses to.
+#[cfg(feature = "nn")]
+pub(crate) fn nested_writing<T, E: ser::Error>(write: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let Some(_level) = Level::enter() else {
+        return Err(E::custom(too_deep("saved")));
+    };
+    write()
+}
+
+fn too_deep(done: &str) -> String {
+    format!("nested too deeply: at most {LIMIT} levels of boxed values can be {done}; nest fewer")
+}
+
+/// The error as a text of a bearable length, without the quotes of quotes.
 ///
 /// Some formats quote an error's text when it passes from one level of type-erased content to the next, and then
 /// quote the quotes: a text that doubles several times a level, so that a file of a few levels would fill memory.
-pub(crate) fn readable<E: Error>(error: E) -> E {
-    let text = error.to_string();
-    if text.contains('\\') {
-        E::custom(text.replace('\\', ""))
-    } else {
-        error
+pub(crate) fn readable<E: de::Error>(error: E) -> E {
+    let mut text = error.to_string();
+    if !text.contains('\\') && text.len() <= LONGEST_MESSAGE {
+        return error;
     }
+    text.retain(|c| c != '\\' && c != '"');
+    if text.len() > LONGEST_MESSAGE {
+        let end = (0..=LONGEST_MESSAGE)
+            .rev()
+            .find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or_default());
+        text.push('…');
+    }
+    E::custom(text)
 }

@@ -61,7 +61,7 @@ const NAMES: [&str; 2] = ["weight", "bias"];
 fn modules() -> Vec<Box<dyn Module>> {
     let mut rng = rng(1);
     let conv = Conv3d::new(ConvConfig::new(2, 2, 2), &mut rng).unwrap();
-    vec![Box::new(Linear::new(5, 7, &mut rng)), Box::new(conv)]
+    vec![Box::new(Linear::new(5, 7, &mut rng).unwrap()), Box::new(conv)]
 }
 
 /// Original, mask as zeros and ones, and effective tensor of a pruned parameter.
@@ -198,7 +198,7 @@ fn test_random_pruning_new_weight() {
 
 #[test]
 fn test_identity_pruning() {
-    let mut module = Linear::new(5, 2, &mut rng(5));
+    let mut module = Linear::new(5, 2, &mut rng(5)).unwrap();
     let (output, weight_gradient, bias_gradient) = forward_backward(&module);
     assert_eq!(weight_gradient, ArrayD::<f32>::ones(IxDyn(&[2, 5])));
     assert_eq!(bias_gradient, ArrayD::<f32>::ones(IxDyn(&[2])));
@@ -210,7 +210,7 @@ fn test_identity_pruning() {
 
 #[test]
 fn test_random_pruning_0perc() {
-    let mut module = Linear::new(5, 2, &mut rng(6));
+    let mut module = Linear::new(5, 2, &mut rng(6)).unwrap();
     let (output, weight_gradient, bias_gradient) = forward_backward(&module);
     assert_eq!(weight_gradient, ArrayD::<f32>::ones(IxDyn(&[2, 5])));
     assert_eq!(bias_gradient, ArrayD::<f32>::ones(IxDyn(&[2])));
@@ -219,7 +219,7 @@ fn test_random_pruning_0perc() {
     check_unchanged_by_ones(&module, &output, &weight_gradient, &bias_gradient);
 
     // And by the method itself, which the original has to bypass.
-    let mut module = Linear::new(5, 2, &mut rng(6));
+    let mut module = Linear::new(5, 2, &mut rng(6)).unwrap();
     prune::random_unstructured(&mut module, "weight", 0.0, &mut rng(7)).unwrap();
     check_unchanged_by_ones(&module, &output, &weight_gradient, &bias_gradient);
 }
@@ -242,7 +242,7 @@ fn all_but_two() -> Mask {
 
 #[test]
 fn test_random_pruning() {
-    let mut module = Linear::new(5, 2, &mut rng(8));
+    let mut module = Linear::new(5, 2, &mut rng(8)).unwrap();
     prune::apply(&mut module, "weight", Returns(all_but_two())).unwrap();
 
     let (_, weight_gradient, bias_gradient) = forward_backward(&module);
@@ -252,7 +252,7 @@ fn test_random_pruning() {
 
     let before = module.parameter("weight").unwrap().original().to_owned();
     let gradients = module.forward(&ones_1x5()).unwrap().sum().backward().unwrap();
-    Sgd::new(1.0).unwrap().step(&mut module, &gradients);
+    Sgd::new(1.0).unwrap().step(&mut module, &gradients).unwrap();
     let after = module.parameter("weight").unwrap().original();
     assert_eq!(after[[1, 0]].to_bits(), before[[1, 0]].to_bits());
     assert_eq!(after[[0, 3]].to_bits(), before[[0, 3]].to_bits());
@@ -261,7 +261,7 @@ fn test_random_pruning() {
 
 #[test]
 fn test_random_pruning_forward() {
-    let mut module = Linear::new(5, 2, &mut rng(9));
+    let mut module = Linear::new(5, 2, &mut rng(9)).unwrap();
     prune::apply(&mut module, "weight", Returns(all_but_two().not())).unwrap();
 
     let output = module.forward(&ones_1x5()).unwrap().to_array();
@@ -275,7 +275,7 @@ fn test_random_pruning_forward() {
 
 #[test]
 fn test_remove_pruning_forward() {
-    let mut module = Linear::new(5, 2, &mut rng(10));
+    let mut module = Linear::new(5, 2, &mut rng(10)).unwrap();
     prune::apply(&mut module, "weight", Returns(all_but_two())).unwrap();
     let pruned = module.forward(&ones_1x5()).unwrap().to_array();
     prune::remove(&mut module, "weight").unwrap();
@@ -285,7 +285,7 @@ fn test_remove_pruning_forward() {
 
 #[test]
 fn test_pruning_id_consistency() {
-    let mut module = Linear::without_bias(5, 2, &mut rng(11));
+    let mut module = Linear::without_bias(5, 2, &mut rng(11)).unwrap();
     let first = |module: &Linear| module.named_parameters()[0].1.id();
     let id = first(&module);
     prune::random_unstructured(&mut module, "weight", 0.9, &mut rng(12)).unwrap();
@@ -634,9 +634,9 @@ fn test_pruning_rollback() {
 fn network(seed: u64) -> Sequential {
     let mut rng = rng(seed);
     Sequential::new()
-        .push(Linear::new(10, 10, &mut rng))
+        .push(Linear::new(10, 10, &mut rng).unwrap())
         .push(Relu::new())
-        .push(Linear::new(10, 1, &mut rng))
+        .push(Linear::new(10, 1, &mut rng).unwrap())
 }
 
 /// Whether the state dict holds `0.weight_orig`, `0.weight_mask` and `0.weight`.

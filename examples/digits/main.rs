@@ -2,13 +2,15 @@
 //! compares them:
 //!
 //! ```text
-//! cargo run --release --example digits
+//! cargo run --release --example digits                  # one network, a table and a plot
+//! cargo run --release --example digits -- --seed 7      # another one
+//! cargo run --release --example digits -- --seeds 16    # sixteen of them, and how much accuracy pruning costs
 //! ```
 //!
-//! Progress goes to stderr, the result to stdout. Everything is seeded: two runs print the same, and a number as
-//! argument (`-- 7`) is another seed.
+//! Progress goes to stderr, the result to stdout. Everything is seeded: two runs print the same.
 
 mod data;
+mod experiment;
 mod plot;
 mod pruning;
 mod report;
@@ -20,54 +22,39 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use secateurs::nn::{self, Sequential, StateDict};
-use secateurs::prune::{L1Unstructured, RandomUnstructured};
+use secateurs::nn::{self, StateDict};
 
 use data::Digits;
-use pruning::{SPARSITIES, gradually};
-use report::Comparison;
-use train::{accuracy, fit, network};
+use experiment::{Epochs, generator, run};
+use pruning::SPARSITIES;
+use report::{Comparison, Losses};
+use train::{accuracy, network};
 
-/// Passes over the training images at first,
-const EPOCHS: usize = 60;
-/// and after each pruning.
-const FINE_TUNING: usize = 20;
+const EPOCHS: Epochs = Epochs {
+    training: 60,
+    fine_tuning: 20,
+};
+/// Of one experiment in all.
+const TOTAL: usize = EPOCHS.training + 2 * SPARSITIES.len() * EPOCHS.fine_tuning;
 /// The sparsity at which a network is saved.
 const SAVED: f64 = 0.90;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let seed = env::args().nth(1).map_or(Ok(0), |seed| seed.parse())?;
-    let progress = progress_bar(EPOCHS + 2 * SPARSITIES.len() * FINE_TUNING)?;
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (train, test) = Digits::load()?.split();
+    match arguments[..] {
+        [] => one(0, &train, &test),
+        ["--seed", seed] => one(seed.parse()?, &train, &test),
+        ["--seeds", number] => several(number.parse()?, &train, &test),
+        _ => Err("the arguments are `--seed N` or `--seeds N`, or none".into()),
+    }
+}
 
-    progress.set_message("training");
-    let mut rng = generator(seed, 0);
-    let mut dense = network(&mut rng);
-    fit(&mut dense, &train, EPOCHS, &mut rng, &progress)?;
-
-    let fine_tuning = |method: &'static str| {
-        progress.set_message(method);
-        let (mut rng, train, progress) = (generator(seed, 1), &train, &progress); // the same batches for each
-        move |model: &mut Sequential| fit(model, train, FINE_TUNING, &mut rng, progress)
-    };
-    let mut random = generator(seed, 2);
-    let comparison = Comparison {
-        magnitude: gradually(
-            &dense,
-            &test,
-            L1Unstructured::new,
-            fine_tuning("pruning by magnitude"),
-        )?,
-        random: gradually(
-            &dense,
-            &test,
-            |amount| RandomUnstructured::new(amount, &mut random),
-            fine_tuning("pruning at random"),
-        )?,
-        untuned: gradually(&dense, &test, L1Unstructured::new, |_| Ok(()))?,
-    };
+/// One network: the table, a plot, and a file of the network at 90 % sparsity.
+fn one(seed: u64, train: &Digits, test: &Digits) -> Result<(), Box<dyn Error>> {
+    let progress = progress_bar(TOTAL)?;
+    let comparison = run(seed, EPOCHS, train, test, &progress)?;
     progress.finish_and_clear();
     println!(
         " {} handwritten digits to train on, {} to test on",
@@ -91,9 +78,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .ok_or("nothing to save")?;
     let file = folder.join("digits-90.safetensors");
     nn::state_dict(&saved.baked).save_safetensors(&file)?;
-    let mut loaded = network(&mut generator(seed, 3));
+    let mut loaded = network(&mut generator(seed, 3))?;
     nn::load_state_dict(&mut loaded, &StateDict::load_safetensors(&file)?)?;
-    let again = accuracy(&loaded, &test)?;
+    let again = accuracy(&loaded, test)?;
     assert_eq!(again, saved.accuracy, "a network is loaded as it was saved");
     println!(
         " model: {}, {:.2} % when loaded back",
@@ -103,11 +90,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One of the independent random sequences of a seed.
-fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream);
-    rng
+/// Networks of the seeds 0 to `number` − 1, and what pruning by magnitude costs them.
+fn several(number: u64, train: &Digits, test: &Digits) -> Result<(), Box<dyn Error>> {
+    let progress = progress_bar(number as usize * TOTAL)?;
+    let comparisons: Vec<Comparison> = (0..number)
+        .map(|seed| run(seed, EPOCHS, train, test, &progress))
+        .collect::<secateurs::Result<_>>()?;
+    progress.finish_and_clear();
+    println!("{}", Losses(&comparisons));
+    Ok(())
 }
 
 /// A bar on stderr, or nothing where stderr is no terminal.

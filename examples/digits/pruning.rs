@@ -5,7 +5,7 @@ use secateurs::nn::Sequential;
 use secateurs::prune::{self, Amount, IntoMethod};
 
 use crate::data::Digits;
-use crate::train::{accuracy, copy};
+use crate::train::accuracy;
 
 /// The shares of all weights to prune, one after the other.
 pub const SPARSITIES: [f64; 5] = [0.50, 0.80, 0.90, 0.95, 0.98];
@@ -23,7 +23,7 @@ pub struct Stage {
 impl Stage {
     /// Bakes a copy of a network, and measures it.
     fn of(model: &Sequential, sparsity: f64, test: &Digits) -> Result<Self> {
-        let mut baked = copy(model)?;
+        let mut baked = model.clone();
         prune::remove_all(&mut baked)?;
         let accuracy = accuracy(&baked, test)?;
         Ok(Stage {
@@ -41,7 +41,7 @@ pub fn gradually<M: IntoMethod>(
     mut method: impl FnMut(Amount) -> Result<M>,
     mut tune: impl FnMut(&mut Sequential) -> Result<()>,
 ) -> Result<Vec<Stage>> {
-    let mut model = copy(dense)?;
+    let mut model = dense.clone();
     let weights = prune::weights(&model); // 0.weight, 2.weight, 4.weight
     let mut stages = vec![Stage::of(&model, 0.0, test)?];
     for sparsity in SPARSITIES {

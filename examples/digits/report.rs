@@ -45,6 +45,34 @@ impl fmt::Display for Comparison {
     }
 }
 
+/// How much accuracy pruning by magnitude and fine-tuning costs, over several networks.
+#[allow(dead_code)] // the test of the example has one network at a time
+pub struct Losses<'a>(pub &'a [Comparison]);
+
+impl fmt::Display for Losses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            " accuracy lost against the dense network, in points, of {} networks",
+            self.0.len()
+        )?;
+        writeln!(f, " sparsity      mean     worst")?;
+        let stages = self.0.first().map_or(0, |comparison| comparison.magnitude.len());
+        for stage in 0..stages {
+            let losses = self.0.iter().map(|comparison| {
+                let stages = &comparison.magnitude;
+                percent(stages[0].accuracy - stages[stage].accuracy)
+            });
+            let (mean, worst) = losses.fold((0.0, f64::NEG_INFINITY), |(mean, worst), loss| {
+                (mean + loss / self.0.len() as f64, worst.max(loss))
+            });
+            let sparsity = percent(self.0[0].magnitude[stage].sparsity);
+            writeln!(f, "{sparsity:>7.0} %{mean:>10.2}{worst:>10.2}")?;
+        }
+        Ok(())
+    }
+}
+
 fn percent(share: f64) -> f64 {
     100.0 * share
 }

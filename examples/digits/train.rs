@@ -1,10 +1,9 @@
 //! The network, how it is trained, and how good it is.
 
 use indicatif::ProgressBar;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::Rng;
 use secateurs::Result;
-use secateurs::nn::{self, Linear, Module, Relu, Sequential, loss, optim::Adam};
+use secateurs::nn::{Linear, Module, Relu, Sequential, loss, optim::Adam};
 use secateurs::tensor::no_grad;
 
 use crate::data::{CLASSES, Digits, PIXELS};
@@ -13,20 +12,14 @@ const BATCH: usize = 32;
 const LEARNING_RATE: f64 = 1e-3;
 
 /// A network that has learnt nothing yet: 64-300-100-10 with ReLU between.
-pub fn network(rng: &mut impl Rng) -> Sequential {
-    Sequential::new()
-        .push(Linear::new(PIXELS, 300, rng))
+pub fn network(rng: &mut impl Rng) -> Result<Sequential> {
+    let model = Sequential::new()
+        .push(Linear::new(PIXELS, 300, rng)?)
         .push(Relu::new())
-        .push(Linear::new(300, 100, rng))
+        .push(Linear::new(300, 100, rng)?)
         .push(Relu::new())
-        .push(Linear::new(100, CLASSES, rng))
-}
-
-/// A second network in the same state, masks included.
-pub fn copy(model: &Sequential) -> Result<Sequential> {
-    let mut copy = network(&mut ChaCha8Rng::seed_from_u64(0));
-    nn::load_state_dict(&mut copy, &nn::state_dict(model))?;
-    Ok(copy)
+        .push(Linear::new(100, CLASSES, rng)?);
+    Ok(model)
 }
 
 /// Trains for so many epochs, with a learning rate that falls to zero. Masks stay on: what is pruned stays zero.
@@ -42,7 +35,7 @@ pub fn fit(
         optimiser.set_lr(LEARNING_RATE * (1.0 - epoch as f64 / epochs as f64))?;
         for (images, labels) in data.batches(BATCH, rng) {
             let loss = loss::cross_entropy(&model.forward(&images)?, &labels)?;
-            optimiser.step(model, &loss.backward()?);
+            optimiser.step(model, &loss.backward()?)?;
         }
         progress.inc(1);
     }

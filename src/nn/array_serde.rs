@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An array in any serde format. Numbers of text formats cannot be ±∞ or NaN, so there those are words; finite
 /// ones are written as f64, which carries every f32 there and back exactly.
+#[derive(Clone)]
 pub(crate) struct Portable(pub ArcArray<f32, IxDyn>);
 
 #[derive(Serialize, Deserialize)]

@@ -1,5 +1,9 @@
 //! [`NnError`]: what is wrong with the set-up of a module, an optimiser or a state dict.
 
+use std::fmt;
+
+use crate::prunable::hint;
+
 /// A module, an optimiser or a state dict that was set up wrongly.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -14,6 +18,14 @@ pub enum NnError {
         /// Why it cannot be used.
         reason: &'static str,
     },
+    /// A child that a module does not have.
+    #[error("there is no child `{name}`{}", hint(nearest))]
+    UnknownChild {
+        /// The name that was given.
+        name: String,
+        /// The names of the children that are most like it, at most three.
+        nearest: Vec<String>,
+    },
     /// A setting of a layer, loss or optimiser that makes no sense.
     #[error("{what}: {setting} = {value}: {reason}")]
     Setting {
@@ -26,12 +38,44 @@ pub enum NnError {
         /// What it has to be.
         reason: &'static str,
     },
+    /// The state of another optimiser.
+    #[error("the state is that of {got}; load it into {got}, not into {expected}")]
+    OtherOptimiser {
+        /// The optimiser that was to be restored.
+        expected: &'static str,
+        /// The optimiser that the state is of.
+        got: &'static str,
+    },
     /// A state dict whose keys are not those of the model.
-    #[error("the state dict does not fit: missing {missing:?}, unexpected {unexpected:?}")]
+    #[error(
+        "the state does not fit the model: missing {}, unexpected {}; load the state of a model with the same \
+         parameters, or only what matches with `load_state_dict_partial`",
+        Keys(missing),
+        Keys(unexpected)
+    )]
     StateKeys {
         /// Keys that the model needs and the state lacks.
         missing: Vec<String>,
         /// Keys that the state has and the model does not know.
         unexpected: Vec<String>,
     },
+}
+
+/// Keys of a message, the first of them where they are many.
+struct Keys<'a>(&'a [String]);
+
+impl fmt::Display for Keys<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 8;
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        for (number, key) in self.0.iter().take(MOST).enumerate() {
+            write!(f, "{}`{key}`", if number == 0 { "" } else { ", " })?;
+        }
+        match self.0.len().saturating_sub(MOST) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! [`Group`]: separately owned modules as one tree.
 
-use super::store::check_name;
+use indexmap::IndexMap;
+
+use super::store::{TAKEN, check_name};
 use super::tree::ParamTree;
 use crate::error::{Error, NnError, Result};
 
-/// Separately owned modules, borrowed and named, as one tree: so that they can be pruned globally together.
+/// Separately owned modules, borrowed and named, as one tree, so that they can be pruned globally together.
 ///
 /// ```
 /// use rand::SeedableRng;
@@ -13,7 +15,7 @@ use crate::error::{Error, NnError, Result};
 /// use secateurs::prune;
 ///
 /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-/// let (mut encoder, mut head) = (Linear::new(8, 4, &mut rng), Linear::new(4, 2, &mut rng));
+/// let (mut encoder, mut head) = (Linear::new(8, 4, &mut rng)?, Linear::new(4, 2, &mut rng)?);
 ///
 /// let mut group = Group::new().with("encoder", &mut encoder)?.with("head", &mut head)?;
 /// let report = prune::global_unstructured(&mut group, ["encoder.weight", "head.weight"], L1Unstructured::new(0.5)?)?;
@@ -22,7 +24,7 @@ use crate::error::{Error, NnError, Result};
 /// ```
 #[derive(Default)]
 pub struct Group<'a> {
-    members: Vec<(String, &'a mut dyn ParamTree)>,
+    members: IndexMap<String, &'a mut dyn ParamTree>,
 }
 
 impl<'a> Group<'a> {
@@ -38,32 +40,30 @@ impl<'a> Group<'a> {
     /// [`NnError::BadName`](crate::error::NnError::BadName) if the name is empty, holds a dot or is taken.
     pub fn with(mut self, name: &str, module: &'a mut dyn ParamTree) -> Result<Self> {
         check_name("child", name)?;
-        if self.child(name).is_some() {
+        if self.members.contains_key(name) {
             return Err(Error::Nn(NnError::BadName {
                 what: "child",
                 name: name.to_owned(),
-                reason: "it is taken",
+                reason: TAKEN,
             }));
         }
-        self.members.push((name.to_owned(), module));
+        self.members.insert(name.to_owned(), module);
         Ok(self)
     }
 }
 
 impl ParamTree for Group<'_> {
     fn child_names(&self) -> Vec<String> {
-        self.members.iter().map(|(name, _)| name.clone()).collect()
+        self.members.keys().cloned().collect()
     }
 
     fn child(&self, name: &str) -> Option<&dyn ParamTree> {
-        self.members
-            .iter()
-            .find(|(each, _)| each == name)
-            .map(|(_, module)| &**module as &dyn ParamTree)
+        self.members.get(name).map(|module| &**module as &dyn ParamTree)
     }
 
     fn child_mut(&mut self, name: &str) -> Option<&mut dyn ParamTree> {
-        let member = self.members.iter_mut().find(|(each, _)| each == name);
-        member.map(|(_, module)| &mut **module as &mut dyn ParamTree)
+        self.members
+            .get_mut(name)
+            .map(|module| &mut **module as &mut dyn ParamTree)
     }
 }

@@ -1,12 +1,58 @@
 //! PyTorch's default initialisation, from an explicit generator.
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, IxDyn};
 use rand::{Rng, RngExt};
 
-/// An array of numbers uniform in [−bound, bound).
-pub(crate) fn uniform(shape: &[usize], bound: f32, rng: &mut (impl Rng + ?Sized)) -> ArrayD<f32> {
+use crate::error::{Error, NnError, Result};
+
+/// An array of numbers uniform in [−bound, bound), for a parameter of `layer`.
+pub(crate) fn uniform(
+    layer: &'static str,
+    shape: &[usize],
+    bound: f32,
+    rng: &mut (impl Rng + ?Sized),
+) -> Result<ArrayD<f32>> {
+    let too_large = || too_large(layer, &[shape]);
+    let mut entries = reserve(&[shape]).ok_or_else(too_large)?;
+    let len = shape.iter().product();
     // Not `random_range`, which refuses the empty range of bound 0.
-    ArrayD::from_shape_simple_fn(shape.to_vec(), || (2.0 * rng.random::<f32>() - 1.0) * bound)
+    entries.extend(std::iter::repeat_with(|| (2.0 * rng.random::<f32>() - 1.0) * bound).take(len));
+    ArrayD::from_shape_vec(IxDyn(shape), entries).map_err(|_| too_large())
+}
+
+/// An error unless there is memory for parameters of these shapes together.
+pub(crate) fn check_memory(layer: &'static str, shapes: &[&[usize]]) -> Result<()> {
+    reserve(shapes).map(drop).ok_or_else(|| too_large(layer, shapes))
+}
+
+/// Room for arrays of these shapes together; `None` where there is none, or where their sizes overflow.
+fn reserve(shapes: &[&[usize]]) -> Option<Vec<f32>> {
+    let mut total = 0_usize;
+    for shape in shapes {
+        // An array bounds the product of its lengths without zeros, too.
+        let bound = shape
+            .iter()
+            .filter(|&&n| n != 0)
+            .try_fold(1_usize, |n, &m| n.checked_mul(m))?;
+        isize::try_from(bound.checked_mul(size_of::<f32>())?).ok()?;
+        total = total.checked_add(if shape.contains(&0) { 0 } else { bound })?;
+    }
+    let mut entries = Vec::new();
+    entries.try_reserve_exact(total).ok()?;
+    Some(entries)
+}
+
+fn too_large(layer: &'static str, shapes: &[&[usize]]) -> Error {
+    Error::Nn(NnError::Setting {
+        what: layer,
+        setting: "size",
+        value: shapes
+            .iter()
+            .map(|shape| format!("{shape:?}"))
+            .collect::<Vec<_>>()
+            .join(" + "),
+        reason: "parameters of this size do not fit in memory; use smaller sizes",
+    })
 }
 
 /// The bound by which PyTorch fills the weight and the bias of a linear or convolutional layer: `1 / √fan_in`,

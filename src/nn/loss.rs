@@ -1,4 +1,4 @@
-//! Losses: functions of an output and what it should have been, to a scalar that can run backward.
+//! Losses: a scalar from an output and its target, from which a backward pass can start.
 
 use crate::error::Result;
 use crate::tensor::Tensor;

@@ -1,15 +1,44 @@
 //! Modules: layers with parameters that can be pruned, losses, optimisers, and the state of models.
 //!
-//! A leaf module holds a [`ParamStore`] and reads its parameters through it in its forward, which is where masks
-//! take effect. [`ParamTree`] gives access by path, [`ParamTreeExt`] what callers ask of any tree, [`Module`] the
-//! forward.
+//! A [`Module`] maps a tensor to a tensor. A leaf module holds a [`ParamStore`] and reads its [`Parameter`]s through
+//! it, and masks are applied there. [`ParamTree`] names the parameters of a module and of its children, and
+//! [`ParamTreeExt`] finds them by path.
+//!
+//! | to | use |
+//! |---|---|
+//! | build a network | [`Sequential`], [`Linear`], [`Conv1d`], [`Conv2d`], [`Conv3d`], [`Lstm`], [`Relu`], [`Sigmoid`], [`Tanh`], [`Flatten`] |
+//! | write a module | [`Module`], [`param_tree!`](crate::param_tree), [`ParamStore`], [`BoxedModule`] |
+//! | train | [`loss`], [`optim`] |
+//! | save and load arrays | [`state_dict`](fn@state_dict), [`load_state_dict`], [`load_state_dict_partial`], [`StateDict`] |
+//! | save and load a model with masks and pruning history | any serde format, through [`typetag`](mod@typetag) |
+//! | prune separate modules together | [`Group`] |
+//!
+//! The constructors of layers with sizes return a `Result`: sizes that no memory holds are an error. Models, layers,
+//! states and optimisers are `Clone`; a clone of a [`Parameter`] has an id of its own.
+//!
+//! ```
+//! use ndarray::Array2;
+//! use rand::SeedableRng;
+//! use secateurs::nn::{Linear, Module, Relu, Sequential, loss, optim::Adam};
+//! use secateurs::tensor::Tensor;
+//!
+//! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+//! let mut model = Sequential::new().push(Linear::new(4, 8, &mut rng)?).push(Relu::new()).push(Linear::new(8, 3, &mut rng)?);
+//! let mut optimiser = Adam::new(1e-3)?;
+//! let loss = loss::cross_entropy(&model.forward(&Tensor::new(Array2::ones((2, 4))))?, &[0, 2])?;
+//! optimiser.step(&mut model, &loss.backward()?)?;
+//! # Ok::<(), secateurs::Error>(())
+//! ```
 
 mod array_serde;
+mod boxed;
+mod containers;
 mod error;
 mod group;
 mod init;
 mod layers;
 pub mod loss;
+mod macros;
 mod module;
 mod observers;
 pub mod optim;
@@ -19,17 +48,21 @@ mod state;
 #[cfg(feature = "checkpoint")]
 mod state_file;
 mod store;
-pub(crate) mod tree;
+mod tree;
+mod tree_ext;
+pub(crate) mod walk;
 
+pub use boxed::BoxedModule;
 pub use error::NnError;
 pub use group::Group;
 pub use layers::{
     Conv, Conv1d, Conv2d, Conv3d, ConvConfig, Flatten, Linear, Lstm, LstmConfig, LstmState, PerDim, Relu,
     Sequential, Sigmoid, Tanh,
 };
-pub use module::Module;
+pub use module::{CloneModule, Module};
 pub use observers::HookHandle;
 pub use parameter::Parameter;
-pub use state::{StateDict, load_state_dict, state_dict};
+pub use state::{StateDict, UnmatchedKeys, load_state_dict, load_state_dict_partial, state_dict};
 pub use store::ParamStore;
-pub use tree::{ParamTree, ParamTreeExt};
+pub use tree::ParamTree;
+pub use tree_ext::ParamTreeExt;

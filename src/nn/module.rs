@@ -1,23 +1,29 @@
 //! [`Module`]: what maps a tensor to a tensor.
 
 use std::any::Any;
+use std::fmt;
 
 use super::tree::ParamTree;
+use super::walk::MAX_DEPTH;
 use crate::error::Result;
 use crate::tensor::Tensor;
 
 /// A layer or a network: parameters, and a function of one tensor.
 ///
-/// PyTorch's `nn.Module`. What a module of your own implements is [`compute`](Self::compute); what everyone calls,
-/// you included when you call a child, is [`forward`](Self::forward), which also tells the hooks that observe the
-/// module. Modules are serialisable through [`typetag`], with masks and pruning hooks.
+/// PyTorch's `nn.Module`. A module of your own implements [`compute`](Self::compute). Everyone calls
+/// [`forward`](Self::forward), also a module that calls its child: it computes, and then calls the forward hooks.
+///
+/// A module of your own derives `Clone` and serde's traits, has its parameters listed by
+/// [`param_tree!`](crate::param_tree), and carries the attribute [`typetag::serde`](mod@typetag), by which it is saved
+/// and loaded as a `dyn Module`, with its masks and pruning history. A field for a module of any type is a
+/// [`BoxedModule`](super::BoxedModule).
 ///
 /// ```
 /// use secateurs::nn::{Linear, Module};
 /// use secateurs::tensor::Tensor;
 /// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Serialize, Deserialize)]
+/// #[derive(Clone, Serialize, Deserialize)]
 /// struct Residual {
 ///     inner: Linear,
 /// }
@@ -33,22 +39,22 @@ use crate::tensor::Tensor;
 ///
 /// # use rand::SeedableRng;
 /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-/// let mut module = Residual { inner: Linear::new(3, 3, &mut rng) };
+/// let mut module = Residual { inner: Linear::new(3, 3, &mut rng)? };
 /// secateurs::prune::l1_unstructured(&mut module, "inner.weight", 4)?;
 /// let output = module.forward(&Tensor::new(ndarray::Array2::ones((2, 3))))?;
 /// assert_eq!(output.shape(), [2, 3]);
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 #[typetag::serde]
-pub trait Module: ParamTree + Any + Send + Sync {
-    /// The output for an input: what implementors write. Call [`forward`](Self::forward) instead.
+pub trait Module: ParamTree + CloneModule + Any + Send + Sync {
+    /// The output for an input. Implement this; call [`forward`](Self::forward).
     ///
     /// # Errors
     ///
     /// Usually [`TensorError`](crate::error::TensorError), where the input's shape does not fit.
     fn compute(&self, input: &Tensor) -> Result<Tensor>;
 
-    /// The output for an input: what callers call.
+    /// The output for an input, after which the forward hooks of the module are called.
     ///
     /// # Errors
     ///
@@ -71,5 +77,60 @@ impl dyn Module {
     /// The module as the concrete type `M`, if that is what it is, to be changed.
     pub fn downcast_mut<M: Module>(&mut self) -> Option<&mut M> {
         (self as &mut dyn Any).downcast_mut()
+    }
+}
+
+/// Cloning of modules behind a `dyn Module`. Every module that implements `Clone` has it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is a module, so it must implement `Clone`",
+    note = "add `#[derive(Clone)]` to the module"
+)]
+pub trait CloneModule {
+    /// A copy of the module, boxed.
+    fn clone_boxed(&self) -> Box<dyn Module>;
+}
+
+impl<M: Module + Clone> CloneModule for M {
+    fn clone_boxed(&self) -> Box<dyn Module> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Module> {
+    fn clone(&self) -> Self {
+        (**self).clone_boxed()
+    }
+}
+
+impl fmt::Debug for dyn Module {
+    /// The registered name of the type, its parameters and buffers, and its children.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.typetag_name())?;
+        Outline(self, 0).fmt(f)
+    }
+}
+
+/// A tree as its parameters and children, and how many levels are above it.
+struct Outline<'a>(&'a dyn ParamTree, usize);
+
+impl fmt::Debug for Outline<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        if let Some(store) = self.0.store() {
+            store.outline().for_each(|(name, shape)| {
+                map.entry(&name, &format_args!("{shape}"));
+            });
+        }
+        let names = if self.1 < MAX_DEPTH {
+            self.0.child_names()
+        } else {
+            Vec::new()
+        };
+        for name in names {
+            if let Some(child) = self.0.child(&name) {
+                map.entry(&name, &Outline(child, self.1 + 1));
+            }
+        }
+        map.finish()
     }
 }

@@ -11,8 +11,11 @@ use crate::tensor::{ParamId, Tensor};
 
 /// A trainable array of a module, pruned or not.
 ///
-/// Pruning adds a mask and a hook and changes neither the identity of the parameter nor its place. What
-/// forward sees is the *effective* tensor, mask ∘ original, derived from what both are at that moment.
+/// Pruning adds a mask and a hook and changes neither the identity of the parameter nor its place. Forward sees the
+/// *effective* tensor, mask ∘ original, derived from what both are at that moment.
+///
+/// A clone is a new parameter with an id of its own, the same values, mask and pruning history: training one does not
+/// change the other. It costs no memory until one of the two changes. PyTorch's `copy.deepcopy`.
 ///
 /// PyTorch's `weight`, or its `weight_orig`, `weight_mask` and derived `weight` in one.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ pub struct Parameter {
     masked: Option<Masked>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Masked {
     pruning: Pruning,
     /// Cleared by whatever changes the original or the mask.
@@ -156,6 +159,16 @@ impl Parameter {
     /// Drops mask and history; the original is the value again.
     pub(crate) fn discard(&mut self) {
         self.masked = None;
+    }
+}
+
+impl Clone for Parameter {
+    fn clone(&self) -> Self {
+        Parameter {
+            id: ParamId::fresh(),
+            original: self.original.clone(),
+            masked: self.masked.clone(),
+        }
     }
 }
 

@@ -2,25 +2,25 @@
 
 use std::collections::HashSet;
 
-use super::tree::{ParamTree, ParamTreeExt, walk};
+use super::tree::ParamTree;
+use super::tree_ext::unknown;
+use super::walk::{self, check, for_each_parameter};
 use crate::error::Result;
 use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, check_changes};
 
 impl<T: ParamTree + ?Sized> Prunable for T {
     fn paths(&self) -> Vec<String> {
         let (mut paths, mut seen) = (Vec::new(), HashSet::new());
-        walk(self, "", &mut |prefix, store| {
-            for (name, parameter) in store.parameters() {
-                if seen.insert(parameter.id()) {
-                    paths.push(format!("{prefix}{name}"));
-                }
+        for_each_parameter(self, &mut |path, parameter| {
+            if seen.insert(parameter.id()) {
+                paths.push(path);
             }
         });
         paths
     }
 
     fn view(&self, path: &str) -> Result<ParameterView<'_>> {
-        let parameter = self.parameter(path)?;
+        let parameter = walk::parameter(self, path).ok_or_else(|| unknown(self, path))?;
         Ok(ParameterView::new(
             path,
             parameter.id().number(),
@@ -31,12 +31,16 @@ impl<T: ParamTree + ?Sized> Prunable for T {
 
     fn commit(&mut self, changes: Vec<MaskChange>) -> Result<()> {
         check_changes(self, &changes)?;
-        // A tree of a user's own may know a parameter only by shared reference: that has to show before any change.
+        // What a tree of a user's own gives to be changed may differ from what it shows: that has to be found before
+        // any change. A single parameter is compared by itself, so that pruning one after another takes linear time.
+        if changes.len() > 1 {
+            check(self)?;
+        }
         for change in &changes {
-            self.parameter_mut(&change.path)?;
+            walk::parameter_mut(self, &change.path)?;
         }
         for MaskChange { path, action } in changes {
-            let parameter = self.parameter_mut(&path)?;
+            let parameter = walk::parameter_mut(self, &path)?;
             match action {
                 MaskAction::Set(pruning) => parameter.set_pruning(pruning)?,
                 MaskAction::Remove => parameter.bake(),

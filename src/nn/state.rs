@@ -5,17 +5,19 @@ use ndarray::{ArcArray, ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
 
 use super::array_serde::Portable;
-use super::store::{MASK, ORIG};
-use super::tree::{ParamTree, ParamTreeExt, find, find_mut, split, walk};
+use super::parameter::Parameter;
+use super::store::{MASK, ORIG, ParamStore};
+use super::tree::ParamTree;
+use super::walk::{check, walk, walk_mut};
 use crate::error::{Error, MaskError, NnError, Result};
 use crate::mask::Mask;
 use crate::prunable::Pruning;
 
 /// The arrays of a model by key, in order: a parameter as `weight`, a pruned one as `weight_orig` and
-/// `weight_mask`, a buffer by its name, each with the path of its module before it.
+/// `weight_mask`, a buffer by its name. Each key begins with the path of its module.
 ///
 /// PyTorch's `state_dict()`, key by key and shape by shape.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct StateDict(IndexMap<String, Portable>);
 
 impl StateDict {
@@ -77,19 +79,19 @@ impl std::fmt::Debug for StateDict {
 /// use secateurs::nn::{self, Linear, ParamTreeExt};
 ///
 /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-/// let mut model = Linear::new(3, 2, &mut rng);
+/// let mut model = Linear::new(3, 2, &mut rng)?;
 /// secateurs::prune::l1_unstructured(&mut model, "weight", 2)?;
 /// let state = nn::state_dict(&model);
 /// assert_eq!(state.keys().collect::<Vec<_>>(), ["weight_orig", "bias", "weight_mask"]);
 ///
-/// let mut other = Linear::new(3, 2, &mut rng);
+/// let mut other = Linear::new(3, 2, &mut rng)?;
 /// nn::load_state_dict(&mut other, &state)?;
 /// assert_eq!(other.parameter("weight")?.mask(), model.parameter("weight")?.mask());
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 pub fn state_dict<T: ParamTree + ?Sized>(model: &T) -> StateDict {
     let mut state = StateDict::new();
-    walk(model, "", &mut |prefix, store| {
+    walk(model, &mut |prefix, store| {
         for (name, parameter) in store.parameters() {
             let suffix = if parameter.is_pruned() { ORIG } else { "" };
             state.insert(format!("{prefix}{name}{suffix}"), parameter.original().to_owned());
@@ -106,110 +108,225 @@ pub fn state_dict<T: ParamTree + ?Sized>(model: &T) -> StateDict {
     state
 }
 
+/// Keys of a model and of a state dict that did not find each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnmatchedKeys {
+    /// Keys that the model needs and the state dict lacks: these parameters and buffers stay as they were.
+    pub missing: Vec<String>,
+    /// Keys that the state dict has and the model does not take.
+    pub unexpected: Vec<String>,
+}
+
+impl UnmatchedKeys {
+    /// Whether every key was matched.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty()
+    }
+}
+
+/// Loads a state dict into a model, whole or not at all.
+///
+/// `weight` loads into a parameter whether it is pruned or not: it replaces the original, and the mask and the pruning
+/// history stay. `weight_orig` with `weight_mask` load into any parameter, also one that is not pruned: they replace
+/// both, and the history becomes one [`CustomFromMask`](crate::mask::CustomFromMask).
+///
+/// PyTorch's `load_state_dict`, which loads only into a model that is pruned already where the state is.
+///
+/// # Errors
+///
+/// [`NnError::StateKeys`] names every key that is missing or unexpected; [`Error::Parameter`] names the key of an
+/// array whose shape is another ([`MaskError::ShapeMismatch`]) or of a mask that is not binary
+/// ([`MaskError::NotBinary`]); [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) tells of a tree
+/// that contradicts itself. The model is then left as it was.
+pub fn load_state_dict<T: ParamTree + ?Sized>(model: &mut T, state: &StateDict) -> Result<()> {
+    let plan = Plan::new(model, state)?;
+    if !plan.unmatched.is_empty() {
+        let UnmatchedKeys { missing, unexpected } = plan.unmatched;
+        return Err(Error::Nn(NnError::StateKeys { missing, unexpected }));
+    }
+    plan.carry_out(model)
+}
+
+/// Loads what a model and a state dict have in common, as [`load_state_dict`] does, and returns the other keys.
+///
+/// Of a pair `weight_orig` and `weight_mask` neither is loaded where one is missing.
+///
+/// PyTorch's `load_state_dict(…, strict=False)`.
+///
+/// ```
+/// use rand::SeedableRng;
+/// use secateurs::nn::{self, Linear, Sequential};
+///
+/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+/// let trained = Sequential::new().push_named("body", Linear::new(3, 3, &mut rng)?)?;
+/// let mut model = trained.clone().push_named("head", Linear::new(3, 2, &mut rng)?)?;
+/// let unmatched = nn::load_state_dict_partial(&mut model, &nn::state_dict(&trained))?;
+/// assert_eq!(unmatched.missing, ["head.weight", "head.bias"]);
+/// assert!(unmatched.unexpected.is_empty());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`load_state_dict`], but for missing and unexpected keys. The model is then left as it was.
+pub fn load_state_dict_partial<T: ParamTree + ?Sized>(
+    model: &mut T,
+    state: &StateDict,
+) -> Result<UnmatchedKeys> {
+    let mut plan = Plan::new(model, state)?;
+    let unmatched = std::mem::take(&mut plan.unmatched);
+    plan.carry_out(model)?;
+    Ok(unmatched)
+}
+
 /// What loading does to one parameter or buffer.
 enum Load {
-    /// Replaces the original; mask and hook stay.
+    /// Nothing: the state has no array for it.
+    Keep,
+    /// Replaces the original; mask and history stay.
     Original(ArrayD<f32>),
-    /// Replaces original and mask; the hook becomes one `CustomFromMask`.
+    /// Replaces original and mask; the history becomes one `CustomFromMask`.
     Pruned(ArrayD<f32>, Mask),
     Buffer(ArrayD<f32>),
 }
 
-/// Loads a state dict into a model, whole or not at all (S21).
-///
-/// `weight` loads into a parameter whether it is pruned or not: it replaces the original, and mask and hook stay.
-/// `weight_orig` with `weight_mask` load into any parameter: they replace both, and the hook becomes one
-/// [`CustomFromMask`](crate::mask::CustomFromMask).
-///
-/// # Errors
-///
-/// [`NnError::StateKeys`](crate::error::NnError::StateKeys) names every key that is missing or unexpected; [`Error::Parameter`] names the key of an
-/// array whose shape is another ([`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch)) or of a mask that is not binary
-/// ([`MaskError::NotBinary`](crate::error::MaskError::NotBinary)). The model is then left as it was.
-pub fn load_state_dict<T: ParamTree + ?Sized>(model: &mut T, state: &StateDict) -> Result<()> {
-    let mut left: IndexMap<&str, &ArcArray<f32, IxDyn>> = state.iter().collect();
-    let (mut missing, mut loads, mut wrong) = (Vec::new(), Vec::new(), None);
-    walk(&*model, "", &mut |prefix, store| {
-        for (name, parameter) in store.parameters() {
-            let path = format!("{prefix}{name}");
-            let (orig, mask) = (format!("{path}{ORIG}"), format!("{path}{MASK}"));
-            let load = match (
-                left.shift_remove(&*path),
-                left.shift_remove(&*orig),
-                left.shift_remove(&*mask),
-            ) {
-                (Some(value), None, None) => fitting(&path, value, parameter.shape()).map(Load::Original),
-                (None, Some(value), Some(bits)) => {
-                    fitting(&orig, value, parameter.shape()).and_then(|value| {
-                        fitting(&mask, bits, parameter.shape())?;
-                        let bits = Mask::from_array(bits.view()).map_err(|error| error.at(&mask))?;
-                        Ok(Load::Pruned(value, bits))
-                    })
-                }
-                (None, None, None) if parameter.is_pruned() => {
-                    missing.extend([orig, mask]);
-                    continue;
-                }
-                (None, None, None) => {
-                    missing.push(path);
-                    continue;
-                }
-                (None, Some(_), None) => {
-                    missing.push(mask);
-                    continue;
-                }
-                (None, None, Some(_)) => {
-                    missing.push(orig);
-                    continue;
-                }
-                // Both the plain and the pruned form: the pruned form is what is unexpected.
-                (Some(value), orig_value, mask_value) => {
-                    left.extend(
-                        state
-                            .0
-                            .get_key_value(&*orig)
-                            .filter(|_| orig_value.is_some())
-                            .map(borrow),
-                    );
-                    left.extend(
-                        state
-                            .0
-                            .get_key_value(&*mask)
-                            .filter(|_| mask_value.is_some())
-                            .map(borrow),
-                    );
-                    fitting(&path, value, parameter.shape()).map(Load::Original)
-                }
-            };
-            match load {
-                Ok(load) => loads.push((path, load)),
-                Err(error) => wrong = wrong.take().or(Some(error)),
-            }
-        }
-        for (name, buffer) in store.buffers() {
-            let path = format!("{prefix}{name}");
-            match left
-                .shift_remove(&*path)
-                .map(|value| fitting(&path, value, buffer.shape()))
-            {
-                Some(Ok(value)) => loads.push((path, Load::Buffer(value))),
-                Some(Err(error)) => wrong = wrong.take().or(Some(error)),
-                None => missing.push(path),
-            }
-        }
-    });
-    if !(missing.is_empty() && left.is_empty()) {
-        let unexpected = left.keys().map(|&key| key.to_owned()).collect();
-        return Err(Error::Nn(NnError::StateKeys { missing, unexpected }));
-    }
-    if let Some(error) = wrong {
-        return Err(error);
-    }
-    commit(model, loads)
+/// All that loading does to a model, checked before anything is done.
+struct Plan {
+    /// For each store in order, first its parameters, then its buffers.
+    loads: Vec<Load>,
+    unmatched: UnmatchedKeys,
+    /// The first array that does not fit. A load that is strict tells of unmatched keys before.
+    wrong: Option<Error>,
 }
 
-fn borrow<'a>((key, value): (&'a String, &'a Portable)) -> (&'a str, &'a ArcArray<f32, IxDyn>) {
-    (key, &value.0)
+impl Plan {
+    fn new<T: ParamTree + ?Sized>(model: &mut T, state: &StateDict) -> Result<Self> {
+        check(model)?;
+        let mut matching = Matching {
+            state,
+            taken: vec![false; state.len()],
+            missing: Vec::new(),
+        };
+        let (mut loads, mut wrong) = (Vec::new(), None);
+        walk(&*model, &mut |prefix, store: &ParamStore| {
+            let parameters = store
+                .parameters()
+                .map(|(name, parameter)| matching.parameter(format!("{prefix}{name}"), parameter));
+            let parameters: Vec<_> = parameters.collect();
+            let buffers = store
+                .buffers()
+                .map(|(name, buffer)| matching.buffer(format!("{prefix}{name}"), buffer.shape()));
+            for load in parameters.into_iter().chain(buffers) {
+                match load {
+                    Ok(load) => loads.push(load),
+                    Err(error) => wrong = wrong.take().or(Some(error)),
+                }
+            }
+        });
+        let unmatched = matching.unmatched();
+        Ok(Plan {
+            loads,
+            unmatched,
+            wrong,
+        })
+    }
+
+    fn carry_out<T: ParamTree + ?Sized>(self, model: &mut T) -> Result<()> {
+        if let Some(error) = self.wrong {
+            return Err(error);
+        }
+        // Everything has been checked: from here on nothing fails.
+        let (mut loads, mut result) = (self.loads.into_iter(), Ok(()));
+        walk_mut(model, &mut |_, store| {
+            for (_, parameter) in store.parameters_mut() {
+                match loads.next() {
+                    Some(Load::Original(value)) => parameter.set_original(value),
+                    Some(Load::Pruned(value, mask)) => {
+                        parameter.set_original(value);
+                        let set = parameter.set_pruning(Pruning::from_mask(mask));
+                        result = std::mem::replace(&mut result, Ok(())).and(set);
+                    }
+                    _ => {}
+                }
+            }
+            for (name, _) in store.buffers() {
+                if let Some(Load::Buffer(value)) = loads.next() {
+                    result = std::mem::replace(&mut result, Ok(())).and(store.set_buffer(name, value));
+                }
+            }
+        });
+        result
+    }
+}
+
+/// The keys of a state dict, and which of them have been taken.
+struct Matching<'a> {
+    state: &'a StateDict,
+    /// By position of the key.
+    taken: Vec<bool>,
+    missing: Vec<String>,
+}
+
+impl<'a> Matching<'a> {
+    /// The position and the array of a key.
+    fn find(&self, key: &str) -> Option<(usize, &'a ArcArray<f32, IxDyn>)> {
+        let (position, _, value) = self.state.0.get_full(key)?;
+        Some((position, &value.0))
+    }
+
+    fn parameter(&mut self, path: String, parameter: &Parameter) -> Result<Load> {
+        let (orig, mask) = (format!("{path}{ORIG}"), format!("{path}{MASK}"));
+        match (self.find(&path), self.find(&orig), self.find(&mask)) {
+            // Where there is also the pruned form, that is unexpected.
+            (Some((position, value)), ..) => {
+                self.taken[position] = true;
+                fitting(&path, value, parameter.shape()).map(Load::Original)
+            }
+            (None, Some((position, value)), Some((mask_position, bits))) => {
+                self.taken[position] = true;
+                self.taken[mask_position] = true;
+                let value = fitting(&orig, value, parameter.shape())?;
+                fitting(&mask, bits, parameter.shape())?;
+                let bits = Mask::from_array(bits.view()).map_err(|error| error.at(&mask))?;
+                Ok(Load::Pruned(value, bits))
+            }
+            (None, found_orig, found_mask) => {
+                let half = found_orig.is_some() || found_mask.is_some();
+                match (half || parameter.is_pruned(), found_orig, found_mask) {
+                    (false, ..) => self.missing.push(path),
+                    (true, found_orig, found_mask) => {
+                        self.missing.extend(found_orig.is_none().then_some(orig));
+                        self.missing.extend(found_mask.is_none().then_some(mask));
+                    }
+                }
+                for (position, _) in [found_orig, found_mask].into_iter().flatten() {
+                    self.taken[position] = true;
+                }
+                Ok(Load::Keep)
+            }
+        }
+    }
+
+    fn buffer(&mut self, path: String, shape: &[usize]) -> Result<Load> {
+        match self.find(&path) {
+            Some((position, value)) => {
+                self.taken[position] = true;
+                fitting(&path, value, shape).map(Load::Buffer)
+            }
+            None => {
+                self.missing.push(path);
+                Ok(Load::Keep)
+            }
+        }
+    }
+
+    fn unmatched(self) -> UnmatchedKeys {
+        let others = self.state.keys().zip(self.taken).filter(|(_, taken)| !taken);
+        UnmatchedKeys {
+            unexpected: others.map(|(key, _)| key.to_owned()).collect(),
+            missing: self.missing,
+        }
+    }
 }
 
 fn fitting(key: &str, value: &ArcArray<f32, IxDyn>, expected: &[usize]) -> Result<ArrayD<f32>> {
@@ -223,37 +340,4 @@ fn fitting(key: &str, value: &ArcArray<f32, IxDyn>, expected: &[usize]) -> Resul
         got,
     })
     .at(key))
-}
-
-/// Everything has been checked: from here on nothing fails.
-fn commit<T: ParamTree + ?Sized>(model: &mut T, loads: Vec<(String, Load)>) -> Result<()> {
-    // A tree of the user's own may know a parameter only by shared reference: that has to show before any change.
-    for (path, load) in &loads {
-        match load {
-            Load::Buffer(_) => {}
-            _ => drop(model.parameter_mut(path)?),
-        }
-    }
-    for (path, load) in loads {
-        let (module, name) = split(&path);
-        match load {
-            Load::Buffer(value) => {
-                if let Some(store) = find(&*model, module) {
-                    store.set_buffer(name, value)?;
-                }
-            }
-            Load::Original(value) => {
-                if let Some(parameter) = find_mut(model, module).and_then(|store| store.parameter_mut(name)) {
-                    parameter.set_original(value);
-                }
-            }
-            Load::Pruned(value, mask) => {
-                if let Some(parameter) = find_mut(model, module).and_then(|store| store.parameter_mut(name)) {
-                    parameter.set_original(value);
-                    parameter.set_pruning(Pruning::from_mask(mask))?;
-                }
-            }
-        }
-    }
-    Ok(())
 }

@@ -23,8 +23,10 @@ pub(crate) const MASK: &str = "_mask";
 
 /// The parameters and buffers of one module, by name and in the order in which they were added.
 ///
-/// A leaf module holds one and reads its parameters through [`tensor`](Self::tensor) in its forward: that is
-/// where pruning takes effect, so no caller can get past it.
+/// A leaf module holds one, and its forward reads parameters through [`tensor`](Self::tensor). Masks are applied
+/// there, so no caller can bypass them.
+///
+/// A clone has parameters of its own ids, as [`Parameter`] says, and no forward hooks.
 ///
 /// ```
 /// use ndarray::array;
@@ -45,7 +47,7 @@ pub struct ParamStore {
 
 enum Slot {
     Parameter(Parameter),
-    /// Behind a lock, so that forward, which takes `&self`, can update running statistics (S22).
+    /// Behind a lock, so that forward, which takes `&self`, can update running statistics.   S22
     Buffer(RwLock<ArcArray<f32, IxDyn>>),
 }
 
@@ -60,7 +62,7 @@ impl ParamStore {
     /// # Errors
     ///
     /// [`NnError::BadName`](crate::error::NnError::BadName) if the name is empty, holds a dot, is taken, or collides with the names under which a
-    /// pruned parameter is seen (S14).
+    /// pruned parameter is seen.
     pub fn insert_parameter<D: Dimension>(&mut self, name: &str, value: Array<f32, D>) -> Result<()> {
         self.insert(
             "parameter",
@@ -90,9 +92,9 @@ impl ParamStore {
         };
         let derives = |suffix| self.slots.contains_key(&format!("{name}{suffix}"));
         let reason = if self.slots.contains_key(name) {
-            "it is taken"
+            TAKEN
         } else if derived_from(ORIG) || derived_from(MASK) || derives(ORIG) || derives(MASK) {
-            "it collides with a name by which a pruned parameter is seen"
+            "it collides with a name by which a pruned parameter is seen; choose another name"
         } else {
             self.slots.insert(name.to_owned(), slot);
             return Ok(());
@@ -153,6 +155,18 @@ impl ParamStore {
         })
     }
 
+    /// Each name, and what has it: `parameter [2, 3]`.
+    pub(super) fn outline(&self) -> impl Iterator<Item = (&str, String)> {
+        self.slots.iter().map(|(name, slot)| {
+            let outline = match slot {
+                Slot::Parameter(p) if p.is_pruned() => format!("pruned parameter {:?}", p.shape()),
+                Slot::Parameter(p) => format!("parameter {:?}", p.shape()),
+                Slot::Buffer(b) => format!("buffer {:?}", read(b).shape()),
+            };
+            (name.as_str(), outline)
+        })
+    }
+
     /// The present value of a buffer.
     pub fn buffer(&self, name: &str) -> Option<ArcArray<f32, IxDyn>> {
         match self.slots.get(name) {
@@ -200,9 +214,10 @@ impl ParamStore {
             .filter_map(|(name, parameter)| Some((name, parameter.hook()?)))
     }
 
-    /// Has `hook` called with input and output whenever the module's `forward` is called by anyone.
+    /// Calls `hook` with input and output after each `forward` of the module.
     ///
-    /// Hooks observe; they are not part of the serialised model. PyTorch's `register_forward_hook`.
+    /// A hook only observes. It belongs to this module alone: it is neither saved nor cloned with it. PyTorch's
+    /// `register_forward_hook`.
     pub fn register_forward_hook(
         &mut self,
         hook: impl Fn(&Tensor, &Tensor) + Send + Sync + 'static,
@@ -227,11 +242,15 @@ impl ParamStore {
     }
 }
 
-/// An error for what cannot name a parameter, a buffer or a child (S14).
+/// Why a name cannot be used a second time.
+pub(crate) const TAKEN: &str = "it is taken; choose another name";
+
+// S14
+/// An error for what cannot name a parameter, a buffer or a child.
 pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
     let reason = match name {
-        "" => "it is empty",
-        dotted if dotted.contains('.') => "dots separate the names of a path",
+        "" => "it is empty; give at least one character",
+        dotted if dotted.contains('.') => "dots separate the names of a path; leave them out",
         _ => return Ok(()),
     };
     Err(Error::Nn(NnError::BadName {
@@ -245,14 +264,33 @@ fn read(buffer: &RwLock<ArcArray<f32, IxDyn>>) -> ArcArray<f32, IxDyn> {
     buffer.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
+impl Clone for ParamStore {
+    /// A copy with parameters of their own ids ([`Parameter`]'s `clone`), and without forward hooks, as if it had
+    /// been saved and loaded.
+    fn clone(&self) -> Self {
+        ParamStore {
+            slots: self.slots.clone(),
+            observers: Observers::default(),
+        }
+    }
+}
+
+impl Clone for Slot {
+    fn clone(&self) -> Self {
+        match self {
+            Slot::Parameter(parameter) => Slot::Parameter(parameter.clone()),
+            Slot::Buffer(buffer) => Slot::Buffer(RwLock::new(read(buffer))),
+        }
+    }
+}
+
 impl fmt::Debug for ParamStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shapes = self.slots.iter().map(|(name, slot)| match slot {
-            Slot::Parameter(p) if p.is_pruned() => (name, format!("pruned parameter {:?}", p.shape())),
-            Slot::Parameter(p) => (name, format!("parameter {:?}", p.shape())),
-            Slot::Buffer(b) => (name, format!("buffer {:?}", read(b).shape())),
-        });
-        f.debug_map().entries(shapes).finish()
+        let mut map = f.debug_map();
+        for (name, outline) in self.outline() {
+            map.entry(&name, &format_args!("{outline}"));
+        }
+        map.finish()
     }
 }
 

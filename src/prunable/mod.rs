@@ -66,6 +66,8 @@ mod weights;
 
 pub use change::{MaskAction, MaskChange, check_changes};
 pub use error::ModelError;
+#[cfg(feature = "nn")]
+pub(crate) use error::hint;
 pub(crate) use nearest::nearest;
 pub use pruning::Pruning;
 pub use view::{LendValues, ParameterView};

@@ -64,7 +64,7 @@ impl Node {
 }
 
 impl Drop for Node {
-    /// Unlinks ancestors one by one: left to itself, a long chain would drop by recursion and overflow the stack.
+    /// Unlinks ancestors one by one: a long chain that drops by recursion would overflow the stack.
     fn drop(&mut self) {
         let Origin::Derived(edges) = &mut self.origin else {
             return;

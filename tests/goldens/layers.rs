@@ -44,8 +44,8 @@ pub fn build(module: &str, settings: &Value) -> Option<Box<dyn Module>> {
         "Linear" => {
             let (inputs, outputs) = (size(&settings["in_features"]), size(&settings["out_features"]));
             match settings["bias"].as_bool().unwrap() {
-                true => Box::new(Linear::new(inputs, outputs, rng)),
-                false => Box::new(Linear::without_bias(inputs, outputs, rng)),
+                true => Box::new(Linear::new(inputs, outputs, rng).unwrap()),
+                false => Box::new(Linear::without_bias(inputs, outputs, rng).unwrap()),
             }
         }
         "Conv1d" => Box::new(Conv1d::new(conv(settings), rng).unwrap()),

@@ -59,7 +59,7 @@ fn steps_are_those_of_pytorch() {
                 if case["settings"]["nesterov"].as_bool().unwrap() {
                     sgd = sgd.nesterov().unwrap();
                 }
-                Box::new(move |model, gradients| sgd.step(model, gradients))
+                Box::new(move |model, gradients| sgd.step(model, gradients).unwrap())
             }
             _ => {
                 let betas = &case["settings"]["betas"];
@@ -68,7 +68,7 @@ fn steps_are_those_of_pytorch() {
                     .betas(betas[0].as_f64().unwrap(), betas[1].as_f64().unwrap())
                     .unwrap();
                 adam = adam.weight_decay(set("weight_decay")).unwrap();
-                Box::new(move |model, gradients| adam.step(model, gradients))
+                Box::new(move |model, gradients| adam.step(model, gradients).unwrap())
             }
         };
         for (number, golden) in list(&case["steps"]).iter().enumerate() {

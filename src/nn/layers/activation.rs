@@ -9,7 +9,7 @@ use crate::tensor::Tensor;
 macro_rules! activation {
     ($(#[$doc:meta])* $name:ident, $tag:literal, $function:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Default, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
         pub struct $name {
             store: ParamStore,
         }

@@ -26,7 +26,7 @@ use crate::tensor::{ConvOptions, Tensor};
 /// assert_eq!(output.shape(), [1, 8, 5, 4]);
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
 pub struct Conv<const D: usize> {
     store: ParamStore,
@@ -119,8 +119,8 @@ impl<const D: usize> Conv<D> {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if a stride, a dilation or the number of groups is 0, or the groups do not divide the
-    /// channels.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if a stride, a dilation or the number of groups is 0, the groups do not divide the
+    /// channels, or the parameters do not fit in memory.
     pub fn new(config: ConvConfig<D>, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
         let groups = config.options.groups;
         if groups == 0
@@ -131,11 +131,12 @@ impl<const D: usize> Conv<D> {
         }
         let mut shape = vec![config.out_channels, config.in_channels / groups];
         shape.extend(config.kernel);
+        init::check_memory("Conv", &[&shape])?;
         let bound = init::fan_in_bound(shape[1..].iter().product());
         let mut store = ParamStore::new();
-        store.insert_parameter("weight", init::uniform(&shape, bound, rng))?;
+        store.insert_parameter("weight", init::uniform("Conv", &shape, bound, rng)?)?;
         if config.bias {
-            store.insert_parameter("bias", init::uniform(&shape[..1], bound, rng))?;
+            store.insert_parameter("bias", init::uniform("Conv", &shape[..1], bound, rng)?)?;
         }
         Conv::try_from(Raw {
             store,
@@ -181,7 +182,7 @@ fn groups_do_not_divide(groups: usize) -> Error {
         what: "Conv",
         setting: "groups",
         value: groups.to_string(),
-        reason: "it has to divide the channels, in and out",
+        reason: "it must divide the channels, in and out",
     })
 }
 
@@ -200,7 +201,7 @@ fn check(options: &ConvOptions, dims: usize) -> Result<()> {
             what: "Conv",
             setting,
             value: format!("{values:?}"),
-            reason: "it needs a number for each dimension, and only padding may be 0",
+            reason: "give one number for each dimension; only padding may be 0",
         })),
         None => Ok(()),
     }

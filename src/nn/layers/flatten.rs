@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::nn::{Module, ParamStore};
 use crate::tensor::Tensor;
 
-/// Makes one dimension of several: by default of all but the first, so that `[N, C, H, W]` becomes `[N, C·H·W]`.
+/// Joins several dimensions into one: by default all but the first, so that `[N, C, H, W]` becomes `[N, C·H·W]`.
 ///
 /// PyTorch's `nn.Flatten`.
 ///
@@ -19,7 +19,7 @@ use crate::tensor::Tensor;
 /// assert_eq!(output.shape(), [2, 60]);
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Flatten {
     store: ParamStore,
     start_dim: isize,

@@ -25,7 +25,7 @@ use crate::tensor::Tensor;
 /// assert_eq!(output.to_array(), array![[11.5, -4.0]].into_dyn());
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
 pub struct Linear {
     store: ParamStore,
@@ -58,24 +58,32 @@ impl TryFrom<Raw> for Linear {
 
 impl Linear {
     /// A layer with PyTorch's default initialisation: weight and bias uniform within `1 / √in_features`.
-    pub fn new(in_features: usize, out_features: usize, rng: &mut (impl Rng + ?Sized)) -> Self {
-        let mut layer = Linear::without_bias(in_features, out_features, rng);
-        let bias = init::uniform(&[out_features], init::fan_in_bound(in_features), rng);
-        layer
-            .store
-            .insert_parameter("bias", bias)
-            .expect("the name is free");
-        layer
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if the parameters do not fit in memory.
+    pub fn new(in_features: usize, out_features: usize, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
+        let mut layer = Linear::without_bias(in_features, out_features, rng)?;
+        let bias = init::uniform("Linear", &[out_features], init::fan_in_bound(in_features), rng)?;
+        layer.store.insert_parameter("bias", bias)?;
+        Ok(layer)
     }
 
     /// As [`new`](Self::new), without a bias.
-    pub fn without_bias(in_features: usize, out_features: usize, rng: &mut (impl Rng + ?Sized)) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn without_bias(
+        in_features: usize,
+        out_features: usize,
+        rng: &mut (impl Rng + ?Sized),
+    ) -> Result<Self> {
         let mut store = ParamStore::new();
-        let weight = init::uniform(&[out_features, in_features], init::fan_in_bound(in_features), rng);
-        store
-            .insert_parameter("weight", weight)
-            .expect("the name is free");
-        Linear { store }
+        let bound = init::fan_in_bound(in_features);
+        let weight = init::uniform("Linear", &[out_features, in_features], bound, rng)?;
+        store.insert_parameter("weight", weight)?;
+        Ok(Linear { store })
     }
 
     /// A layer of the given weight `[out_features, in_features]` and bias `[out_features]`.

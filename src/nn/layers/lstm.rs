@@ -30,7 +30,7 @@ use crate::tensor::Tensor;
 /// assert_eq!(output.shape(), [7, 2, 5]);
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
 pub struct Lstm {
     store: ParamStore,
@@ -86,10 +86,17 @@ impl LstmConfig {
                 what: "Lstm",
                 setting,
                 value: "0".to_owned(),
-                reason: "there has to be at least one",
+                reason: "it must be at least 1",
             })),
             None => Ok(()),
         }
+    }
+
+    /// All layers together, so that a number of layers beyond all bounds is refused before the first is made.
+    fn check_memory(&self) -> Result<()> {
+        let (layers, gates) = (self.layers, self.hidden_size.saturating_mul(4));
+        let (input, hidden) = ([gates, self.input_size], [layers, gates, self.hidden_size]);
+        init::check_memory("Lstm", &[&input, &hidden])
     }
 
     /// The names and shapes of the parameters, in PyTorch's order.
@@ -123,13 +130,15 @@ impl Lstm {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if there are no layers or no hidden units.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if there are no layers or no hidden units, or the
+    /// parameters do not fit in memory.
     pub fn new(config: LstmConfig, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
         config.check()?;
+        config.check_memory()?;
         let bound = init::fan_in_bound(config.hidden_size);
         let mut store = ParamStore::new();
         for (name, shape) in config.parameters() {
-            store.insert_parameter(&name, init::uniform(&shape, bound, rng))?;
+            store.insert_parameter(&name, init::uniform("Lstm", &shape, bound, rng)?)?;
         }
         Ok(Lstm { store, config })
     }

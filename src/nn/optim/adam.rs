@@ -1,10 +1,13 @@
 //! [`Adam`].
 
 use std::collections::HashMap;
+use std::fmt;
 
 use ndarray::{ArrayD, Zip};
 
-use super::{OptimiserState, below_one, for_each_gradient, non_negative};
+use super::settings::{AdamSettings, OptimiserSettings, non_negative};
+use super::state::{OptimiserState, outline};
+use super::update::for_each_gradient;
 use crate::error::Result;
 use crate::nn::ParamTree;
 use crate::tensor::{Gradients, ParamId};
@@ -20,16 +23,13 @@ use crate::tensor::{Gradients, ParamId};
 /// assert!(Adam::new(1e-3)?.betas(1.0, 0.9).is_err());
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Adam {
-    lr: f64,
-    betas: (f64, f64),
-    eps: f64,
-    weight_decay: f64,
+    settings: AdamSettings,
     moments: HashMap<ParamId, Moments>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Moments {
     steps: u64,
     mean: ArrayD<f32>,
@@ -43,14 +43,22 @@ impl Adam {
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if the rate is negative or not finite.
     pub fn new(lr: f64) -> Result<Self> {
-        let lr = non_negative("Adam", "lr", lr)?;
-        Ok(Adam {
+        let settings = AdamSettings {
             lr,
             betas: (0.9, 0.999),
             eps: 1e-8,
             weight_decay: 0.0,
-            moments: HashMap::new(),
-        })
+        };
+        settings.check()?;
+        let moments = HashMap::new();
+        Ok(Adam { settings, moments })
+    }
+
+    /// With other settings, if they make sense.
+    fn with(mut self, change: impl FnOnce(&mut AdamSettings)) -> Result<Self> {
+        change(&mut self.settings);
+        self.settings.check()?;
+        Ok(self)
     }
 
     /// With these shares of the running mean of gradients, and of that of their squares, kept at each step.
@@ -58,12 +66,8 @@ impl Adam {
     /// # Errors
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if one is outside [0, 1).
-    pub fn betas(mut self, mean: f64, square: f64) -> Result<Self> {
-        self.betas = (
-            below_one("Adam", "betas", mean)?,
-            below_one("Adam", "betas", square)?,
-        );
-        Ok(self)
+    pub fn betas(self, mean: f64, square: f64) -> Result<Self> {
+        self.with(|settings| settings.betas = (mean, square))
     }
 
     /// With this term added to the denominator.
@@ -71,9 +75,8 @@ impl Adam {
     /// # Errors
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
-    pub fn eps(mut self, eps: f64) -> Result<Self> {
-        self.eps = non_negative("Adam", "eps", eps)?;
-        Ok(self)
+    pub fn eps(self, eps: f64) -> Result<Self> {
+        self.with(|settings| settings.eps = eps)
     }
 
     /// With weight decay: the gradient of `weight_decay / 2 × |parameter|²` added.
@@ -81,14 +84,18 @@ impl Adam {
     /// # Errors
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
-        self.weight_decay = non_negative("Adam", "weight_decay", weight_decay)?;
-        Ok(self)
+    pub fn weight_decay(self, weight_decay: f64) -> Result<Self> {
+        self.with(|settings| settings.weight_decay = weight_decay)
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &AdamSettings {
+        &self.settings
     }
 
     /// The learning rate.
     pub fn lr(&self) -> f64 {
-        self.lr
+        self.settings.lr
     }
 
     /// Changes the learning rate, as schedules do.
@@ -97,14 +104,20 @@ impl Adam {
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
     pub fn set_lr(&mut self, lr: f64) -> Result<()> {
-        self.lr = non_negative("Adam", "lr", lr)?;
+        self.settings.lr = non_negative("Adam", "lr", lr)?;
         Ok(())
     }
 
     /// Updates each parameter of the model that has a gradient.
-    pub fn step<T: ParamTree + ?Sized>(&mut self, model: &mut T, gradients: &Gradients) {
-        let (beta1, beta2) = self.betas;
-        let (decay, eps, lr) = (self.weight_decay as f32, self.eps as f32, self.lr);
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) if the tree contradicts itself; nothing
+    /// changes then.
+    pub fn step<T: ParamTree + ?Sized>(&mut self, model: &mut T, gradients: &Gradients) -> Result<()> {
+        let settings = &self.settings;
+        let (beta1, beta2) = settings.betas;
+        let (decay, eps, lr) = (settings.weight_decay as f32, settings.eps as f32, settings.lr);
         for_each_gradient(model, gradients, |parameter, gradient| {
             let moments = self.moments.entry(parameter.id()).or_insert_with(|| Moments {
                 steps: 0,
@@ -128,24 +141,44 @@ impl Adam {
                     *v = b2 * *v + c2 * g * g;
                     *x -= step * (*m / (v.sqrt() / root + eps));
                 });
-        });
-    }
-
-    /// What the optimiser has gathered on the parameters of `model`, by path.
-    pub fn state<T: ParamTree + ?Sized>(&self, model: &T) -> OptimiserState {
-        OptimiserState::gather(model, ["exp_avg", "exp_avg_sq"], &self.moments, |m| {
-            (m.steps, [&m.mean, &m.square])
         })
     }
 
-    /// Replaces what the optimiser has gathered by what was gathered on the parameters of the same paths.
+    /// The settings, and what the optimiser has gathered on the parameters of `model`, by path.
+    pub fn state<T: ParamTree + ?Sized>(&self, model: &T) -> OptimiserState {
+        OptimiserState::gather(
+            model,
+            self.settings.clone().into(),
+            ["exp_avg", "exp_avg_sq"],
+            &self.moments,
+            |m| (m.steps, [&m.mean, &m.square]),
+        )
+    }
+
+    /// Restores a state: its settings replace those of this optimiser, the learning rate included, and what was
+    /// gathered is filed under the parameters of the same paths. PyTorch's `optimizer.load_state_dict`.
     ///
     /// # Errors
     ///
-    /// An error names what does not fit the model, and changes nothing.
+    /// An error names what does not fit the model or the optimiser, and changes nothing.
     pub fn load_state<T: ParamTree + ?Sized>(&mut self, model: &T, state: OptimiserState) -> Result<()> {
+        let settings = state.settings.clone();
         let build = |steps, [mean, square]: [ArrayD<f32>; 2]| Moments { steps, mean, square };
-        self.moments = state.scatter(model, ["exp_avg", "exp_avg_sq"], build)?;
+        let moments = state.scatter(model, ["exp_avg", "exp_avg_sq"], build)?;
+        let OptimiserSettings::Adam(settings) = settings else {
+            return Err(settings.not("Adam"));
+        };
+        settings.check()?;
+        *self = Adam { settings, moments };
         Ok(())
+    }
+}
+
+impl fmt::Debug for Adam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Adam");
+        out.field("settings", &self.settings);
+        out.field("moments", &outline(&self.moments, |moments| moments.mean.shape()));
+        out.finish()
     }
 }

@@ -1,11 +1,14 @@
 //! [`Sgd`].
 
 use std::collections::HashMap;
+use std::fmt;
 
 use ndarray::{ArrayD, Zip};
 
-use super::{OptimiserState, for_each_gradient, non_negative};
-use crate::error::{Error, NnError, Result};
+use super::settings::{OptimiserSettings, SgdSettings, non_negative};
+use super::state::{OptimiserState, outline};
+use super::update::for_each_gradient;
+use crate::error::Result;
 use crate::nn::ParamTree;
 use crate::tensor::{Gradients, ParamId};
 
@@ -20,13 +23,9 @@ use crate::tensor::{Gradients, ParamId};
 /// assert!(Sgd::new(f64::NAN).is_err());
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sgd {
-    lr: f64,
-    momentum: f64,
-    dampening: f64,
-    weight_decay: f64,
-    nesterov: bool,
+    settings: SgdSettings,
     velocity: HashMap<ParamId, ArrayD<f32>>,
 }
 
@@ -37,14 +36,23 @@ impl Sgd {
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
     pub fn new(lr: f64) -> Result<Self> {
-        Ok(Sgd {
-            lr: non_negative("Sgd", "lr", lr)?,
+        let settings = SgdSettings {
+            lr,
             momentum: 0.0,
             dampening: 0.0,
             weight_decay: 0.0,
             nesterov: false,
-            velocity: HashMap::new(),
-        })
+        };
+        settings.check()?;
+        let velocity = HashMap::new();
+        Ok(Sgd { settings, velocity })
+    }
+
+    /// With other settings, if they make sense.
+    fn with(mut self, change: impl FnOnce(&mut SgdSettings)) -> Result<Self> {
+        change(&mut self.settings);
+        self.settings.check()?;
+        Ok(self)
     }
 
     /// With momentum.
@@ -52,19 +60,17 @@ impl Sgd {
     /// # Errors
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite, or 0 where momentum is Nesterov's.
-    pub fn momentum(mut self, momentum: f64) -> Result<Self> {
-        self.momentum = non_negative("Sgd", "momentum", momentum)?;
-        self.check_nesterov()
+    pub fn momentum(self, momentum: f64) -> Result<Self> {
+        self.with(|settings| settings.momentum = momentum)
     }
 
-    /// With so much of each gradient kept out of the momentum.
+    /// With dampening: this share of each gradient is not added to the momentum.
     ///
     /// # Errors
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite, or momentum is Nesterov's.
-    pub fn dampening(mut self, dampening: f64) -> Result<Self> {
-        self.dampening = non_negative("Sgd", "dampening", dampening)?;
-        self.check_nesterov()
+    pub fn dampening(self, dampening: f64) -> Result<Self> {
+        self.with(|settings| settings.dampening = dampening)
     }
 
     /// With weight decay: the gradient of `weight_decay / 2 × |parameter|²` added.
@@ -72,9 +78,8 @@ impl Sgd {
     /// # Errors
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self> {
-        self.weight_decay = non_negative("Sgd", "weight_decay", weight_decay)?;
-        Ok(self)
+    pub fn weight_decay(self, weight_decay: f64) -> Result<Self> {
+        self.with(|settings| settings.weight_decay = weight_decay)
     }
 
     /// With Nesterov's momentum.
@@ -82,26 +87,18 @@ impl Sgd {
     /// # Errors
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if there is no momentum yet, or there is dampening.
-    pub fn nesterov(mut self) -> Result<Self> {
-        self.nesterov = true;
-        self.check_nesterov()
+    pub fn nesterov(self) -> Result<Self> {
+        self.with(|settings| settings.nesterov = true)
     }
 
-    fn check_nesterov(self) -> Result<Self> {
-        if self.nesterov && (self.momentum <= 0.0 || self.dampening != 0.0) {
-            return Err(Error::Nn(NnError::Setting {
-                what: "Sgd",
-                setting: "nesterov",
-                value: "true".to_owned(),
-                reason: "it needs momentum, set before, and no dampening",
-            }));
-        }
-        Ok(self)
+    /// The settings.
+    pub fn settings(&self) -> &SgdSettings {
+        &self.settings
     }
 
     /// The learning rate.
     pub fn lr(&self) -> f64 {
-        self.lr
+        self.settings.lr
     }
 
     /// Changes the learning rate, as schedules do.
@@ -110,14 +107,21 @@ impl Sgd {
     ///
     /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
     pub fn set_lr(&mut self, lr: f64) -> Result<()> {
-        self.lr = non_negative("Sgd", "lr", lr)?;
+        self.settings.lr = non_negative("Sgd", "lr", lr)?;
         Ok(())
     }
 
     /// Updates each parameter of the model that has a gradient.
-    pub fn step<T: ParamTree + ?Sized>(&mut self, model: &mut T, gradients: &Gradients) {
-        let (lr, momentum) = (self.lr as f32, self.momentum as f32);
-        let (decay, fresh) = (self.weight_decay as f32, (1.0 - self.dampening) as f32);
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) if the tree contradicts itself; nothing
+    /// changes then.
+    pub fn step<T: ParamTree + ?Sized>(&mut self, model: &mut T, gradients: &Gradients) -> Result<()> {
+        let settings = &self.settings;
+        let (lr, momentum) = (settings.lr as f32, settings.momentum as f32);
+        let (decay, fresh) = (settings.weight_decay as f32, (1.0 - settings.dampening) as f32);
+        let nesterov = settings.nesterov;
         for_each_gradient(model, gradients, |parameter, gradient| {
             let id = parameter.id();
             let mut value = parameter.original_mut();
@@ -137,7 +141,6 @@ impl Sgd {
                 .velocity
                 .entry(id)
                 .or_insert_with(|| ArrayD::zeros(gradient.raw_dim()));
-            let nesterov = self.nesterov;
             Zip::from(&mut value)
                 .and(&gradient)
                 .and(velocity)
@@ -146,23 +149,46 @@ impl Sgd {
                     *v = keep * *v + add * g;
                     *x -= lr * if nesterov { g + momentum * *v } else { *v };
                 });
-        });
-    }
-
-    /// What the optimiser has gathered on the parameters of `model`, by path.
-    pub fn state<T: ParamTree + ?Sized>(&self, model: &T) -> OptimiserState {
-        OptimiserState::gather(model, ["momentum_buffer"], &self.velocity, |velocity| {
-            (0, [velocity])
         })
     }
 
-    /// Replaces what the optimiser has gathered by what was gathered on the parameters of the same paths.
+    /// The settings, and what the optimiser has gathered on the parameters of `model`, by path.
+    pub fn state<T: ParamTree + ?Sized>(&self, model: &T) -> OptimiserState {
+        OptimiserState::gather(
+            model,
+            self.settings.clone().into(),
+            ["momentum_buffer"],
+            &self.velocity,
+            |velocity| (0, [velocity]),
+        )
+    }
+
+    /// Restores a state: its settings replace those of this optimiser, the learning rate included, and what was
+    /// gathered is filed under the parameters of the same paths. PyTorch's `optimizer.load_state_dict`.
     ///
     /// # Errors
     ///
-    /// An error names what does not fit the model, and changes nothing.
+    /// An error names what does not fit the model or the optimiser, and changes nothing.
     pub fn load_state<T: ParamTree + ?Sized>(&mut self, model: &T, state: OptimiserState) -> Result<()> {
-        self.velocity = state.scatter(model, ["momentum_buffer"], |_, [velocity]| velocity)?;
+        let settings = state.settings.clone();
+        let velocity = state.scatter(model, ["momentum_buffer"], |_, [velocity]| velocity)?;
+        let OptimiserSettings::Sgd(settings) = settings else {
+            return Err(settings.not("Sgd"));
+        };
+        settings.check()?;
+        *self = Sgd { settings, velocity };
         Ok(())
+    }
+}
+
+impl fmt::Debug for Sgd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Sgd");
+        out.field("settings", &self.settings);
+        out.field(
+            "momentum_buffer",
+            &outline(&self.velocity, |velocity| velocity.shape()),
+        );
+        out.finish()
     }
 }

@@ -1,45 +1,72 @@
-//! [`OptimiserState`]: what an optimiser has gathered, by path of parameter.
+//! [`OptimiserState`]: the settings of an optimiser and what it has gathered, by path of parameter.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
+use super::settings::OptimiserSettings;
 use crate::error::{Error, MaskError, NnError, Result};
 use crate::nn::array_serde::Portable;
+use crate::nn::walk::for_each_parameter;
 use crate::nn::{ParamTree, ParamTreeExt};
 use crate::tensor::ParamId;
 
-/// What an optimiser has gathered, by path of parameter: to be serialised with the model and loaded into another
-/// process, where parameters have other ids.
-#[derive(Default, Serialize, Deserialize)]
+/// The settings of an optimiser, and what it has gathered by path of parameter. It can be serialised with the model
+/// and loaded in another process, where parameters have other ids.
+///
+/// PyTorch's `optimizer.state_dict()`.
+///
+/// ```
+/// use rand::SeedableRng;
+/// use secateurs::nn::{Linear, optim::{OptimiserState, Sgd}};
+///
+/// let model = Linear::new(2, 1, &mut rand_chacha::ChaCha8Rng::seed_from_u64(0))?;
+/// let optimiser = Sgd::new(0.1)?.momentum(0.9)?;
+/// let saved = serde_json::to_string(&optimiser.state(&model)).unwrap();
+///
+/// let state: OptimiserState = serde_json::from_str(&saved).unwrap();
+/// let mut resumed = Sgd::new(1.0)?;
+/// resumed.load_state(&model, state)?;
+/// assert_eq!(resumed.settings(), optimiser.settings());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Clone, Serialize, Deserialize)]
 pub struct OptimiserState {
+    pub(super) settings: OptimiserSettings,
     /// Steps taken, by path; of Adam.
-    pub(super) steps: BTreeMap<String, u64>,
+    steps: BTreeMap<String, u64>,
     /// Running arrays by path, then by name.
-    pub(super) arrays: BTreeMap<String, BTreeMap<String, Portable>>,
+    arrays: BTreeMap<String, BTreeMap<String, Portable>>,
 }
 
 impl OptimiserState {
+    /// The settings of the optimiser.
+    pub fn settings(&self) -> &OptimiserSettings {
+        &self.settings
+    }
+
     /// The paths of the parameters that there is state for.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.arrays.keys().map(String::as_str)
     }
 
-    /// Files under the parameter's path what is known of its id.
+    /// Files under each parameter's path what is stored by its id.
     pub(super) fn gather<T: ParamTree + ?Sized, const N: usize, S>(
         model: &T,
+        settings: OptimiserSettings,
         names: [&str; N],
         by_id: &HashMap<ParamId, S>,
         view: impl Fn(&S) -> (u64, [&ArrayD<f32>; N]),
     ) -> Self {
-        let mut state = OptimiserState::default();
-        for path in model.parameter_paths() {
-            let known = model
-                .parameter(&path)
-                .ok()
-                .and_then(|parameter| by_id.get(&parameter.id()));
-            if let Some((steps, arrays)) = known.map(&view) {
+        let mut state = OptimiserState {
+            settings,
+            steps: BTreeMap::new(),
+            arrays: BTreeMap::new(),
+        };
+        for_each_parameter(model, &mut |path, parameter| {
+            if let Some((steps, arrays)) = by_id.get(&parameter.id()).map(&view) {
                 let arrays = names
                     .iter()
                     .zip(arrays)
@@ -47,11 +74,11 @@ impl OptimiserState {
                 state.arrays.insert(path.clone(), arrays.collect());
                 state.steps.insert(path, steps);
             }
-        }
+        });
         state
     }
 
-    /// Files by id what is known of paths.
+    /// Files under each parameter's id what is stored by its path.
     ///
     /// # Errors
     ///
@@ -78,7 +105,7 @@ impl OptimiserState {
                 if array.0.shape() != parameter.shape() {
                     let (expected, got) = (parameter.shape().to_vec(), array.0.shape().to_vec());
                     return Err(Error::Mask(MaskError::ShapeMismatch {
-                        what: "optimiser state",
+                        what: "the optimiser state",
                         expected,
                         got,
                     })
@@ -92,4 +119,36 @@ impl OptimiserState {
         }
         Ok(by_id)
     }
+}
+
+impl fmt::Debug for OptimiserState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shapes: BTreeMap<_, BTreeMap<_, _>> = (self.arrays.iter())
+            .map(|(path, arrays)| {
+                (
+                    path,
+                    arrays
+                        .iter()
+                        .map(|(name, array)| (name, array.0.shape()))
+                        .collect(),
+                )
+            })
+            .collect();
+        f.debug_struct("OptimiserState")
+            .field("settings", &self.settings)
+            .field("steps", &self.steps)
+            .field("arrays", &shapes)
+            .finish()
+    }
+}
+
+/// What is stored by id, as shapes and in order, for messages.
+pub(super) fn outline<S>(
+    by_id: &HashMap<ParamId, S>,
+    shape: impl Fn(&S) -> &[usize],
+) -> BTreeMap<ParamId, Vec<usize>> {
+    by_id
+        .iter()
+        .map(|(&id, stored)| (id, shape(stored).to_vec()))
+        .collect()
 }

@@ -30,7 +30,7 @@ pub struct ConvOptions {
     pub padding: Vec<usize>,
     /// Steps from one entry of the kernel to the next.
     pub dilation: Vec<usize>,
-    /// Into how many groups channels fall; each output channel sees the input channels of its own group only.
+    /// Number of groups of channels; each output channel sees the input channels of its own group only.
     pub groups: usize,
 }
 

@@ -1,0 +1,165 @@
+//! [`BoxedModule`]: a module of any type, owned.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use serde::de::value::{Error as ProbeError, MapDeserializer};
+use serde::de::{self, IntoDeserializer, Visitor};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::module::Module;
+use super::store::ParamStore;
+use super::tree::ParamTree;
+use crate::depth;
+
+/// A module of any type, owned: what [`Sequential`](super::Sequential) holds, and the right type for a field of your
+/// own modules that may hold any module.
+///
+/// It does what a `Box<dyn Module>` does, and is safe to load from files that cannot be trusted: a `Box<dyn Module>`
+/// nested in itself without end overflows the stack, while boxed modules load at most 16 levels deep and are an error
+/// beyond. Saving has the same limit, so what is saved can be loaded. Saving is also an error where two types have
+/// registered the module's name with `typetag`, as loading could not tell them apart.
+///
+/// ```
+/// use secateurs::nn::{BoxedModule, Linear, Module};
+/// use secateurs::tensor::Tensor;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct Twice {
+///     inner: BoxedModule,
+/// }
+///
+/// secateurs::param_tree!(Twice { children: [inner] });
+///
+/// #[typetag::serde]
+/// impl Module for Twice {
+///     fn compute(&self, input: &Tensor) -> secateurs::Result<Tensor> {
+///         self.inner.forward(&self.inner.forward(input)?)
+///     }
+/// }
+///
+/// # use rand::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+/// let module = Twice { inner: BoxedModule::new(Linear::new(3, 3, &mut rng)?) };
+/// let loaded: Twice = serde_json::from_str(&serde_json::to_string(&module).unwrap()).unwrap();
+/// assert!(loaded.inner.downcast_ref::<Linear>().is_some());
+/// # Ok::<(), secateurs::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct BoxedModule(Box<dyn Module>);
+
+impl BoxedModule {
+    /// Boxes a module.
+    pub fn new(module: impl Module) -> Self {
+        BoxedModule(Box::new(module))
+    }
+
+    /// The box itself.
+    pub fn into_inner(self) -> Box<dyn Module> {
+        self.0
+    }
+}
+
+impl From<Box<dyn Module>> for BoxedModule {
+    fn from(module: Box<dyn Module>) -> Self {
+        BoxedModule(module)
+    }
+}
+
+impl Deref for BoxedModule {
+    type Target = dyn Module;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl DerefMut for BoxedModule {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut *self.0
+    }
+}
+
+impl fmt::Debug for BoxedModule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ParamTree for BoxedModule {
+    fn store(&self) -> Option<&ParamStore> {
+        self.0.store()
+    }
+
+    fn store_mut(&mut self) -> Option<&mut ParamStore> {
+        self.0.store_mut()
+    }
+
+    fn child_names(&self) -> Vec<String> {
+        self.0.child_names()
+    }
+
+    fn child(&self, name: &str) -> Option<&dyn ParamTree> {
+        self.0.child(name)
+    }
+
+    fn child_mut(&mut self, name: &str) -> Option<&mut dyn ParamTree> {
+        self.0.child_mut(name)
+    }
+}
+
+impl Serialize for BoxedModule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = self.0.typetag_name();
+        if !has_one_type(name) {
+            return Err(S::Error::custom(format!(
+                "several types of modules are registered as `{name}`, so it could not be loaded; \
+                 name each by #[typetag::serde(name = \"…\")]"
+            )));
+        }
+        depth::nested_writing(|| self.0.serialize(serializer))
+    }
+}
+
+impl<'de> Deserialize<'de> for BoxedModule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        depth::nested(|| Box::<dyn Module>::deserialize(deserializer)).map(BoxedModule)
+    }
+}
+
+/// Whether exactly one type is registered under a name.
+///
+/// The registry answers only by loading something: a value that says when it is read, and then fails.
+fn has_one_type(name: &str) -> bool {
+    struct Probe<'a>(&'a Cell<bool>);
+
+    impl<'de> IntoDeserializer<'de, ProbeError> for Probe<'_> {
+        type Deserializer = Self;
+
+        fn into_deserializer(self) -> Self {
+            self
+        }
+    }
+
+    impl<'de> Deserializer<'de> for Probe<'_> {
+        type Error = ProbeError;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, ProbeError> {
+            self.0.set(true);
+            Err(de::Error::custom("there is nothing to load"))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        }
+    }
+
+    let read = Cell::new(false);
+    let map = MapDeserializer::new(std::iter::once((name, Probe(&read))));
+    let _ = Box::<dyn Module>::deserialize(map);
+    read.get()
+}

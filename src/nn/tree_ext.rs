@@ -1,0 +1,146 @@
+//! [`ParamTreeExt`]: parameters and buffers by path.
+
+use std::sync::Arc;
+
+use ndarray::{ArcArray, IxDyn};
+
+use super::parameter::Parameter;
+use super::store::{MASK, ORIG};
+use super::tree::ParamTree;
+use super::walk::{self, MAX_DEPTH, for_each_parameter};
+use crate::error::{Error, ModelError, Result};
+use crate::mask::PruningMethod;
+use crate::prunable::nearest;
+
+/// What every [`ParamTree`] offers its callers.
+///
+/// Lists of a tree that leads back to itself end at the cycle.
+pub trait ParamTreeExt: ParamTree {
+    /// The parameters of the tree, by the names under which they are seen: a pruned `weight` as `weight_orig`.
+    ///
+    /// PyTorch's `named_parameters`.
+    fn named_parameters(&self) -> Vec<(String, &Parameter)> {
+        let mut all = Vec::new();
+        walk::walk(self, &mut |prefix, store| {
+            all.extend(store.parameters().map(|(name, parameter)| {
+                let suffix = if parameter.is_pruned() { ORIG } else { "" };
+                (format!("{prefix}{name}{suffix}"), parameter)
+            }));
+        });
+        all
+    }
+
+    /// The buffers of the tree: the mask of a pruned `weight` as `weight_mask`, of ones and zeros, and buffers of
+    /// the modules' own.
+    ///
+    /// PyTorch's `named_buffers`.
+    fn named_buffers(&self) -> Vec<(String, ArcArray<f32, IxDyn>)> {
+        let mut all = Vec::new();
+        walk::walk(self, &mut |prefix, store| {
+            all.extend(
+                store
+                    .buffers()
+                    .map(|(name, buffer)| (format!("{prefix}{name}"), buffer)),
+            );
+            all.extend(store.parameters().filter_map(|(name, parameter)| {
+                Some((
+                    format!("{prefix}{name}{MASK}"),
+                    parameter.mask()?.to_array().into_shared(),
+                ))
+            }));
+        });
+        all
+    }
+
+    /// The paths of the modules of the tree, in order; the tree itself is `""`.
+    ///
+    /// PyTorch's `named_modules`.
+    fn named_modules(&self) -> Vec<(String, &dyn ParamTree)>
+    where
+        Self: Sized,
+    {
+        let mut all: Vec<(String, &dyn ParamTree)> = Vec::new();
+        modules(self, "", 0, &mut all);
+        all
+    }
+
+    /// The paths of all parameters (`0.weight`, pruned or not), in order.
+    fn parameter_paths(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for_each_parameter(self, &mut |path, _| all.push(path));
+        all
+    }
+
+    /// The parameter at a path, `weight` or `encoder.0.weight`. The name under which
+    /// [`named_parameters`](Self::named_parameters) lists a pruned one, `weight_orig`, is accepted too.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) if there is none.
+    fn parameter(&self, path: &str) -> Result<&Parameter> {
+        walk::parameter(self, path)
+            .or_else(|| seen_as(self, path).and_then(|path| walk::parameter(self, path)))
+            .ok_or_else(|| unknown(self, path))
+    }
+
+    /// The parameter at a path, as [`parameter`](Self::parameter) finds it, to be changed.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) if there is none,
+    /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) if shared and exclusive access find different parameters.
+    fn parameter_mut(&mut self, path: &str) -> Result<&mut Parameter> {
+        self.parameter(path)?; // the nearest names cannot be found while the tree is borrowed for change
+        let path = seen_as(self, path).unwrap_or(path);
+        walk::parameter_mut(self, path)
+    }
+
+    /// The pruning hooks of this module itself: the name of each pruned parameter, and its method or container.
+    ///
+    /// PyTorch's `_forward_pre_hooks`.
+    fn forward_pre_hooks(&self) -> Vec<(&str, &Arc<dyn PruningMethod>)> {
+        self.store()
+            .map(|store| store.forward_pre_hooks().collect())
+            .unwrap_or_default()
+    }
+}
+
+impl<T: ParamTree + ?Sized> ParamTreeExt for T {}
+
+fn modules<'a>(
+    tree: &'a dyn ParamTree,
+    path: &str,
+    depth: usize,
+    all: &mut Vec<(String, &'a dyn ParamTree)>,
+) {
+    all.push((path.to_owned(), tree));
+    let names = if depth < MAX_DEPTH {
+        tree.child_names()
+    } else {
+        Vec::new()
+    };
+    for name in names {
+        if let Some(child) = tree.child(&name) {
+            let path = if path.is_empty() {
+                name
+            } else {
+                format!("{path}.{name}")
+            };
+            modules(child, &path, depth + 1, all);
+        }
+    }
+}
+
+/// The path of a pruned parameter that `named_parameters` lists by this name: `weight` for `weight_orig`.
+fn seen_as<'a, T: ParamTree + ?Sized>(tree: &T, name: &'a str) -> Option<&'a str> {
+    let path = name.strip_suffix(ORIG)?;
+    walk::parameter(tree, path)?.is_pruned().then_some(path)
+}
+
+/// The error for a path that leads to no parameter.
+pub(super) fn unknown<T: ParamTree + ?Sized>(tree: &T, path: &str) -> Error {
+    Error::Model(ModelError::UnknownParameter {
+        path: path.to_owned(),
+        nearest: nearest(path, tree.parameter_paths().iter().map(String::as_str)),
+    })
+}

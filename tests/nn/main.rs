@@ -1,0 +1,14 @@
+//! Modules as values and as trees: clones, boxes, containers, walks, loading and optimiser states.
+
+#[path = "../fixtures/mod.rs"]
+mod fixtures;
+
+mod boxed;
+mod clones;
+mod identity;
+mod loading;
+mod lstm_masks;
+mod optimisers;
+mod sequential;
+mod sizes;
+mod trees;
