@@ -1,10 +1,12 @@
 //! Selection at random.
 
-use super::chacha::{WORDS, blocks, random_words};
+use pulp::bytemuck::cast_slice_mut;
+
 use super::error::SelectError;
 use super::key::Scale;
+use super::random_words::random_words;
 use super::solve;
-use super::source::{BLOCK, Block, Source};
+use super::source::{Block, Source};
 
 /// Entries of which some are to be pruned at random.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +44,6 @@ pub fn lowest_random(segments: &[RandomSegment<'_>], k: usize) -> Result<Vec<Vec
 /// Words of random streams.
 pub(super) struct Random<'a>(pub(super) &'a [RandomSegment<'a>]);
 
-/// The key of a word: its top bit flipped, so that signed comparison sees the order of the unsigned words.
-#[inline(always)]
-fn key(word: u32) -> i32 {
-    (word ^ (1 << 31)) as i32
-}
-
 impl Source<i32> for Random<'_> {
     fn scale(&self) -> Scale<i32> {
         Scale {
@@ -74,9 +70,11 @@ impl Source<i32> for Random<'_> {
         self.0[segment].prior
     }
 
-    fn block(&self, segment: usize, start: usize, _: usize, block: &mut Block<i32>) -> bool {
-        const { assert!(BLOCK.is_multiple_of(WORDS)) };
-        blocks(&self.0[segment].key, (start / WORDS) as u64, &mut block.keys, key);
+    fn block(&self, segment: usize, start: usize, len: usize, block: &mut Block<i32>) -> bool {
+        let keys = &mut block.keys[..len];
+        random_words(&self.0[segment].key, start as u64, cast_slice_mut(keys));
+        // With the top bit flipped, signed comparison sees the order of the unsigned words.
+        keys.iter_mut().for_each(|key| *key ^= i32::MIN);
         false
     }
 
@@ -84,7 +82,7 @@ impl Source<i32> for Random<'_> {
         for &index in indices {
             let mut word = [0];
             random_words(&self.0[segment].key, index as u64, &mut word);
-            keys.push(key(word[0]));
+            keys.push(word[0] as i32 ^ i32::MIN);
         }
     }
 }

@@ -30,7 +30,6 @@ mod at_random;
 mod avx2;
 mod between;
 mod bracket;
-mod chacha;
 mod cut;
 mod element;
 mod error;
@@ -38,6 +37,7 @@ mod finder;
 mod in_memory;
 mod key;
 mod pass;
+mod random_words;
 mod scatter;
 mod settle;
 mod solve;
@@ -54,9 +54,9 @@ pub use finder::CutFinder;
 pub use in_memory::{Segment, lowest};
 pub use key::Order;
 
-pub(crate) use chacha::random_words;
 #[allow(unused_imports)] // their users follow
 pub(crate) use in_memory::{ViewSegment, lowest_of_views};
+pub(crate) use random_words::random_words;
 #[allow(unused_imports)] // its users follow
 pub(crate) use scatter::scatter;
 
