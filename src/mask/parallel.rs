@@ -46,7 +46,7 @@ impl Threads {
         }
     }
 
-    /// How many tasks are worth a look together, where a look may show that the next ones need none.
+    /// How many tasks are worth starting together, where each may show that the following ones are not needed.
     pub(crate) fn batch(self) -> usize {
         match self {
             Threads::One => 1,

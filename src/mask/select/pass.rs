@@ -57,7 +57,7 @@ impl Room {
         }
     }
 
-    /// Takes room for some more entries; `false` where there is none left.
+    /// Takes room for some more entries; `false` where all of it is taken.
     fn take(&self, more: usize) -> bool {
         self.used.fetch_add(more, Ordering::Relaxed) + more <= self.all
     }
@@ -202,7 +202,7 @@ impl<K: Key> Undecided<K> {
         self.count = end;
     }
 
-    /// Writes an entry. Neither remainder changes anything; they spare checks of an index.
+    /// Writes an entry. Neither remainder changes anything: they replace checks of an index.
     #[inline(always)]
     fn put(&mut self, count: usize, at: usize, keys: &[K; BITS], bit: usize) {
         let (count, bit) = (count % UNDECIDED, bit % BITS);
