@@ -1,6 +1,6 @@
 //! Options of global pruning: a cap on the sparsity of each parameter, and ranking by norms.
 
-use secateurs::error::{AmountError, ListError, MaskError, NnError};
+use secateurs::error::{AmountError, ListError, MaskError};
 mod common;
 
 use std::borrow::Borrow;
@@ -142,7 +142,7 @@ fn caps_that_cannot_reach_say_so() {
     );
     let text = error.to_string();
     assert!(
-        text.contains("prune 4 entries") && text.contains("only 3 to prune") && text.contains("0.5"),
+        text.contains("4 entries were requested") && text.contains("only 3 to prune") && text.contains("0.5"),
         "{text}"
     );
     // What a tensor has too many pruned does not lower what others may lose.
@@ -166,7 +166,7 @@ fn caps_that_cannot_reach_say_so() {
     for wrong in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
         assert!(matches!(
             GlobalOptions::new().max_sparsity(wrong),
-            Err(Error::Nn(NnError::Setting { .. }))
+            Err(Error::Amount(AmountError::CapOutOfRange { .. }))
         ));
     }
 }

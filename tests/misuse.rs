@@ -95,7 +95,7 @@ fn a_share_outside_0_to_1() {
         (90.0, "90"),
     ] {
         let message =
-            format!("amount {shown} is not a fraction in [0, 1]; a number of units is written as an integer");
+            format!("amount {shown} is not a fraction in [0, 1]; write a count of units as an integer");
         let of_call = refused(&mut model, |m| prune::l1_unstructured(m, "head.weight", wrong));
         says!(of_call, Error::Amount(AmountError::FractionOutOfRange { value }) if value.to_bits() == wrong.to_bits(), message);
         let of_call = refused(&mut model, |m| prune::ln_structured(m, "0.weight", wrong, 2.0, 0));
@@ -151,7 +151,7 @@ fn more_than_is_left() {
             requested: 13,
             remaining: 12
         }),
-        "asked to prune 13 units, but only 12 are left unpruned"
+        "13 units were requested, but only 12 remain unpruned; request at most that many"
     );
     // Three of the eight entries of the convolution are gone already.
     let error = refused(&mut model, |m| prune::l1_unstructured(m, "0.weight", 6));
@@ -162,7 +162,7 @@ fn more_than_is_left() {
             requested: 6,
             remaining: 5
         }),
-        "asked to prune 6 units, but only 5 are left unpruned"
+        "6 units were requested, but only 5 remain unpruned; request at most that many"
     );
     // Channels are units too.
     let error = refused(&mut model, |m| prune::ln_structured(m, "head.weight", 4, 1.0, 0));
@@ -173,7 +173,7 @@ fn more_than_is_left() {
             requested: 4,
             remaining: 3
         }),
-        "asked to prune 4 units, but only 3 are left unpruned"
+        "4 units were requested, but only 3 remain unpruned; request at most that many"
     );
     // A number that no machine counts to.
     let error = refused(&mut model, |m| {
@@ -184,7 +184,7 @@ fn more_than_is_left() {
         error,
         Error::Amount(AmountError::TooLarge { remaining: 2, .. }),
         format!(
-            "asked to prune {} units, but only 2 are left unpruned",
+            "{} units were requested, but only 2 remain unpruned; request at most that many",
             usize::MAX
         )
     );
@@ -198,7 +198,7 @@ fn more_than_is_left() {
             requested: 6,
             remaining: 5
         }),
-        "asked to prune 6 units, but only 5 are left unpruned"
+        "6 units were requested, but only 5 remain unpruned; request at most that many"
     );
 }
 
@@ -209,7 +209,7 @@ fn text_that_is_no_amount() {
             text.parse::<Amount>().unwrap_err(),
             Error::Amount(AmountError::Syntax { text: shown }) if shown == text,
             format!(
-                "`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or `until 90%`"
+                "`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a sparsity to reach (`until 90%`)"
             )
         );
     }
@@ -263,7 +263,7 @@ fn a_norm_that_is_none() {
         "head.weight",
         error,
         Error::Norm(NormError::NotMatrices { shape }) if *shape == [3, 4],
-        "the nuclear norm needs channels that are matrices, so a tensor of 3 dimensions; this one has shape [3, 4]"
+        "the nuclear norm needs channels that are matrices, so a tensor of 3 dimensions, but this one has shape [3, 4]; choose another norm"
     );
 }
 
@@ -271,7 +271,7 @@ fn a_norm_that_is_none() {
 fn a_dimension_that_is_not_there() {
     let mut model = model();
     for dim in [2, -3, isize::MAX, isize::MIN] {
-        let message = format!("dimension {dim} is out of range for shape [3, 4]; it runs from -2 to 1");
+        let message = format!("dimension {dim} is out of range for shape [3, 4], whose dimensions run from -2 to 1");
         let error = refused(&mut model, |m| prune::ln_structured(m, "head.weight", 1, 2, dim));
         says_of!("head.weight", error, Error::Pattern(PatternError::DimOutOfRange { dim: d, .. }) if *d == dim, message);
         let error = refused(&mut model, |m| {
@@ -296,14 +296,14 @@ fn channels_of_a_vector() {
         "0.bias",
         error,
         Error::Pattern(PatternError::NoChannels { shape }) if *shape == [2],
-        "structured pruning needs a tensor of at least 2 dimensions; this one has shape [2]"
+        "structured pruning needs a tensor of at least 2 dimensions, but this one has shape [2]; prune it by an unstructured method"
     );
     let error = refused(&mut model, |m| prune::ln_structured(m, "0.bias", 1, 2, 0));
     says_of!(
         "0.bias",
         error,
         Error::Pattern(PatternError::NoChannels { .. }),
-        "structured pruning needs a tensor of at least 2 dimensions; this one has shape [2]"
+        "structured pruning needs a tensor of at least 2 dimensions, but this one has shape [2]; prune it by an unstructured method"
     );
 }
 
@@ -316,7 +316,7 @@ fn scores_of_another_shape() {
     let error = refused(&mut model, |m| {
         prune::l1_unstructured_with_scores(m, "head.weight", 1, &transposed)
     });
-    let message = "the array of importance scores has shape [4, 3], but [3, 4] was expected";
+    let message = "the array of importance scores has shape [4, 3], but shape [3, 4] is needed";
     says_of!(
         "head.weight",
         error,
@@ -327,7 +327,7 @@ fn scores_of_another_shape() {
     let error = refused(&mut model, |m| {
         prune::ln_structured_with_scores(m, "head.weight", 1, 2, 0, &flat)
     });
-    let message = "the array of importance scores has shape [12], but [3, 4] was expected";
+    let message = "the array of importance scores has shape [12], but shape [3, 4] is needed";
     says_of!(
         "head.weight",
         error,
@@ -337,7 +337,7 @@ fn scores_of_another_shape() {
     let error = refused(&mut model, |m| {
         prune::apply_with_scores(m, "0.weight", Identity, &flat)
     });
-    let message = "the array of importance scores has shape [12], but [2, 1, 2, 2] was expected";
+    let message = "the array of importance scores has shape [12], but shape [2, 1, 2, 2] is needed";
     says_of!(
         "0.weight",
         error,
@@ -354,17 +354,17 @@ fn a_mask_of_another_shape() {
             prune::custom_from_mask(m, path, Mask::ones(&[4, 3]))
         });
         let expected = if path == "3.weight" { "[4, 18]" } else { "[3, 4]" };
-        let message = format!("the custom mask has shape [4, 3], but {expected} was expected");
+        let message = format!("the custom mask has shape [4, 3], but shape {expected} is needed");
         says_of!(path, error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
 
         let error = refused(&mut model, |m| prune::set_mask(m, path, Mask::ones(&[12])));
-        let message = format!("the other mask has shape [12], but {expected} was expected");
+        let message = format!("the other mask has shape [12], but shape {expected} is needed");
         says_of!(path, error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
     }
     let error = refused(&mut model, |m| {
         prune::set_mask(m, "0.bias", array![[true, false]])
     });
-    let message = "the other mask has shape [1, 2], but [2] was expected";
+    let message = "the other mask has shape [1, 2], but shape [2] is needed";
     says_of!(
         "0.bias",
         error,
@@ -376,7 +376,7 @@ fn a_mask_of_another_shape() {
     let error = method
         .prune(tensor(&[2, 2]).value(), Some(&Mask::ones(&[4])), None)
         .unwrap_err();
-    let message = "the array of scores has shape [2, 2], but [4] was expected";
+    let message = "the array of scores has shape [2, 2], but shape [4] is needed";
     says!(error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
     let error = method
         .prune(tensor(&[2, 2]).value(), None, Some(tensor(&[4]).value()))
@@ -393,29 +393,29 @@ fn a_mask_that_is_not_binary() {
     says!(
         Mask::from_array(soft.view()).unwrap_err(),
         Error::Mask(MaskError::NotBinary { index: 1, .. }),
-        "a mask holds 0 and 1 only; the entry at row-major index 1 is 0.5"
+        "a mask holds 0 and 1 only, but the entry at row-major index 1 is 0.5"
     );
     let nan = array![0.0, f64::NAN];
     says!(
         Mask::from_array(nan.view()).unwrap_err(),
         Error::Mask(MaskError::NotBinary { index: 1, .. }),
-        "a mask holds 0 and 1 only; the entry at row-major index 1 is NaN"
+        "a mask holds 0 and 1 only, but the entry at row-major index 1 is NaN"
     );
     let counts = array![[0_i32, 1], [-1, 2]];
     says!(
         Mask::from_array(counts.t()).unwrap_err(), // column-major: the index is still that of the row-major order
         Error::Mask(MaskError::NotBinary { index: 1, .. }),
-        "a mask holds 0 and 1 only; the entry at row-major index 1 is -1"
+        "a mask holds 0 and 1 only, but the entry at row-major index 1 is -1"
     );
     says!(
         Mask::from_words(&[3], vec![0b1111]).unwrap_err(),
         Error::Mask(MaskError::NotBinary { index: 3, .. }),
-        "a mask holds 0 and 1 only; the entry at row-major index 3 is set, but past the last entry"
+        "a mask holds 0 and 1 only, but the entry at row-major index 3 is set, but past the last entry"
     );
     says!(
         Mask::from_words(&[65], vec![0]).unwrap_err(),
         Error::Mask(MaskError::ShapeMismatch { .. }),
-        "a mask's list of words has shape [1], but [2] was expected"
+        "a mask's list of words has shape [1], but shape [2] is needed"
     );
     assert!(Mask::from_words(&[usize::MAX, 2], vec![0]).is_err());
     assert!(Mask::from_words(&[0, usize::MAX, 2], vec![]).is_err());
@@ -424,7 +424,7 @@ fn a_mask_that_is_not_binary() {
 #[test]
 fn masks_that_do_not_combine() {
     let (a, b) = (Mask::ones(&[2, 3]), Mask::ones(&[3, 2]));
-    let message = "the other mask has shape [3, 2], but [2, 3] was expected";
+    let message = "the other mask has shape [3, 2], but shape [2, 3] is needed";
     says!(
         a.and(&b).unwrap_err(),
         Error::Mask(MaskError::ShapeMismatch { .. }),
@@ -436,7 +436,7 @@ fn masks_that_do_not_combine() {
         message
     );
     let mut values = array![[1.0, 2.0]].into_dyn();
-    let message = "the array has shape [1, 2], but [2, 3] was expected";
+    let message = "the array has shape [1, 2], but shape [2, 3] is needed";
     says!(
         a.apply(values.view()).unwrap_err(),
         Error::Mask(MaskError::ShapeMismatch { .. }),
@@ -462,7 +462,8 @@ fn nan_where_it_would_be_ranked() {
         parameter.original_mut()[[1, 2]] = value;
     };
     spoil(&mut model, f32::NAN);
-    let message = "cannot rank NaN: in `head.weight` entry 6 (row-major) is NaN";
+    let message = "cannot rank NaN: in `head.weight` entry 6 (row-major) is NaN; NaN weights mostly come from a training run that \
+    diverged, so check its loss, or give importance scores without NaN";
     let error = refused(&mut model, |m| prune::l1_unstructured(m, "head.weight", 1));
     says!(error, Error::Mask(MaskError::NanScore { parameter: Some(path), index: 6 }) if path == "head.weight", message);
     let error = refused(&mut model, |m| prune::ln_structured(m, "head.weight", 1, 2, 0));
@@ -482,7 +483,8 @@ fn nan_where_it_would_be_ranked() {
     let error = refused(&mut model, |m| {
         prune::l1_unstructured_with_scores(m, "3.weight", 1, &scores)
     });
-    let message = format!("cannot rank NaN: in `3.weight` entry {first_kept} (row-major) is NaN");
+    let message = format!("cannot rank NaN: in `3.weight` entry {first_kept} (row-major) is NaN; NaN weights mostly come from a training run that \
+    diverged, so check its loss, or give importance scores without NaN");
     says!(error, Error::Mask(MaskError::NanScore { .. }), message);
 
     // Nobody asks for ranks: nobody minds.
@@ -497,27 +499,28 @@ fn nan_where_it_would_be_ranked() {
 #[test]
 fn paths_that_lead_nowhere() {
     let mut model = model();
+    // Each with the three paths that are nearest.
     let wrong = [
-        "weight",
-        "Weight",
-        "head.wieght",
-        "0.weight_orig",
-        "0.weight_mask",
-        "1.weight",
-        "2",
-        "head",
-        "",
-        ".",
-        "head.weight.x",
-        "0/weight",
-        " head.weight",
-        "head..weight",
-        "head.weight.",
-        ".head.weight",
-        "..",
+        ("weight", ["0.weight", "3.weight", "head.weight"]),
+        ("Weight", ["0.weight", "3.weight", "0.bias"]),
+        ("head.wieght", ["head.weight", "head.bias", "0.weight"]),
+        ("0.weight_orig", ["0.weight", "3.weight", "head.weight"]),
+        ("0.weight_mask", ["0.weight", "3.weight", "0.bias"]),
+        ("1.weight", ["0.weight", "3.weight", "head.weight"]),
+        ("2", ["0.bias", "3.bias", "0.weight"]),
+        ("head", ["0.bias", "3.bias", "head.bias"]),
+        ("", ["0.bias", "3.bias", "0.weight"]),
+        (".", ["0.bias", "3.bias", "0.weight"]),
+        ("head.weight.x", ["head.weight", "0.weight", "3.weight"]),
+        ("0/weight", ["0.weight", "3.weight", "head.weight"]),
+        (" head.weight", ["head.weight", "0.weight", "3.weight"]),
+        ("head..weight", ["head.weight", "0.weight", "3.weight"]),
+        ("head.weight.", ["head.weight", "0.weight", "3.weight"]),
+        (".head.weight", ["head.weight", "0.weight", "3.weight"]),
+        ("..", ["0.bias", "3.bias", "0.weight"]),
     ];
-    for path in wrong {
-        let message = format!("there is no parameter `{path}`; there are: {KNOWN}");
+    for (path, [a, b, c]) in wrong {
+        let message = format!("there is no parameter `{path}`; the nearest are `{a}`, `{b}`, `{c}`");
         let calls: [&dyn Fn(&mut Sequential) -> Result<()>; 10] = [
             &|m| prune::l1_unstructured(m, path, 0.5).map(drop),
             &|m| prune::ln_structured(m, path, 1, 2, 0).map(drop),
@@ -541,7 +544,7 @@ fn paths_that_lead_nowhere() {
     // A leaf has paths without a dot, and with one in front they are no paths.
     let mut leaf = linear();
     let error = refused(&mut leaf, |m| prune::l1_unstructured(m, ".weight", 1));
-    let message = "there is no parameter `.weight`; there are: weight, bias";
+    let message = "there is no parameter `.weight`; the nearest are `weight`, `bias`";
     says!(error, Error::Model(ModelError::UnknownParameter { .. }), message);
 }
 
@@ -552,7 +555,7 @@ fn a_model_without_parameters() {
     says!(
         error,
         Error::Model(ModelError::UnknownParameter { nearest, .. }) if nearest.is_empty(),
-        "there is no parameter `0.weight`; there are: "
+        "there is no parameter `0.weight`"
     );
     assert!(prune::weights(&nothing).is_empty());
     assert!(prune::remove_all(&mut nothing).unwrap().is_empty());
@@ -607,18 +610,18 @@ fn names_of_parameters_that_cannot_be() {
     says!(
         store.tensor("wieght").unwrap_err(),
         Error::Model(ModelError::UnknownParameter { .. }),
-        "there is no parameter `wieght`; there are: weight, scale_mask"
+        "there is no parameter `wieght`; the nearest are `weight`, `scale_mask`"
     );
     says!(
         store.set_buffer("mean", array![1.0].into_dyn()).unwrap_err(),
         Error::Model(ModelError::UnknownParameter { path, .. }) if path == "mean",
-        "there is no parameter `mean`; there are: weight, scale_mask"
+        "there is no parameter `mean`; the nearest are `weight`, `scale_mask`"
     );
     store.insert_buffer("mean", array![1.0, 2.0]).unwrap();
     says!(
         store.set_buffer("mean", array![1.0].into_dyn()).unwrap_err(),
         Error::Mask(MaskError::ShapeMismatch { .. }),
-        "the buffer has shape [1], but [2] was expected"
+        "the buffer has shape [1], but shape [2] is needed"
     );
     assert_eq!(store.buffer("mean").unwrap(), array![1.0, 2.0].into_dyn());
 }
@@ -667,7 +670,7 @@ fn global_pruning_of_one_parameter_twice() {
     let error = refused(&mut model, |m| {
         prune::global_unstructured(m, paths, L1Unstructured::new(1).unwrap())
     });
-    let message = "parameter `head.weight` is listed twice";
+    let message = "parameter `head.weight` is listed twice; list each parameter once";
     says!(error, Error::List(ListError::ListedTwice { .. }), message);
 }
 
@@ -689,7 +692,7 @@ fn global_pruning_by_what_does_not_rank_entries() {
             error,
             Error::Mask(MaskError::Unsupported { .. }),
             format!(
-                "{name} cannot do this: global pruning ranks single entries, so only unstructured methods can"
+                "{name} cannot be used here: global pruning ranks single entries, so only unstructured methods can"
             )
         );
     }
@@ -714,7 +717,7 @@ fn global_scores_that_do_not_belong() {
         let options = GlobalOptions::new().scores("3.weight", &scores);
         prune::global_unstructured_with(m, paths, method, &options)
     });
-    let message = "the array of importance scores has shape [3, 4], but [4, 18] was expected";
+    let message = "the array of importance scores has shape [3, 4], but shape [4, 18] is needed";
     says_of!(
         "3.weight",
         error,
@@ -733,7 +736,7 @@ fn a_plan_carried_out_on_a_mask_of_another_shape() {
         prior: Some(&prior),
     }];
     let amount = Amount::count(1);
-    let message = "the array of scores has shape [3], but [70] was expected";
+    let message = "the array of scores has shape [3], but shape [70] is needed";
     for by in [
         EntryRank::Magnitude,
         EntryRank::Value,
@@ -754,7 +757,7 @@ fn a_plan_carried_out_on_a_mask_of_another_shape() {
 #[test]
 fn removing_what_is_not_pruned() {
     let mut model = model();
-    let message = "parameter `head.weight` is not pruned";
+    let message = "parameter `head.weight` is not pruned, so it has no mask to remove or discard";
     let error = refused(&mut model, |m| prune::remove(m, "head.weight"));
     says!(error, Error::Model(ModelError::NotPruned { path }) if path == "head.weight", message);
     let error = refused(&mut model, |m| prune::discard(m, "head.weight"));
@@ -764,13 +767,13 @@ fn removing_what_is_not_pruned() {
     says!(
         error,
         Error::Model(ModelError::NotPruned { .. }),
-        "parameter `0.weight` is not pruned"
+        "parameter `0.weight` is not pruned, so it has no mask to remove or discard"
     );
     let error = refused(&mut model, |m| prune::discard(m, "0.weight"));
     says!(
         error,
         Error::Model(ModelError::NotPruned { .. }),
-        "parameter `0.weight` is not pruned"
+        "parameter `0.weight` is not pruned, so it has no mask to remove or discard"
     );
 }
 
@@ -780,7 +783,7 @@ fn removing_what_is_not_pruned() {
 fn containers_where_they_do_not_belong() {
     let mut container = PruningContainer::new("weight");
     container.add("weight", Identity).unwrap();
-    let message = "this container prunes `weight`; a method bound to `bias` cannot join it";
+    let message = "this container prunes `weight`; a method for `bias` cannot be added to it";
     let error = container.add("bias", Identity).unwrap_err();
     says!(error, Error::Mask(MaskError::OtherTensor { expected, got }) if expected == "weight" && got == "bias", message);
     let error = container
@@ -806,7 +809,7 @@ fn containers_where_they_do_not_belong() {
         says!(
             error,
             Error::Mask(MaskError::Unsupported { .. }),
-            "a PruningContainer cannot do this: it records what has pruned a parameter; apply its methods one by one"
+            "a PruningContainer cannot be used here: it records what has pruned a parameter; apply its methods one by one"
         );
     }
 }
@@ -885,7 +888,7 @@ fn a_method_that_answers_in_another_shape() {
             prune::apply(m, "0.weight", Odd(handed, Does::AnswerInAnotherShape))
         });
         let message =
-            format!("the mask that the method returned has shape [1, 2, 3], but {expected} was expected");
+            format!("the mask that the method returned has shape [1, 2, 3], but shape {expected} is needed");
         says_of!(
             "0.weight",
             error,
@@ -898,7 +901,7 @@ fn a_method_that_answers_in_another_shape() {
         let method = Odd(Handed::Entries, Does::AnswerForTheWholeTensor);
         prune::apply(m, "0.weight", method)
     });
-    let message = "the mask that the method returned has shape [2, 1, 2, 2], but [5] was expected";
+    let message = "the mask that the method returned has shape [2, 1, 2, 2], but shape [5] is needed";
     says_of!(
         "0.weight",
         error,
@@ -909,7 +912,7 @@ fn a_method_that_answers_in_another_shape() {
         let method = Odd(Handed::Entries, Does::AnswerInAnotherShape);
         prune::global_unstructured(m, ["0.weight", "head.weight"], method)
     });
-    let message = "the mask that the method returned has shape [1, 2, 3], but [17] was expected";
+    let message = "the mask that the method returned has shape [1, 2, 3], but shape [17] is needed";
     says!(error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
     // Channels of a vector: refused before the method is requested.
     let error = refused(&mut model, |m| {
@@ -1048,7 +1051,7 @@ fn a_state_dict_of_other_shapes() {
             state.insert(key, ArrayD::zeros(IxDyn(&shape)));
         });
         let error = refused(&mut model, |m| nn::load_state_dict(m, &state));
-        let message = format!("the loaded array has shape {shape:?}, but {expected} was expected");
+        let message = format!("the loaded array has shape {shape:?}, but shape {expected} is needed");
         says_of!(key, error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
     }
 }
@@ -1069,7 +1072,7 @@ fn a_state_dict_whose_mask_is_none() {
             state.insert("0.weight_mask", mask);
         });
         let error = refused(&mut model, |m| nn::load_state_dict(m, &state));
-        let message = format!("a mask holds 0 and 1 only; the entry at row-major index 5 is {shown}");
+        let message = format!("a mask holds 0 and 1 only, but the entry at row-major index 5 is {shown}");
         says_of!(
             "0.weight_mask",
             error,
@@ -1098,14 +1101,14 @@ mod files {
         says!(
             error,
             Error::Io { path, .. } if path.ends_with("all.safetensors"),
-            "/nowhere/at/all.safetensors: No such file or directory (os error 2)"
+            "cannot read or write /nowhere/at/all.safetensors: No such file or directory (os error 2)"
         );
         let state = nn::state_dict(&model());
         let error = state.save_safetensors("/nowhere/at/all.safetensors").unwrap_err();
         says!(
             error,
             Error::Io { .. },
-            "/nowhere/at/all.safetensors: No such file or directory (os error 2)"
+            "cannot read or write /nowhere/at/all.safetensors: No such file or directory (os error 2)"
         );
         for path in ["", "/", ".."] {
             let error = state.save_safetensors(path).unwrap_err();
@@ -1227,11 +1230,11 @@ fn models_that_were_tampered_with() {
     // A mask of another shape than its parameter, with fitting and with other words.
     assert_eq!(
         spoil("/pruning/mask/shape", json!([4, 3])),
-        "the mask has shape [4, 3], but [3, 4] was expected"
+        "the mask has shape [4, 3], but shape [3, 4] is needed"
     );
     assert_eq!(
         spoil("/pruning/mask/shape", json!([300, 4])),
-        "a mask's list of words has shape [1], but [19] was expected"
+        "a mask's list of words has shape [1], but shape [19] is needed"
     );
     assert!(spoil("/pruning/mask/words", json!([u64::MAX])).contains("past the last entry"));
     assert!(spoil("/original/shape", json!([4, 4])).contains("hape"));
@@ -1250,22 +1253,22 @@ fn models_that_were_tampered_with() {
     let name = "/pruning/history/secateurs::PruningContainer/tensor_name";
     assert_eq!(
         spoil(name, json!("bias")),
-        "this container prunes `bias`; a method bound to `weight` cannot join it"
+        "this container prunes `bias`; a method for `weight` cannot be added to it"
     );
     let nested = json!({"secateurs::PruningContainer": {"tensor_name": "bias", "methods": []}});
     assert_eq!(
         spoil(&format!("{methods}/0"), nested),
-        "this container prunes `weight`; a method bound to `bias` cannot join it"
+        "this container prunes `weight`; a method for `bias` cannot be added to it"
     );
     // The masks that hooks keep have their parameter's shape too.
     let other = json!({"secateurs::CustomFromMask": {"mask": Mask::ones(&[2])}});
     assert_eq!(
         spoil("/pruning/history", other.clone()),
-        "the custom mask has shape [2], but [3, 4] was expected"
+        "the custom mask has shape [2], but shape [3, 4] is needed"
     );
     assert_eq!(
         spoil(&format!("{methods}/1"), other),
-        "the custom mask has shape [2], but [3, 4] was expected"
+        "the custom mask has shape [2], but shape [3, 4] is needed"
     );
 }
 
@@ -1279,11 +1282,11 @@ fn layers_that_were_tampered_with() {
     let of_linear = "/secateurs::Linear/store/0/1";
     assert_eq!(
         spoil(as_json(linear()), of_linear, weight(&[12])),
-        "`weight` of a linear layer has shape [12], but [0, 0] was expected"
+        "`weight` of a linear layer has shape [12], but shape [0, 0] is needed"
     );
     assert_eq!(
         spoil(as_json(linear()), of_linear, weight(&[4, 4])),
-        "bias has shape [3], but [4] was expected"
+        "bias has shape [3], but shape [4] is needed"
     );
     let name = "/secateurs::Linear/store/1/0";
     assert!(spoil(as_json(linear()), name, json!("weight_mask")).contains("collides"));
@@ -1505,7 +1508,7 @@ fn flatten_of_dimensions_that_are_not_there() {
     says!(
         Flatten::dims(1, 3).forward(&tensor(&[2, 3])).unwrap_err(),
         Error::Pattern(PatternError::DimOutOfRange { dim: 3, .. }),
-        "dimension 3 is out of range for shape [2, 3]; it runs from -2 to 1"
+        "dimension 3 is out of range for shape [2, 3], whose dimensions run from -2 to 1"
     );
     says!(
         Flatten::dims(-1, 0).forward(&tensor(&[2, 3])).unwrap_err(),
@@ -1761,7 +1764,7 @@ fn optimiser_state_of_another_model() {
 
     let other = model();
     let error = adam.load_state(&other, adam.state(&layer)).unwrap_err();
-    let message = format!("there is no parameter `bias`; there are: {KNOWN}");
+    let message = "there is no parameter `bias`; the nearest are `0.bias`, `3.bias`, `head.bias`";
     says!(error, Error::Model(ModelError::UnknownParameter { .. }), message);
 
     let error = adam.load_state(&layer, sgd.state(&layer)).unwrap_err();
@@ -1773,7 +1776,7 @@ fn optimiser_state_of_another_model() {
 
     let wider = Linear::new(5, 3, &mut rng(0)).unwrap();
     let error = adam.load_state(&wider, adam.state(&layer)).unwrap_err();
-    let message = "optimiser state has shape [3, 4], but [3, 5] was expected";
+    let message = "optimiser state has shape [3, 4], but shape [3, 5] is needed";
     says_of!(
         "weight.exp_avg",
         error,
@@ -1821,7 +1824,7 @@ fn parameters_that_were_swapped() {
     says!(
         error,
         Error::Model(ModelError::UnknownParameter { .. }),
-        "there is no parameter `weight`; there are: "
+        "there is no parameter `weight`"
     );
 }
 
@@ -1841,7 +1844,7 @@ fn tensors_without_entries_or_dimensions() {
         "point",
         error,
         Error::Pattern(PatternError::NoChannels { .. }),
-        "structured pruning needs a tensor of at least 2 dimensions; this one has shape []"
+        "structured pruning needs a tensor of at least 2 dimensions, but this one has shape []; prune it by an unstructured method"
     );
     // Channels without entries have nothing left to lose, the first time as ever after.
     for _ in 0..2 {
@@ -1866,7 +1869,7 @@ fn tensors_without_entries_or_dimensions() {
         );
     }
     let error = refused(&mut tree, |m| prune::l1_unstructured(m, "none", 1));
-    let message = "asked to prune 1 units, but only 0 are left unpruned";
+    let message = "1 units were requested, but only 0 remain unpruned; request at most that many";
     says_of!(
         "none",
         error,

@@ -26,15 +26,15 @@ struct Job {
     amount: f64,
     #[serde(default)]
     dim: isize,
-    /// Little-endian floats of all layers, one behind the other.
+    /// Little-endian floats of all layers, one after the other.
     weights: PathBuf,
     /// A packed mask that prunes the layer beforehand.
     prior: Option<PathBuf>,
-    /// Where to write the packed masks of all layers, one behind the other.
+    /// Where to write the packed masks of all layers, one after the other.
     masks: PathBuf,
-    /// Whether the pruned weight, which forward makes when it needs it, is made as well.
+    /// What is done about the pruned weight, which forward would otherwise make when it needs it.
     #[serde(default)]
-    weight_too: bool,
+    then: Then,
     calls: usize,
 }
 
@@ -45,6 +45,18 @@ enum Call {
     GlobalUnstructured,
     RandomUnstructured,
     LnStructured,
+}
+
+#[derive(Deserialize, Clone, Copy, Default, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Then {
+    /// Nothing: it is deferred.
+    #[default]
+    Defer,
+    /// It is made, as PyTorch makes it in its call.
+    Weight,
+    /// The mask is baked in, by `remove`.
+    Remove,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -132,9 +144,15 @@ fn prune(job: &Job, model: &mut Sequential) -> secateurs::Result<()> {
             prune::global_unstructured(model, paths, L1Unstructured::new(amount)?)?
         }
     };
-    if job.weight_too {
-        for layer in 0..job.layers {
-            model.parameter(&format!("{layer}.weight"))?.effective();
+    match job.then {
+        Then::Defer => {}
+        Then::Weight => {
+            for layer in 0..job.layers {
+                model.parameter(&format!("{layer}.weight"))?.effective();
+            }
+        }
+        Then::Remove => {
+            prune::remove_all(model)?;
         }
     }
     Ok(())
@@ -143,7 +161,12 @@ fn prune(job: &Job, model: &mut Sequential) -> secateurs::Result<()> {
 fn write_masks(job: &Job, model: &Sequential) -> Result<(), Box<dyn Error>> {
     let mut file = io::BufWriter::new(fs::File::create(&job.masks)?);
     for layer in 0..job.layers {
-        let mask = prune::mask(model, &format!("{layer}.weight"))?.ok_or("not pruned")?;
+        let path = format!("{layer}.weight");
+        let mask = match prune::mask(model, &path)? {
+            Some(mask) => mask,
+            // Baked in: random weights are not zero by themselves.
+            None => Mask::from_fn(model.parameter(&path)?.original(), |x| *x != 0.0).into(),
+        };
         for word in mask.as_words() {
             file.write_all(&word.to_le_bytes())?;
         }

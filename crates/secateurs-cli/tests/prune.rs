@@ -225,7 +225,7 @@ fn options_that_do_not_go_together_say_what_does() {
         ),
         (
             &["-a", "1000"],
-            "parameter `fc.weight`: asked to prune 1000 units, but only 128",
+            "parameter `fc.weight`: 1000 units were requested, but only 128 remain",
         ),
         // These are said by the parser of the command line.
         (&["-a", "1.5"], "not a fraction in [0, 1]"),
