@@ -9,28 +9,44 @@ use serde::de;
 #[cfg(feature = "nn")]
 use serde::ser;
 
-/// How many boxed values may nest, one in another.
+/// How many boxed values of one kind may nest, one in another.
 ///
 /// A level takes up to 64 KB of stack in a build without optimisation, and a thread has 2 MB.
 pub(crate) const LIMIT: usize = 16;
 
+/// How many boxed values may nest in all: a container in the innermost module is no level too many.
+const LIMIT_OF_ALL: usize = LIMIT + 4;
+
 /// Longer messages are cut, in bytes.
 const LONGEST_MESSAGE: usize = 2_000;
 
+/// What nests.
+#[derive(Clone, Copy)]
+pub(crate) enum Boxed {
+    /// Pruning methods, in containers.
+    Methods,
+    /// Modules.
+    #[cfg(feature = "nn")]
+    Modules,
+}
+
 thread_local! {
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The levels of each kind.
+    static LEVELS: [Cell<usize>; 2] = const { [Cell::new(0), Cell::new(0)] };
 }
 
 /// Counts one level for as long as it exists.
-struct Level;
+struct Level(Boxed);
 
 impl Level {
     /// One level more, unless there are too many.
-    fn enter() -> Option<Self> {
-        DEPTH.with(|depth| {
-            (depth.get() < LIMIT).then(|| {
-                depth.set(depth.get() + 1);
-                Level
+    fn enter(kind: Boxed) -> Option<Self> {
+        LEVELS.with(|levels| {
+            let level = &levels[kind as usize];
+            let all: usize = levels.iter().map(Cell::get).sum();
+            (level.get() < LIMIT && all < LIMIT_OF_ALL).then(|| {
+                level.set(level.get() + 1);
+                Level(kind)
             })
         })
     }
@@ -38,13 +54,16 @@ impl Level {
 
 impl Drop for Level {
     fn drop(&mut self) {
-        DEPTH.with(|depth| depth.set(depth.get() - 1));
+        LEVELS.with(|levels| {
+            let level = &levels[self.0 as usize];
+            level.set(level.get() - 1);
+        });
     }
 }
 
 /// Runs `read` one level deeper, or refuses to.
-pub(crate) fn nested<T, E: de::Error>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let Some(_level) = Level::enter() else {
+pub(crate) fn nested<T, E: de::Error>(kind: Boxed, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let Some(_level) = Level::enter(kind) else {
         return Err(E::custom(too_deep("loaded")));
     };
     read().map_err(readable)
@@ -52,8 +71,11 @@ pub(crate) fn nested<T, E: de::Error>(read: impl FnOnce() -> Result<T, E>) -> Re
 
 /// Runs `write` one level deeper, or refuses to.
 #[cfg(feature = "nn")]
-pub(crate) fn nested_writing<T, E: ser::Error>(write: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let Some(_level) = Level::enter() else {
+pub(crate) fn nested_writing<T, E: ser::Error>(
+    kind: Boxed,
+    write: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let Some(_level) = Level::enter(kind) else {
         return Err(E::custom(too_deep("saved")));
     };
     write()

@@ -61,7 +61,7 @@ impl TryFrom<Unchecked> for PruningContainer {
 
 impl<'de> Deserialize<'de> for PruningContainer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let raw = depth::nested(|| Unchecked::deserialize(deserializer))?;
+        let raw = depth::nested(depth::Boxed::Methods, || Unchecked::deserialize(deserializer))?;
         raw.try_into().map_err(serde::de::Error::custom)
     }
 }

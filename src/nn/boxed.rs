@@ -120,13 +120,16 @@ impl Serialize for BoxedModule {
                  name each by #[typetag::serde(name = \"…\")]"
             )));
         }
-        depth::nested_writing(|| self.0.serialize(serializer))
+        depth::nested_writing(depth::Boxed::Modules, || self.0.serialize(serializer))
     }
 }
 
 impl<'de> Deserialize<'de> for BoxedModule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        depth::nested(|| Box::<dyn Module>::deserialize(deserializer)).map(BoxedModule)
+        depth::nested(depth::Boxed::Modules, || {
+            Box::<dyn Module>::deserialize(deserializer)
+        })
+        .map(BoxedModule)
     }
 }
 

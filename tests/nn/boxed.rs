@@ -2,6 +2,7 @@
 
 use secateurs::Result;
 use secateurs::nn::{BoxedModule, Linear, Module, Relu, Sequential};
+use secateurs::prune;
 use secateurs::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,25 @@ fn what_saves_can_be_loaded() {
         let loaded: BoxedModule = from_bincode(&to_bincode(&module)).unwrap();
         assert_eq!(serde_json::to_string(&loaded).unwrap(), json);
     }
+}
+
+#[test]
+fn a_history_in_the_innermost_module_is_no_level_too_many() {
+    let mut linear = Linear::new(2, 2, &mut rng(0)).unwrap();
+    prune::l1_unstructured(&mut linear, "weight", 1).unwrap();
+    prune::random_unstructured(&mut linear, "weight", 1, &mut rng(1)).unwrap();
+    assert!(prune::container(&linear, "weight").unwrap().is_some());
+    let module = (1..LIMIT).fold(BoxedModule::new(linear), |inner, _| {
+        BoxedModule::new(Wrap { inner })
+    });
+    let json = serde_json::to_string(&module).unwrap();
+    assert_eq!(serde_json::to_string(&from_json(&json)).unwrap(), json);
+    let loaded: BoxedModule = from_bincode(&to_bincode(&module)).unwrap();
+    assert_eq!(serde_json::to_string(&loaded).unwrap(), json);
+}
+
+fn from_json(json: &str) -> BoxedModule {
+    serde_json::from_str(json).unwrap()
 }
 
 #[test]
