@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use ndarray::{ArcArray, ArrayD, ArrayViewD, ArrayViewMutD, IxDyn};
 
-use crate::error::Result;
+use crate::error::{Error, MaskError, Result};
 use crate::mask::{Mask, PruningContainer, PruningMethod};
 use crate::prunable::Pruning;
 use crate::tensor::{ParamId, Tensor};
@@ -135,7 +135,13 @@ impl Parameter {
 
     /// Replaces mask and history; the original stays.
     pub(crate) fn set_pruning(&mut self, pruning: Pruning) -> Result<()> {
-        pruning.mask().check_shape("the parameter", self.shape())?;
+        if pruning.mask().shape() != self.shape() {
+            return Err(Error::Mask(MaskError::ShapeMismatch {
+                what: "the mask",
+                expected: self.shape().to_vec(),
+                got: pruning.mask().shape().to_vec(),
+            }));
+        }
         self.masked = Some(Masked {
             pruning,
             effective: OnceLock::new(),

@@ -6,7 +6,7 @@ use ndarray::{IxDyn, arr0};
 
 use super::Report;
 use super::model::ByRef;
-use crate::error::Result;
+use crate::error::{MaskError, Result};
 use crate::mask::{self, FloatView, IntoMethod, Mask, Masked, PruningMethod, Tensor};
 use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning};
 
@@ -157,9 +157,12 @@ fn set(model: &mut dyn Prunable, path: &str, mask: Mask) -> Result<Report> {
     let view = model.view(path)?;
     let newly = match view.mask() {
         Some(before) => before.and(&mask.not()).map(|newly| newly.count_kept()),
-        None => mask
-            .check_shape("the parameter", view.shape())
-            .map(|()| mask.count_pruned()),
+        None if mask.shape() == view.shape() => Ok(mask.count_pruned()),
+        None => Err(crate::Error::Mask(MaskError::ShapeMismatch {
+            what: "the other mask",
+            expected: view.shape().to_vec(),
+            got: mask.shape().to_vec(),
+        })),
     };
     let pruned = newly.map_err(|error| error.at(path))?;
     let path_in_model = view.path().to_owned();
