@@ -71,8 +71,6 @@ fn model() -> Sequential {
     model
 }
 
-const KNOWN: &str = "0.weight, 0.bias, 3.weight, 3.bias, head.weight, head.bias";
-
 /// A linear layer 4 → 3, dense.
 fn linear() -> Linear {
     Linear::new(4, 3, &mut rng(2)).unwrap()
