@@ -75,6 +75,59 @@ fn methods(c: &mut Criterion) {
     }
 }
 
+/// Reads all weights with the vector instructions that the machine has, from as many threads as norms are taken by:
+/// the least that a norm could take.
+fn read(weights: &[f32]) -> u32 {
+    let part = |part: &[f32]| {
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let mut lanes = [0; 64];
+                for row in part.as_chunks::<64>().0 {
+                    for (lane, x) in lanes.iter_mut().zip(row) {
+                        *lane |= x.to_bits();
+                    }
+                }
+                lanes.into_iter().fold(0, |all, lane| all | lane)
+            },
+        )
+    };
+    let threads = rayon::current_num_threads();
+    let mut parts = weights.chunks(weights.len().div_ceil(threads).next_multiple_of(64));
+    let first = parts.next().unwrap_or_default();
+    let mut others = vec![0; threads];
+    let mut all = 0;
+    rayon::in_place_scope(|scope| {
+        for (other, weights) in others.iter_mut().zip(parts) {
+            scope.spawn(move |_| *other = part(weights));
+        }
+        all = part(first);
+    });
+    others.into_iter().fold(all, |all, other| all | other)
+}
+
+/// Norms of channels beside one bare read, in turns, on one thread and on two.
+fn norms(c: &mut Criterion) {
+    for shape in [&[4096, 4096][..], &[512, 512, 3, 3]] {
+        let weights = uniform(shape);
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut group = c.benchmark_group(format!("norms of {shape:?}, threads {threads}"));
+            group.throughput(Throughput::Elements(weights.len() as u64));
+            group.bench_function("read", |b| {
+                pool.install(|| b.iter(|| read(black_box(&weights).as_slice().unwrap())))
+            });
+            for dim in [0, 1] {
+                let method = LnStructured::new(0.5, 2, dim).unwrap();
+                group.bench_function(format!("ln dim {dim}"), |b| {
+                    pool.install(|| b.iter(|| mask::compute(&method, black_box(&weights).view(), None)))
+                });
+            }
+            group.finish();
+        }
+    }
+}
+
 fn convolution(c: &mut Criterion) {
     let weights = uniform(&[512, 512, 3, 3]);
     let mut group = c.benchmark_group("ln of a convolution 512×512×3×3");
@@ -154,6 +207,6 @@ fn forward(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
-    targets = methods, convolution, masks, forward
+    targets = methods, norms, convolution, masks, forward
 }
 criterion_main!(benches);

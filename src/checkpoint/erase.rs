@@ -2,11 +2,11 @@
 
 use super::Checkpoint;
 use super::extent::Extent;
-use super::find::{Asked, Verdict, Verdicts, under};
+use super::find::{Asked, Verdict, Verdicts, ranked};
 use super::values::{Values, count, select, with_floats};
 use crate::error::Result;
 use crate::mask::bits::clear;
-use crate::mask::select::CutWriter;
+use crate::mask::patterns::entries::{EntrySelection, EntryWriter, Ties};
 
 /// What a worker has in its hands.
 #[derive(Default)]
@@ -15,11 +15,9 @@ pub(super) struct Desk {
     /// Bytes that stay as they are, in place of a chunk.
     pub bytes: Vec<u8>,
     /// What the entries of the chunk are ranked by, if not by themselves.
-    ranked: Values,
+    ranked: Vec<f64>,
     /// The packed mask of the chunk.
     pub kept: Vec<u64>,
-    /// The entries that a cap lets fall.
-    candidates: Vec<u64>,
     /// By tensor, what this worker counted.
     tally: Vec<Tally>,
 }
@@ -75,27 +73,14 @@ impl<'a> Eraser<'a> {
         }
     }
 
-    /// In the turn of an extent: what falls under a cut, where of equals the first ones do.
+    /// In the turn of an extent: what is under a cut, where of ties the first ones are pruned.
     pub fn cut(&self, extent: Extent, cuts: &mut Cuts, desk: &mut Desk) {
         let place = self.place(extent);
-        let Verdict::Entries { ranks, .. } = &self.verdicts.each[place] else {
-            return;
-        };
-        cuts.go_to(place, self.verdicts);
-        let ranked = ranks.of(extent, &desk.values, &mut desk.ranked);
-        let prior = cuts.cap.as_mut().map(|cap| {
-            under(cap, ranked, &mut desk.candidates);
-            &desk.candidates[..]
-        });
-        let Some(cut) = &mut cuts.cut else { return };
-        with_floats!(ranked, values => { cut.mask(values, prior, &mut desk.kept); }, raw => {});
-        if let Some(candidates) = prior {
-            // What no cap lets fall stays.
-            for (kept, candidates) in desk.kept.iter_mut().zip(candidates) {
-                *kept |= !candidates;
-            }
-            let behind = extent.entries()..desk.kept.len() * 64;
-            clear(&mut desk.kept, behind);
+        if let Verdict::Entries(selection) = &self.verdicts.each[place] {
+            let shared = matches!(self.verdicts.asked, Asked::Together(_));
+            let writer = cuts.of(place, selection, shared);
+            let ranked = ranked(selection.ranks, extent, &desk.values, &mut desk.ranked);
+            writer.apply(ranked, &mut desk.kept);
         }
     }
 
@@ -133,24 +118,21 @@ impl<'a> Eraser<'a> {
 #[derive(Default)]
 pub(super) struct Cuts {
     /// The tensor at which they are.
-    place: Option<usize>,
-    cut: Option<CutWriter>,
-    cap: Option<CutWriter>,
+    writer: Option<(usize, EntryWriter)>,
 }
 
 impl Cuts {
-    /// Begins a tensor, where it is not the one that is under way.
-    fn go_to(&mut self, place: usize, verdicts: &Verdicts) {
-        if self.place == Some(place) {
-            return;
-        }
-        self.place = Some(place);
-        if let Verdict::Entries { cut, cap, .. } = &verdicts.each[place] {
-            let shared = matches!(verdicts.asked, Asked::Together(_));
-            if !shared || self.cut.is_none() {
-                self.cut = Some(cut.writer());
-            }
-            self.cap = cap.map(|cap| cap.writer());
-        }
+    /// What applies the selection of a tensor: begun where it is not the one that is under way. The cut of tensors that
+    /// are ranked together is `shared`.
+    fn of(&mut self, place: usize, selection: &EntrySelection, shared: bool) -> &mut EntryWriter {
+        let ties = match self.writer.take() {
+            Some((before, writer)) if before == place => return &mut self.writer.insert((before, writer)).1,
+            Some((_, writer)) if shared => Ties {
+                of_cap: 0,
+                ..writer.ties()
+            },
+            _ => Ties::default(),
+        };
+        &mut self.writer.insert((place, selection.writer(ties))).1
     }
 }

@@ -5,6 +5,7 @@ use super::values::Values;
 use super::work::{Phase, Progress};
 use super::{Checkpoint, TensorInfo};
 use crate::error::Result;
+use crate::mask::patterns::Piece;
 
 /// Bytes of a chunk: small enough that it stays in the cache from reading to writing. Tests have short ones, so that
 /// small tensors have many.
@@ -33,6 +34,33 @@ impl Extent {
             len,
             runs: 1,
             stride: len,
+        }
+    }
+
+    /// A piece of a tensor.
+    pub fn of(tensor: usize, piece: Piece) -> Self {
+        let Piece {
+            first,
+            len,
+            runs,
+            stride,
+        } = piece;
+        Extent {
+            tensor,
+            first,
+            len,
+            runs,
+            stride,
+        }
+    }
+
+    /// The same, of no tensor in particular.
+    pub fn piece(&self) -> Piece {
+        Piece {
+            first: self.first,
+            len: self.len,
+            runs: self.runs,
+            stride: self.stride,
         }
     }
 

@@ -119,18 +119,6 @@ impl Values {
             with_floats!(self, values => values.iter_mut().for_each(|x| *x = x.other_end()), raw => {});
         }
     }
-
-    /// No entries yet, of type F64.
-    pub fn doubles(&mut self) -> &mut Vec<f64> {
-        if !matches!(self, Values::F64(_)) {
-            *self = Values::F64(Vec::new());
-        }
-        let Values::F64(values) = self else {
-            unreachable!("that is what it was just made")
-        };
-        values.clear();
-        values
-    }
 }
 
 /// The bytes of as many entries as take so many.

@@ -41,14 +41,18 @@ pub(crate) fn or_from(into: &mut [u64], from: &[u64], start: usize, len: usize) 
     }
 }
 
-/// Clears each of the `len` bits of `words` from bit `start` on that is not set in `with`, whose bits begin at 0.
-pub(crate) fn and_at(words: &mut [u64], start: usize, len: usize, with: &[u64]) {
-    let whole = if start.is_multiple_of(BITS) { len / BITS } else { 0 };
-    for (word, with) in words[start / BITS..].iter_mut().zip(with).take(whole) {
+/// Clears each of the `len` bits of `words` from bit `start` on that is not set in `with`, whose bits begin at `from`.
+pub(crate) fn and_at(words: &mut [u64], start: usize, len: usize, with: &[u64], from: usize) {
+    let aligned = start.is_multiple_of(BITS) && from.is_multiple_of(BITS);
+    let whole = if aligned { len / BITS } else { 0 };
+    let pairs = words[start / BITS..].iter_mut().zip(&with[from / BITS..]);
+    for (word, with) in pairs.take(whole) {
         *word &= with;
     }
     let done = whole * BITS;
-    and(words, start + done, len - done, |bit| word_at(with, done + bit));
+    and(words, start + done, len - done, |bit| {
+        word_at(with, from + done + bit)
+    });
 }
 
 /// Clears each of the `len` bits from bit `start` on that is not set in `with(bit)`, which gives the 64 bits from
@@ -108,21 +112,22 @@ mod tests {
             with in prop::collection::vec(any::<u64>(), 4),
             start in 0_usize..256,
             len in 0_usize..256,
+            from in prop_oneof![Just(0), Just(64), 0_usize..256],
         ) {
-            let len = len.min(256 - start);
+            let len = len.min(256 - start).min(256 - from);
             let range = start..start + len;
             prop_assert_eq!(any_set(&words, range.clone()), range.clone().any(|i| bit(&words, i)));
 
             let mut cleared = words.clone();
             clear(&mut cleared, range.clone());
             let mut anded = words.clone();
-            and_at(&mut anded, start, len, &with);
+            and_at(&mut anded, start, len, &with, from);
             let mut ored = with.clone();
             or_from(&mut ored, &words, start, len);
             for i in 0..256 {
                 let inside = range.contains(&i);
                 prop_assert_eq!(bit(&cleared, i), bit(&words, i) && !inside);
-                prop_assert_eq!(bit(&anded, i), bit(&words, i) && (!inside || bit(&with, i - start)));
+                prop_assert_eq!(bit(&anded, i), bit(&words, i) && (!inside || bit(&with, from + i - start)));
                 prop_assert_eq!(bit(&ored, i), bit(&with, i) || i < len && bit(&words, start + i));
             }
         }

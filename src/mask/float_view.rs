@@ -73,7 +73,6 @@ macro_rules! with_floats {
         }
     };
 }
-pub(crate) use with_floats;
 
 impl<'a> FloatView<'a> {
     /// The type of the entries.

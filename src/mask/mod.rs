@@ -24,32 +24,24 @@
 
 mod amount;
 pub(crate) mod bits;
-pub(crate) mod blocks;
-mod channels;
 mod container;
-mod effective;
 mod engine;
 mod error;
 mod float_view;
-pub(crate) mod groups;
-pub(crate) mod lanes;
 mod method;
 mod methods;
 pub(crate) mod norm;
-pub(crate) mod normalize;
-mod nuclear;
 mod options;
 mod packed;
 pub(crate) mod parallel;
+pub(crate) mod patterns;
 mod plan;
 pub(crate) mod random;
 pub mod select;
-#[allow(dead_code)] // its users follow
 pub(crate) mod strided;
 
 pub use amount::{Amount, AmountError};
 pub use container::PruningContainer;
-pub(crate) use effective::Masked;
 pub use engine::{GlobalOutcome, Outcome, Ranked, compute, compute_global, compute_global_with};
 pub(crate) use engine::{Tensor, check_scores, compute_tensor, compute_tensors};
 pub use error::{ListError, MaskError, PatternError};
@@ -59,4 +51,5 @@ pub use methods::*;
 pub use norm::{Norm, NormError};
 pub use options::GlobalOptions;
 pub use packed::{Iter, Mask};
+pub(crate) use patterns::read::Masked;
 pub use plan::{BlockRank, ChannelRank, EntryRank, Plan};

@@ -5,8 +5,7 @@
 //! so a mask can be split over threads and chunks. These definitions are pinned for ever: a change of any would
 //! change the masks of a given seed.
 
-/// Fills a buffer with the words of a stream from any position on.
-pub(crate) use super::select::random_words;
+use super::select::random_words;
 
 /// The key of the stream of one use of a random method: the little-endian bytes of the method's seed, the index
 /// of the parameter it serves, the index of the update it serves, and a tag.
@@ -19,9 +18,12 @@ pub(crate) fn stream_key(seed: u64, parameter: u64, update: u64) -> [u8; 32] {
     key
 }
 
-/// The keys of the first `count` units of a stream.
-pub(crate) fn keys(stream: [u8; 32], count: usize) -> Vec<u32> {
-    let mut keys = vec![0; count];
-    random_words(&stream, 0, &mut keys);
-    keys
+/// Appends the words of a stream from number `first` on, as floats, which hold 32 bits exactly.
+pub(crate) fn append_words(stream: [u8; 32], first: usize, count: usize, words: &mut Vec<f64>) {
+    let mut some = [0; 1024];
+    for start in (0..count).step_by(some.len()) {
+        let some = &mut some[..(count - start).min(1024)];
+        random_words(&stream, (first + start) as u64, some);
+        words.extend(some.iter().map(|word| f64::from(*word)));
+    }
 }

@@ -1,65 +1,73 @@
-//! The first half of pruning: what falls, found by reading, and held in next to no memory.
+//! The first half of pruning: what is pruned, found by reading, and held in next to no memory.
+//!
+//! How units are scored and chosen is the business of the mask layer; here its patterns are fed from a file.
 
-mod blocks;
-mod channels;
 mod entries;
-mod groups;
-mod ranks;
 
-use super::extent::{Extent, whole};
-use super::values::{Float, Values, count, with_floats};
+use super::extent::{CHUNK, Extent, chunk, whole};
+use super::values::{Float, Values, with_floats};
 use super::work::Phase;
 use super::{Checkpoint, Scope, Unit};
 use crate::error::{CheckpointError, Error, MaskError, Result};
-use crate::mask::groups::FoundNan;
-use crate::mask::select::Cut;
-use crate::mask::{GlobalOptions, Plan};
+use crate::mask::patterns::blocks::{BlockSelection, Blocks};
+use crate::mask::patterns::channels::ChannelSelection;
+use crate::mask::patterns::entries::EntrySelection;
+use crate::mask::patterns::groups::{FoundNan, Groups};
+use crate::mask::patterns::piece::Rows;
+use crate::mask::patterns::{Floats, Piece};
+use crate::mask::select::Order;
+use crate::mask::{Amount, BlockRank, ChannelRank, EntryRank, GlobalOptions, Mask, Plan, random};
 
-pub(super) use blocks::Tiles;
-pub(super) use channels::Channels;
-pub(super) use entries::under;
-pub(super) use groups::GroupRule;
-pub(super) use ranks::Ranks;
+pub(super) use entries::ranked;
 
-/// What falls in one tensor: a rule that yields its mask chunk by chunk.
+pub(super) use crate::mask::patterns::channels::Channels;
+
+/// Partial sums that are held at once.
+const PLACES: usize = CHUNK / size_of::<f64>();
+
+/// Fewer consecutive entries than these are not worth a read of their own.
+const SHORTEST_RUN: usize = 64;
+
+/// What is pruned of one tensor: a rule that yields its mask chunk by chunk.
 #[derive(Clone, Debug)]
 pub(super) enum Verdict {
     /// Nothing.
     Keep,
-    /// The entries under a cut, except those that a cap spares: it lets only what is under a cut of its own fall.
-    Entries {
-        cut: Cut,
-        ranks: Ranks,
-        cap: Option<Cut>,
-    },
+    /// The entries under a cut.
+    Entries(EntrySelection),
     /// The channels that are not kept.
-    Channels { channels: Channels, kept: Vec<bool> },
-    /// All but the highest entries of each group.
-    Groups(GroupRule),
-    /// The blocks whose bit is 0.
-    Blocks { tiles: Tiles, kept: Vec<u64> },
+    Channels(ChannelSelection),
+    /// All but the highest entries of each group. Each group is for itself, so nothing has to be found beforehand.
+    Groups {
+        groups: Groups,
+        by: EntryRank,
+        /// The random stream of the tensor.
+        stream: [u8; 32],
+    },
+    /// The blocks that are not kept.
+    Blocks(BlockSelection),
 }
 
-/// What falls in all tensors.
+/// What is pruned of all tensors.
 #[derive(Clone, Debug)]
 pub(super) struct Verdicts {
     /// By tensor, in the order in which they are ranked.
     pub each: Vec<Verdict>,
-    /// Units that each tensor was asked for, or all together.
+    /// Units that were requested of each tensor, or of all together.
     pub asked: Asked,
-    /// What was asked for.
+    /// What was requested.
     pub unit: Unit,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
     Each(Vec<usize>),
-    /// There is one cut for all: what equals it falls in the first tensors first.
+    /// There is one cut for all: ties are pruned in the first tensors first.
     Together(usize),
 }
 
 impl Checkpoint {
-    /// Finds what falls in these tensors, which are given by number and in the order of their names.
+    /// Finds what is pruned of these tensors, which are given by number and in the order of their names.
     pub(super) fn find(
         &self,
         tensors: &[usize],
@@ -78,11 +86,22 @@ impl Checkpoint {
         let found = tensors.iter().enumerate().map(|(place, &tensor)| {
             let found = match *plan {
                 Plan::Nothing => Ok((Verdict::Keep, 0)),
-                Plan::Entries { amount, by } => self.entries_of(place, tensor, amount, by),
+                Plan::Entries { amount, by } => self.entries_of(tensors, place, amount, by),
                 Plan::Channels { amount, dim, by } => self.channels(place, tensor, amount, dim, by),
                 Plan::Groups { keep, of, dim, by } => {
-                    let rule = GroupRule::new(self.tensors()[tensor].shape(), (keep, of), dim, (by, place));
-                    rule.map(|rule| (Verdict::Groups(rule), rule.falling()))
+                    let seed = match by {
+                        EntryRank::Random { seed } => seed,
+                        EntryRank::Magnitude | EntryRank::Value => 0,
+                    };
+                    let groups = Groups::along(dim, self.tensors()[tensor].shape(), keep, of);
+                    groups.map(|groups| {
+                        let verdict = Verdict::Groups {
+                            groups,
+                            by,
+                            stream: random::stream_key(seed, place as u64, 0),
+                        };
+                        (verdict, groups.requested())
+                    })
                 }
                 Plan::Blocks {
                     amount,
@@ -92,7 +111,7 @@ impl Checkpoint {
                 } => self.blocks(tensor, amount, (height, width), by),
                 Plan::Mask(_) => Err(Error::Mask(MaskError::Unsupported {
                     method: format!("{plan:?}"),
-                    reason: "the tensors of a checkpoint fall by entries, channels, groups or blocks",
+                    reason: "the tensors of a checkpoint are pruned by entries, channels, groups or blocks",
                 })),
             };
             found.map_err(|error| error.at(self.tensors()[tensor].name()))
@@ -103,6 +122,77 @@ impl Checkpoint {
             asked: Asked::Each(asked),
             unit,
         })
+    }
+
+    /// The channels of a tensor that are pruned, and how many.
+    fn channels(
+        &self,
+        place: usize,
+        tensor: usize,
+        amount: Amount,
+        dim: isize,
+        by: ChannelRank,
+    ) -> Result<(Verdict, usize)> {
+        let shape = self.tensors()[tensor].shape();
+        let channels = Channels::along(dim, shape)?;
+        let remaining = channels.remaining(None);
+        let left = remaining.iter().filter(|remains| **remains).count();
+        let asked = amount.units(left, channels.count)?;
+        let scores = match by {
+            ChannelRank::Norm(norm) => {
+                let mut scorer = channels.scorer(norm, shape)?;
+                let pieces = scorer.pieces(0..channels.count, PLACES, PLACES);
+                self.feed(tensor, pieces, |rows| scorer.feed(rows))?;
+                self.without_nan(tensor, scorer.finish(channels.count))?
+            }
+            ChannelRank::Random { seed } => channels.random_scores(random::stream_key(seed, place as u64, 0)),
+        };
+        let selection = channels.select(&scores, remaining, asked);
+        Ok((Verdict::Channels(selection), asked))
+    }
+
+    /// The blocks of a tensor that are pruned, and how many.
+    fn blocks(
+        &self,
+        tensor: usize,
+        amount: Amount,
+        (height, width): (usize, usize),
+        by: BlockRank,
+    ) -> Result<(Verdict, usize)> {
+        let blocks = Blocks::of(self.tensors()[tensor].shape(), height, width)?;
+        let asked = amount.units(blocks.count(), blocks.count())?;
+        let mut scorer = blocks.scorer(by);
+        let pieces = blocks.pieces(blocks.bands(), PLACES, PLACES);
+        self.feed(tensor, pieces, |rows| scorer.feed(rows))?;
+        let scores = self.without_nan(tensor, scorer.finish())?;
+        let selection = blocks.select(&scores, &Mask::ones(&[blocks.count()]), asked);
+        Ok((Verdict::Blocks(selection), asked))
+    }
+
+    /// Reads the pieces of a tensor, and feeds them one after the other.
+    fn feed(
+        &self,
+        tensor: usize,
+        pieces: impl Iterator<Item = Piece> + Clone + Send,
+        mut feed: impl FnMut(Rows<'_>) + Send,
+    ) -> Result<()> {
+        let mut wide = Vec::new();
+        let mut in_order = pieces.clone();
+        let extents = pieces.map(|piece| Extent::of(tensor, piece.joined()));
+        self.look(Phase::Ranking, extents, |_, values| {
+            if let Some(piece) = in_order.next() {
+                feed(Rows::packed(piece, floats(values).widen(&mut wide)));
+            }
+            Ok(())
+        })
+    }
+
+    /// The scores of a tensor's units, unless one is NaN.
+    fn without_nan(&self, tensor: usize, scores: Vec<f64>) -> Result<Vec<f64>> {
+        if scores.iter().any(|score| score.is_nan()) {
+            return Err(self.first_nan(tensor)?);
+        }
+        Ok(scores)
     }
 
     /// Names the first NaN of a tensor that has one.
@@ -133,6 +223,17 @@ impl Checkpoint {
     }
 }
 
+/// The entries of a chunk that was read.
+fn floats(values: &Values) -> Floats<'_> {
+    match values {
+        Values::F16(values) => Floats::F16(values),
+        Values::BF16(values) => Floats::BF16(values),
+        Values::F32(values) => Floats::F32(values),
+        Values::F64(values) => Floats::F64(values),
+        Values::Raw(_) => Floats::F32(&[]), // not read, as nothing depends on it
+    }
+}
+
 impl Verdict {
     /// The parts of the tensor, each of which can be masked when what comes before it has been.
     pub fn extents(
@@ -142,38 +243,43 @@ impl Verdict {
     ) -> impl Iterator<Item = Extent> + Clone + Send + use<> {
         let info = &checkpoint.tensors()[tensor];
         let (groups, others) = match self {
-            Verdict::Groups(rule) => (Some(rule.extents(tensor, info)), None),
+            Verdict::Groups { groups, .. } => (Some(groups.pieces(chunk(info), SHORTEST_RUN)), None),
             _ => (None, Some(whole(tensor, info, 64))),
         };
         let groups = groups.into_iter().flatten();
+        let groups = groups.map(move |piece| Extent::of(tensor, piece));
         groups.chain(others.into_iter().flatten())
     }
 
-    /// Clears the bits of what falls in an extent, where that depends on nothing before it: everywhere but under a cut.
+    /// Clears the bits of what is pruned of an extent, where that depends on nothing before it: everywhere but under a
+    /// cut.
     pub fn mask(&self, extent: Extent, values: &Values, kept: &mut [u64]) -> Result<(), FoundNan> {
         match self {
-            Verdict::Keep | Verdict::Entries { .. } => Ok(()),
-            Verdict::Channels {
-                channels,
-                kept: stays,
-            } => {
-                channels.mask(stays, extent, kept);
-                Ok(())
-            }
-            Verdict::Groups(rule) => rule.mask(extent, values, kept),
-            Verdict::Blocks { tiles, kept: stays } => {
-                tiles.mask(stays, extent, kept);
-                Ok(())
+            Verdict::Keep | Verdict::Entries(_) => {}
+            Verdict::Channels(selection) => selection.apply(extent.first, extent.entries(), kept),
+            Verdict::Blocks(selection) => selection.apply(extent.first, extent.entries(), kept),
+            Verdict::Groups { groups, by, stream } => {
+                let order = match by {
+                    EntryRank::Magnitude => Order::Magnitude,
+                    EntryRank::Value => Order::Value,
+                    EntryRank::Random { .. } => {
+                        return groups.prune_at_random(extent.piece(), *stream, kept);
+                    }
+                };
+                let mut wide = Vec::new();
+                let rows = Rows::packed(extent.piece(), floats(values).widen(&mut wide));
+                groups.prune(rows, order, kept)?;
             }
         }
+        Ok(())
     }
 
-    /// Units that there are, of a tensor of so many entries, and units that fell where so many entries fell.
-    pub fn units(&self, entries: usize, fell: usize) -> (usize, usize) {
+    /// Units that there are, of a tensor of so many entries, and units that are pruned where so many entries are.
+    pub fn units(&self, entries: usize, pruned: usize) -> (usize, usize) {
         match self {
-            Verdict::Keep | Verdict::Entries { .. } | Verdict::Groups(_) => (entries, fell),
-            Verdict::Channels { kept, .. } => (kept.len(), kept.iter().filter(|kept| !**kept).count()),
-            Verdict::Blocks { tiles, kept } => (tiles.count(), tiles.count() - count(kept)),
+            Verdict::Keep | Verdict::Entries(_) | Verdict::Groups { .. } => (entries, pruned),
+            Verdict::Channels(selection) => (selection.count(), selection.pruned()),
+            Verdict::Blocks(selection) => (selection.count(), selection.pruned()),
         }
     }
 }

@@ -4,8 +4,8 @@ use ndarray::{Array1, ArrayViewD, Axis};
 
 use super::{GlobalOutcome, Outcome, Tensor};
 use crate::error::{MaskError, Result};
-use crate::mask::channels::Channels;
-use crate::mask::effective::Masked;
+use crate::mask::patterns::channels::Channels;
+use crate::mask::patterns::read::Masked;
 use crate::mask::{Mask, PruningMethod, PruningType};
 
 /// Runs a user's own method: slices out what remains, checks the answer, combines it with the prior mask.
@@ -20,7 +20,7 @@ pub(super) fn compute<M: PruningMethod + ?Sized>(method: &M, tensor: &Tensor<'_>
         PruningType::Structured { dim } => {
             let scores = scores(tensor)?;
             let channels = Channels::along(dim, scores.shape())?;
-            let before = channels.left(&prior);
+            let before = channels.remaining(Some(&prior));
             let remaining: Vec<usize> = (0..before.len()).filter(|&c| before[c]).collect();
             let axis = Axis(channels.axis());
             let mut kept = prior.to_bool();
@@ -32,7 +32,7 @@ pub(super) fn compute<M: PruningMethod + ?Sized>(method: &M, tensor: &Tensor<'_>
             }
             let mask = Mask::from_bool(kept.view());
             let after = channels
-                .left(&mask)
+                .remaining(Some(&mask))
                 .into_iter()
                 .filter(|&remains| remains)
                 .count();

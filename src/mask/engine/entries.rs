@@ -1,185 +1,123 @@
-//! The lowest entries of several tensors, ranked together: as they are, by their share of a norm, or by chance; and
-//! under caps.
+//! The lowest entries of several tensors in memory, ranked together.
 
-use ndarray::ArrayViewD;
-use num_traits::AsPrimitive;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::Tensor;
-use super::planned::{first_nan, slice, standard};
 use crate::error::{AmountError, Error, MaskError, Result};
-use crate::mask::effective::{Entries, Masked};
-use crate::mask::float_view::{FloatView, with_floats};
-use crate::mask::normalize::{EuclideanNorm, normalized};
-use crate::mask::select::{self, CutFinder, Element, Order, RandomSegment, Segment, SelectError};
+use crate::mask::float_view::FloatView;
+use crate::mask::parallel::Threads;
+use crate::mask::patterns::entries::{EntrySelection, Part, Source, Ties, select};
+use crate::mask::patterns::read::{Buffer, Entries};
+use crate::mask::patterns::{Floats, Piece, with_floats};
+use crate::mask::select::{self, CutFinder, Order, RandomSegment, SelectError, ViewSegment};
 use crate::mask::{EntryRank, GlobalOptions, Mask, random};
 
-/// So many quotients are held at once. A multiple of 64, so that each chunk begins where a word of a mask does.
+/// Entries that are ranked at once. A multiple of 64, so that each chunk begins where a word of a mask does.
 const CHUNK: usize = 4096;
 
+/// Entries that a thread deals with at a time.
+const TASK: usize = 1 << 16;
+
+/// Keys that each share of a pass may hold.
+const MOST_KEYS: usize = 1 << 20;
+
 /// The masks of the tensors without the `requested` lowest-ranked entries of all of them.
-pub(super) fn lowest_of(
+pub(super) fn lowest(
     by: EntryRank,
     tensors: &[Tensor<'_>],
     requested: usize,
     options: &GlobalOptions<'_>,
 ) -> Result<Vec<Mask>> {
-    macro_rules! of_one_type {
-        ($($variant:ident)*) => {$(
-            let typed: Option<Vec<_>> = tensors
-                .iter()
-                .map(|tensor| match &tensor.scores {
-                    FloatView::$variant(scores) => Some(Ranked::new(tensor, scores.view())),
-                    _ => None,
-                })
-                .collect();
-            if let Some(typed) = typed {
-                return lowest(by, &typed, requested, options);
-            }
-        )*};
-    }
-    of_one_type!(F32 BF16 F16 F64);
-    // Of several types: as f64, which holds them all exactly.
-    let wide: Vec<_> = tensors
-        .iter()
-        .map(|tensor| with_floats!(&tensor.scores, scores => scores.mapv(|x| AsPrimitive::<f64>::as_(x))))
-        .collect();
-    let ranked: Vec<_> = tensors
-        .iter()
-        .zip(&wide)
-        .map(|(tensor, scores)| Ranked::new(tensor, scores.view()))
-        .collect();
-    lowest(by, &ranked, requested, options)
-}
-
-/// A tensor whose type is known.
-struct Ranked<'a, T> {
-    name: &'a str,
-    scores: ArrayViewD<'a, T>,
-    prior: Option<&'a Mask>,
-    masked: Masked,
-}
-
-impl<'a, T> Ranked<'a, T> {
-    fn new(tensor: &'a Tensor<'_>, scores: ArrayViewD<'a, T>) -> Self {
-        Ranked {
-            name: tensor.name,
-            scores,
-            prior: tensor.prior,
-            masked: tensor.masked,
-        }
-    }
-
-    fn left(&self) -> usize {
-        self.prior.map_or(self.scores.len(), Mask::count_kept)
-    }
-
-    fn mask(&self) -> Mask {
-        self.prior
-            .cloned()
-            .unwrap_or_else(|| Mask::ones(self.scores.shape()))
-    }
-}
-
-/// The masks of the tensors without the `requested` lowest-ranked entries of all of them.
-fn lowest<T: Element>(
-    by: EntryRank,
-    tensors: &[Ranked<'_, T>],
-    requested: usize,
-    options: &GlobalOptions<'_>,
-) -> Result<Vec<Mask>> {
     let rooms: Vec<usize> = tensors
         .iter()
-        .map(|t| options.prunable(t.name, t.left(), t.scores.len()))
+        .map(|t| options.prunable(t.name, t.remaining(), t.scores.len()))
         .collect();
-    let reachable = rooms.iter().sum();
+    let achievable = rooms.iter().sum();
     if let Some(max_sparsity) = options.lowest_cap()
-        && requested > reachable
+        && requested > achievable
     {
-        return Err(Error::Amount(AmountError::Capped {
+        return Err(AmountError::Capped {
             requested,
-            achievable: reachable,
+            achievable,
             max_sparsity,
-        }));
-    }
-    let order = match by {
-        EntryRank::Magnitude => Order::Magnitude,
-        EntryRank::Value => Order::Value,
-        EntryRank::Random { .. } if options.is_normalized() => {
-            return Err(Error::Mask(MaskError::Unsupported {
-                method: format!("{by:?}"),
-                reason: "what ranks by chance has no norm to be ranked by",
-            }));
         }
-        EntryRank::Random { seed } => {
-            let lens = tensors.iter().map(|t| t.scores.len()).collect();
-            return under_caps(&ByChance { seed, lens }, tensors, &rooms, requested);
+        .into());
+    }
+    if matches!(by, EntryRank::Random { .. }) && options.is_normalized() {
+        return Err(MaskError::Unsupported {
+            method: format!("{by:?}"),
+            reason: "what is ranked at random has no norm to be ranked by",
+        }
+        .into());
+    }
+    let capped = rooms.iter().zip(tensors).any(|(room, t)| *room < t.remaining());
+    let fast = if capped || options.is_normalized() {
+        None
+    } else {
+        of_one_type(by, tensors, requested)
+    };
+    let words = match fast {
+        Some(words) => words?,
+        None => {
+            let memory = Memory::new(tensors);
+            let caps = capped.then_some(&rooms[..]);
+            let selections = select(
+                &memory,
+                tensors.len(),
+                (requested, caps),
+                by,
+                options.is_normalized(),
+            )?;
+            memory.apply(0, &selections)
         }
     };
-    let standard: Vec<_> = tensors.iter().map(|t| standard(&t.scores)).collect();
-    let values: Vec<&[T]> = standard.iter().map(slice).collect();
-    if options.is_normalized() {
-        let norms = tensors.iter().zip(&values);
-        let norms = norms
-            .map(|(t, values)| norm(values, t.prior, t.masked).map_err(|error| error.at(t.name)))
-            .collect::<Result<_>>()?;
-        let ranking = ByShare { values, order, norms };
-        under_caps(&ranking, tensors, &rooms, requested)
-    } else {
-        under_caps(&Plainly { values, order }, tensors, &rooms, requested)
-    }
-}
-
-/// As [`lowest`], where of each tensor no more fall than it has room for, which in all is enough.
-fn under_caps<T>(
-    ranking: &impl Ranking,
-    tensors: &[Ranked<'_, T>],
-    rooms: &[usize],
-    requested: usize,
-) -> Result<Vec<Mask>> {
-    let priors: Vec<_> = tensors.iter().map(|t| t.prior.map(Mask::as_words)).collect();
-    let words = if rooms.iter().zip(tensors).all(|(room, t)| *room == t.left()) {
-        ranking
-            .lowest(0, &priors, requested)
-            .map_err(|error| named(error, tensors))?
-    } else {
-        // What each tensor may lose is ranked together; what it may not is spared.
-        let (mut spared, mut candidates) = (Vec::new(), Vec::new());
-        for (position, (tensor, room)) in tensors.iter().zip(rooms).enumerate() {
-            let spare = ranking.lowest(position, &priors[position..=position], *room);
-            let spare = spare
-                .map_err(|error| named(error, &tensors[position..]))?
-                .swap_remove(0);
-            let left = tensor.mask();
-            let pairs = left.as_words().iter().zip(&spare);
-            candidates.push(pairs.map(|(left, spare)| left & !spare).collect::<Vec<_>>());
-            spared.push(spare);
-        }
-        let candidates: Vec<_> = candidates.iter().map(|words| Some(&words[..])).collect();
-        let mut kept = ranking
-            .lowest(0, &candidates, requested)
-            .map_err(|error| named(error, tensors))?;
-        for (kept, spared) in kept.iter_mut().flatten().zip(spared.iter().flatten()) {
-            *kept |= spared;
-        }
-        kept
-    };
-    words
-        .into_iter()
-        .zip(tensors)
+    let pairs = words.into_iter().zip(tensors);
+    pairs
         .map(|(words, t)| Mask::from_words(t.scores.shape(), words))
         .collect()
 }
 
-/// An error of selection, about the tensors that it saw.
-fn named<T>(error: SelectError, tensors: &[Ranked<'_, T>]) -> Error {
+/// The same of tensors of one type, ranked as they are or at random, in about one pass; `None` if they are not.
+fn of_one_type(by: EntryRank, tensors: &[Tensor<'_>], requested: usize) -> Option<Result<Vec<Vec<u64>>>> {
+    let order = match by {
+        EntryRank::Magnitude => Order::Magnitude,
+        EntryRank::Value => Order::Value,
+        EntryRank::Random { seed } => {
+            let segments = tensors.iter().enumerate().map(|(place, t)| RandomSegment {
+                len: t.scores.len(),
+                prior: t.prior.map(Mask::as_words),
+                key: random::stream_key(seed, place as u64, 0),
+            });
+            let words = select::lowest_random(&segments.collect::<Vec<_>>(), requested);
+            return Some(words.map_err(|error| named(error, tensors)));
+        }
+    };
+    macro_rules! of_one_type {
+        ($($variant:ident)*) => {$(
+            let typed = tensors.iter().map(|tensor| match &tensor.scores {
+                FloatView::$variant(scores) => Some(ViewSegment {
+                    values: scores.view(),
+                    prior: tensor.prior.map(Mask::as_words),
+                }),
+                _ => None,
+            });
+            if let Some(segments) = typed.collect::<Option<Vec<_>>>() {
+                let words = select::lowest_of_views(&segments, requested, order);
+                return Some(words.map_err(|error| named(error, tensors)));
+            }
+        )*};
+    }
+    of_one_type!(F32 BF16 F16 F64);
+    None
+}
+
+/// An error of selection.
+fn named(error: SelectError, tensors: &[Tensor<'_>]) -> Error {
     match error {
-        SelectError::Nan { segment, index } => Error::Mask(MaskError::NanScore {
-            parameter: None,
-            index,
-        })
-        .at(tensors[segment].name),
+        SelectError::Nan { segment, index } => nan(index).at(tensors[segment].name),
         SelectError::TooMany { requested, remaining } => {
-            Error::Amount(AmountError::TooLarge { requested, remaining })
+            AmountError::TooLarge { requested, remaining }.into()
         }
         SelectError::PriorLength { .. } | SelectError::StreamChanged => {
             unreachable!("masks have their tensors' shapes, and arrays do not change")
@@ -187,132 +125,236 @@ fn named<T>(error: SelectError, tensors: &[Ranked<'_, T>]) -> Error {
     }
 }
 
-/// What the entries of all tensors of a call are ranked by.
-trait Ranking {
-    /// Finds the `k` lowest of the entries that are left in as many tensors as there are `priors`, from tensor number
-    /// `first` on, and gives their new masks. Segments in errors are counted from `first`, too.
-    fn lowest(&self, first: usize, priors: &[Option<&[u64]>], k: usize)
-    -> Result<Vec<Vec<u64>>, SelectError>;
+fn nan(index: usize) -> Error {
+    MaskError::NanScore {
+        parameter: None,
+        index,
+    }
+    .into()
 }
 
-/// By magnitude or value, as they are.
-struct Plainly<'a, T> {
-    values: Vec<&'a [T]>,
-    order: Order,
+/// Tensors in memory, of any types.
+struct Memory<'a, 't> {
+    tensors: &'a [Tensor<'t>],
+    entries: Vec<Entries<'a>>,
+    /// The entries of each tensor that are under its cap, once there is one.
+    under: Vec<OnceLock<Vec<u64>>>,
 }
 
-impl<T: Element> Ranking for Plainly<'_, T> {
-    fn lowest(
-        &self,
-        first: usize,
-        priors: &[Option<&[u64]>],
-        k: usize,
-    ) -> Result<Vec<Vec<u64>>, SelectError> {
-        let pairs = self.values[first..].iter().zip(priors);
-        let segments: Vec<_> = pairs.map(|(&values, &prior)| Segment { values, prior }).collect();
-        select::lowest(&segments, k, self.order)
+impl<'a, 't> Memory<'a, 't> {
+    fn new(tensors: &'a [Tensor<'t>]) -> Self {
+        Memory {
+            tensors,
+            entries: tensors.iter().map(Tensor::entries).collect(),
+            under: tensors.iter().map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    /// What entries of a tensor rank by.
+    fn rank<'b>(&'b self, part: &Part, range: Range<usize>, buffers: &'b mut Buffers) -> Floats<'b> {
+        let piece = Piece::run(range.start, range.len());
+        let values = if part.ranks.reads() {
+            self.entries[part.place].run(range, &mut buffers.values)
+        } else {
+            Floats::F64(&[])
+        };
+        part.ranks.of(piece, values, &mut buffers.ranked)
+    }
+
+    /// The words of a tensor's mask so far.
+    fn words(&self, place: usize) -> Vec<u64> {
+        self.tensors[place].mask().into_words()
+    }
+
+    /// What is to be ranked of a tensor, packed; everything where there are no words.
+    fn candidates(&self, part: &Part) -> Option<&[u64]> {
+        let Some(cap) = part.cap else {
+            return self.tensors[part.place].prior.map(Mask::as_words);
+        };
+        Some(self.under[part.place].get_or_init(|| {
+            let selection = EntrySelection {
+                cut: cap,
+                ranks: part.ranks,
+                cap: None,
+            };
+            let kept = self.apply(part.place, &[selection]).swap_remove(0);
+            let mut under = self.words(part.place);
+            under.iter_mut().zip(kept).for_each(|(word, kept)| *word &= !kept);
+            under
+        }))
+    }
+
+    /// The masks of consecutive tensors from one on, which selections are applied to.
+    ///
+    /// Tasks do not wait for each other: each begins as if no ties had been pruned before it. One that pruned more ties
+    /// than were left for it is done again.
+    fn apply(&self, first: usize, selections: &[EntrySelection]) -> Vec<Vec<u64>> {
+        let mut masks: Vec<_> = (0..selections.len())
+            .map(|place| self.words(first + place))
+            .collect();
+        let mut tasks = Vec::new();
+        for (number, words) in masks.iter_mut().enumerate() {
+            let part = Part {
+                place: first + number,
+                ranks: selections[number].ranks,
+                cap: None,
+            };
+            let chunks = words.chunks_mut(TASK / 64).enumerate();
+            tasks.extend(chunks.map(|(chunk, words)| Apply {
+                selection: selections[number],
+                part,
+                first: chunk * TASK,
+                words,
+            }));
+        }
+        let entries = selections.iter().enumerate();
+        let entries = entries
+            .map(|(number, _)| self.entries[first + number].len())
+            .sum();
+        let ties = Threads::of(entries).each(&mut tasks, |task| self.apply_task(task, Ties::default()));
+        let (mut before, mut place) = (Ties::default(), first);
+        for (mut task, mut ties) in tasks.into_iter().zip(ties) {
+            if task.part.place != place {
+                (before.of_cap, place) = (0, task.part.place);
+            }
+            let pruned = |ties: Ties| Ties {
+                of_cut: before.of_cut + ties.of_cut,
+                of_cap: before.of_cap + ties.of_cap,
+            };
+            let Apply { selection, first, .. } = task;
+            let (all, of_cap) = (
+                selection.cut.ties_to_prune(),
+                selection.cap.map_or(0, |cap| cap.ties_to_prune()),
+            );
+            if pruned(ties).of_cut > all || pruned(ties).of_cap > of_cap {
+                match self.tensors[place].prior {
+                    Some(prior) => {
+                        let words = &prior.as_words()[first / 64..];
+                        task.words.copy_from_slice(&words[..task.words.len()]);
+                    }
+                    None => {
+                        task.words.fill(u64::MAX);
+                        let len = self.entries[place].len() - first;
+                        if len < task.words.len() * 64 {
+                            crate::mask::bits::clear(task.words, len..task.words.len() * 64);
+                        }
+                    }
+                }
+                let after = self.apply_task(&mut task, before);
+                ties = Ties {
+                    of_cut: after.of_cut - before.of_cut,
+                    of_cap: after.of_cap - before.of_cap,
+                };
+            }
+            before = Ties {
+                of_cut: before.of_cut + ties.of_cut,
+                of_cap: before.of_cap + ties.of_cap,
+            };
+        }
+        masks
+    }
+
+    /// Applies a selection to the entries of a task, before which some ties were pruned; returns all that were.
+    fn apply_task(&self, task: &mut Apply<'_>, before: Ties) -> Ties {
+        let mut buffers = Buffers::default();
+        let mut writer = task.selection.writer(before);
+        let end = self.entries[task.part.place].len();
+        for (number, words) in task.words.chunks_mut(CHUNK / 64).enumerate() {
+            let first = task.first + number * CHUNK;
+            let ranked = self.rank(&task.part, first..end.min(first + CHUNK), &mut buffers);
+            writer.apply(ranked, words);
+        }
+        writer.ties()
     }
 }
 
-/// By magnitude or value, divided by the norm of the tensor.
-struct ByShare<'a, T> {
-    values: Vec<&'a [T]>,
-    order: Order,
-    norms: Vec<f64>,
+/// A part of a mask, which a selection is to be applied to.
+struct Apply<'m> {
+    selection: EntrySelection,
+    part: Part,
+    first: usize,
+    words: &'m mut [u64],
 }
 
-impl<T: Element> ByShare<'_, T> {
-    /// The ranks of the entries of a tensor, chunk by chunk: `(first word, ranks)`.
-    fn chunks(
-        &self,
-        tensor: usize,
-        mut each: impl FnMut(usize, &[f64]) -> Result<(), SelectError>,
-    ) -> Result<(), SelectError> {
-        let norm = self.norms[tensor];
-        let mut ranks = Vec::with_capacity(CHUNK.min(self.values[tensor].len()));
-        for (number, chunk) in self.values[tensor].chunks(CHUNK).enumerate() {
-            ranks.clear();
-            ranks.extend(chunk.iter().map(|x| normalized(x.as_(), norm)));
-            each(number * (CHUNK / 64), &ranks)?;
-        }
+#[derive(Default)]
+struct Buffers {
+    values: Buffer,
+    ranked: Vec<f64>,
+}
+
+impl Source for Memory<'_, '_> {
+    fn entries(&self, place: usize) -> (usize, usize) {
+        (self.tensors[place].remaining(), self.entries[place].len())
+    }
+
+    fn is_wide(&self, place: usize) -> bool {
+        matches!(self.tensors[place].scores, FloatView::F32(_) | FloatView::F64(_))
+    }
+
+    fn norms(&self, tensors: usize) -> Result<Vec<f64>> {
+        let mut pairs: Vec<_> = self.entries.iter().zip(self.tensors).take(tensors).collect();
+        let all = pairs.iter().map(|(entries, _)| entries.len()).sum();
+        let norms = Threads::of(all).each(&mut pairs, |(entries, tensor)| {
+            let norm = entries.without_nan(Entries::norm, |norm| norm.is_nan());
+            norm.map_err(|error| error.at(tensor.name))
+        });
+        norms.into_iter().collect()
+    }
+
+    fn sample(&self, part: &Part, entries: Range<usize>, sample: &mut Vec<f64>) -> Result<()> {
+        let mut buffers = Buffers::default();
+        let prior = self.tensors[part.place].prior;
+        let ranked = self.rank(part, entries.clone(), &mut buffers);
+        with_floats!(ranked, ranked => {
+            let pairs = entries.zip(ranked);
+            let remaining = pairs.filter(|(entry, _)| prior.is_none_or(|prior| prior.bit(*entry)));
+            sample.extend(remaining.map(|(_, x)| -> f64 { num_traits::AsPrimitive::as_(*x) }));
+        });
         Ok(())
     }
-}
 
-impl<T: Element> Ranking for ByShare<'_, T> {
-    fn lowest(
-        &self,
-        first: usize,
-        priors: &[Option<&[u64]>],
-        k: usize,
-    ) -> Result<Vec<Vec<u64>>, SelectError> {
-        let mut finder = CutFinder::new(k, self.order);
-        let cut = loop {
-            for (number, prior) in priors.iter().enumerate() {
-                self.chunks(first + number, |word, ranks| {
-                    finder.feed(ranks, part(*prior, word, ranks.len()))
+    fn most_keys(&self) -> usize {
+        MOST_KEYS
+    }
+
+    fn pass(&self, parts: &[Part], finder: CutFinder) -> Result<CutFinder> {
+        let candidates: Vec<_> = parts.iter().map(|part| self.candidates(part)).collect();
+        let lens = parts.iter().map(|part| self.entries[part.place].len());
+        let threads = Threads::of(lens.clone().sum());
+        let chunks: Vec<(usize, usize)> = lens
+            .enumerate()
+            .flat_map(|(number, len)| (0..len).step_by(CHUNK).map(move |first| (number, first)))
+            .collect();
+        let each = chunks.len().div_ceil(threads.tasks()).max(1);
+        let mut shares: Vec<_> = chunks.chunks(each).collect();
+        let finders = threads.each(&mut shares, |share| -> Result<CutFinder> {
+            let (mut finder, mut buffers) = (finder.clone(), Buffers::default());
+            for &(number, first) in *share {
+                let part = &parts[number];
+                let end = self.entries[part.place].len().min(first + CHUNK);
+                let ranked = self.rank(part, first..end, &mut buffers);
+                let words = first / 64..end.div_ceil(64);
+                let candidates = candidates[number].map(|candidates| &candidates[words]);
+                let fed = with_floats!(ranked, ranked => finder.feed(ranked, candidates));
+                fed.map_err(|error| match error {
+                    SelectError::Nan { index, .. } => nan(first + index).at(self.tensors[part.place].name),
+                    _ => unreachable!("candidates have a word for 64 entries"),
                 })?;
             }
-            if let Some(cut) = finder.end_pass()? {
-                break cut;
-            }
-        };
-        let mut writer = cut.writer();
-        let mut masks = Vec::with_capacity(priors.len());
-        for (number, prior) in priors.iter().enumerate() {
-            let mut mask = vec![0; self.values[first + number].len().div_ceil(64)];
-            self.chunks(first + number, |word, ranks| {
-                let mask = &mut mask[word..word + ranks.len().div_ceil(64)];
-                writer.mask(ranks, part(*prior, word, ranks.len()), mask);
-                Ok(())
-            })?;
-            masks.push(mask);
-        }
-        Ok(masks)
-    }
-}
-
-/// The words of a prior mask from `word` on that belong to `len` entries.
-fn part(prior: Option<&[u64]>, word: usize, len: usize) -> Option<&[u64]> {
-    prior.map(|prior| &prior[word..word + len.div_ceil(64)])
-}
-
-/// The norm of a tensor, of which no entry that is left is NaN. One that is masked counts as 0 (S8).
-fn norm<T: Element>(values: &[T], prior: Option<&Mask>, masked: Masked) -> Result<f64> {
-    let entries = Entries::new(values, prior, masked);
-    let norm_of = |entries: Entries<'_, T>| {
-        let mut norm = EuclideanNorm::new();
-        entries.each_piece(|piece| norm.feed(piece));
-        norm.end()
-    };
-    let mut norm = norm_of(entries);
-    if let (true, Some(prior)) = (norm.is_nan(), prior) {
-        norm = norm_of(entries.without_pruned_nans(prior));
-    }
-    if norm.is_nan() {
-        return Err(first_nan(values, prior));
-    }
-    Ok(norm)
-}
-
-/// By chance: each tensor has its own stream of random words.
-struct ByChance {
-    seed: u64,
-    lens: Vec<usize>,
-}
-
-impl Ranking for ByChance {
-    fn lowest(
-        &self,
-        first: usize,
-        priors: &[Option<&[u64]>],
-        k: usize,
-    ) -> Result<Vec<Vec<u64>>, SelectError> {
-        let segments = priors.iter().enumerate().map(|(number, &prior)| RandomSegment {
-            len: self.lens[first + number],
-            prior,
-            key: random::stream_key(self.seed, (first + number) as u64, 0),
+            Ok(finder)
         });
-        select::lowest_random(&segments.collect::<Vec<_>>(), k)
+        let mut all: Option<CutFinder> = None;
+        for finder in finders {
+            let finder = finder?;
+            match &mut all {
+                Some(all) => all.merge(finder),
+                None => all = Some(finder),
+            }
+        }
+        Ok(all.unwrap_or(finder))
+    }
+
+    fn changed(&self, _: usize) -> Error {
+        unreachable!("arrays do not change")
     }
 }

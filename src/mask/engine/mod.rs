@@ -7,12 +7,12 @@ mod planned;
 
 use std::fmt::Debug;
 
-use super::effective::Masked;
 use super::error::{ListError, MaskError};
 use super::float_view::FloatView;
 use super::method::{PruningMethod, PruningType};
 use super::options::GlobalOptions;
 use super::packed::Mask;
+use super::patterns::read::{Entries, Masked};
 use crate::error::Result;
 
 /// What pruning one tensor came to.
@@ -127,6 +127,11 @@ impl<'a> Tensor<'a> {
     /// Number of entries that remain to be pruned.
     fn remaining(&self) -> usize {
         self.prior.map_or(self.scores.len(), Mask::count_kept)
+    }
+
+    /// The entries as scores see them.
+    fn entries(&self) -> Entries<'_> {
+        Entries::new(self.scores.view(), self.prior, self.masked)
     }
 
     /// The mask so far.

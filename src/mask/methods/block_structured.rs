@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::mask::{Amount, BlockRank, Plan, PruningMethod, PruningType, blocks};
+use crate::mask::patterns::blocks;
+use crate::mask::{Amount, BlockRank, Plan, PruningMethod, PruningType};
 
 /// Prunes the blocks of h × w entries whose score is lowest: tiles of the last two dimensions.
 ///

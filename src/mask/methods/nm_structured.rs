@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::mask::{EntryRank, Plan, PruningMethod, PruningType, groups};
+use crate::mask::patterns::groups;
+use crate::mask::{EntryRank, Plan, PruningMethod, PruningType};
 
 /// Keeps n of each m consecutive entries along a dimension, those of highest absolute value: N:M sparsity.
 ///

@@ -60,6 +60,14 @@ impl Cut {
             ties: self.ties,
         }
     }
+
+    /// The same, where so many of the ties were pruned before.
+    pub(crate) fn writer_after(&self, pruned: usize) -> CutWriter {
+        CutWriter {
+            cut: *self,
+            ties: self.ties.saturating_sub(pruned),
+        }
+    }
 }
 
 /// Carries out a [`Cut`], chunk by chunk, in the order of the stream.
@@ -73,6 +81,11 @@ pub struct CutWriter {
 }
 
 impl CutWriter {
+    /// How many of the ties were pruned so far, by this writer and before it.
+    pub(crate) fn ties_pruned(&self) -> usize {
+        self.cut.ties - self.ties
+    }
+
     /// Writes the new mask of the next chunk, and returns how many of its entries it newly prunes.
     ///
     /// # Panics

@@ -27,7 +27,6 @@ impl<'a, T> Segment<'a, T> {
 }
 
 /// Weights of any memory layout, ranked in logical row-major order without a copy of all of them.
-#[allow(dead_code)] // its users follow
 #[derive(Clone, Debug)]
 pub(crate) struct ViewSegment<'a, T> {
     /// The entries.
@@ -67,7 +66,6 @@ pub fn lowest<T: Element>(
 }
 
 /// The same for views of any memory layout.
-#[allow(dead_code)] // its users follow
 pub(crate) fn lowest_of_views<T: Element>(
     segments: &[ViewSegment<'_, T>],
     k: usize,

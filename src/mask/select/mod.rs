@@ -54,10 +54,9 @@ pub use finder::CutFinder;
 pub use in_memory::{Segment, lowest};
 pub use key::Order;
 
-#[allow(unused_imports)] // their users follow
 pub(crate) use in_memory::{ViewSegment, lowest_of_views};
+pub(crate) use key::Key;
 pub(crate) use random_words::random_words;
-#[allow(unused_imports)] // its users follow
 pub(crate) use scatter::scatter;
 
 #[cfg(test)]

@@ -26,19 +26,14 @@ impl Lanes {
 
     /// Folds in the next values of the row, which are what `map` makes of each of `values`.
     #[inline(always)]
-    pub(crate) fn fold<T: Copy>(
-        &mut self,
-        values: &[T],
-        map: impl Fn(T) -> f64,
-        join: impl Fn(f64, f64) -> f64,
-    ) {
+    pub(crate) fn fold<T>(&mut self, values: &[T], map: impl Fn(&T) -> f64, join: impl Fn(f64, f64) -> f64) {
         let head = values.len().min((LANES - self.next) % LANES);
         let (head, rest) = values.split_at(head);
         let (rows, tail) = rest.as_chunks::<LANES>();
         let mut lanes = part_of_row(self.lanes, self.next, head, &map, &join);
         for row in rows {
             for (lane, value) in lanes.iter_mut().zip(row) {
-                *lane = join(*lane, map(*value));
+                *lane = join(*lane, map(value));
             }
         }
         self.lanes = part_of_row(lanes, 0, tail, &map, &join);
@@ -64,11 +59,11 @@ impl Lanes {
 /// All lanes are computed and some of them taken: an index that is not known beforehand would keep the lanes out of
 /// the vector registers, and what they were computed in with them.
 #[inline(always)]
-fn part_of_row<T: Copy>(
+fn part_of_row<T>(
     lanes: [f64; LANES],
     first: usize,
     values: &[T],
-    map: impl Fn(T) -> f64,
+    map: impl Fn(&T) -> f64,
     join: impl Fn(f64, f64) -> f64,
 ) -> [f64; LANES] {
     if values.is_empty() {
@@ -76,7 +71,7 @@ fn part_of_row<T: Copy>(
     }
     let mut row = [0.0; LANES];
     for (place, value) in row[first..].iter_mut().zip(values) {
-        *place = map(*value);
+        *place = map(value);
     }
     let range = first..first + values.len();
     std::array::from_fn(|lane| {
@@ -115,14 +110,14 @@ mod tests {
         let values: Vec<f64> = (0..100).map(|i| 1.0 / f64::from(i + 1)).collect();
         let whole = {
             let mut lanes = Lanes::new(0.0);
-            lanes.fold(&values, |x| x, sum);
+            lanes.fold(&values, |x| *x, sum);
             lanes.join(sum)
         };
         for piece in 1..40 {
             let mut lanes = Lanes::new(0.0);
             values
                 .chunks(piece)
-                .for_each(|chunk| lanes.fold(chunk, |x| x, sum));
+                .for_each(|chunk| lanes.fold(chunk, |x| *x, sum));
             assert_eq!(lanes.join(sum), whole, "in pieces of {piece}");
         }
         let mut lanes = [0.0; 16];

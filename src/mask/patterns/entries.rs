@@ -1,0 +1,317 @@
+//! Entries that are ranked together, of any number of tensors of any float types: as they are, by their share of their
+//! tensor's norm, or at random; and under caps.
+
+use std::ops::Range;
+
+use super::{Floats, Piece, with_floats};
+use crate::error::{AmountError, Error, Result};
+use crate::mask::select::{Cut, CutFinder, CutWriter, Order, SelectError, scatter};
+use crate::mask::{EntryRank, random};
+
+/// Consecutive entries that a sample takes at a time.
+const RUN: usize = 64;
+
+/// How many entries a sample is taken of: below, it takes as long as a pass; above, too many keys would be in doubt.
+/// Tests have few.
+const SAMPLED: Range<usize> = if cfg!(test) { 1 << 10 } else { 1 << 18 }..500_000_000;
+
+/// What the entries of one tensor are ranked by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ranks {
+    /// The entries themselves.
+    Values,
+    /// Their share of the norm of the tensor.
+    Shares { norm: f64 },
+    /// The random stream of this key.
+    Random([u8; 32]),
+}
+
+impl Ranks {
+    /// What the entries of a piece rank by: the entries, which are `values`, or what is put into `buffer`.
+    pub(crate) fn of<'a>(self, piece: Piece, values: Floats<'a>, buffer: &'a mut Vec<f64>) -> Floats<'a> {
+        match self {
+            Ranks::Values => values,
+            Ranks::Shares { norm } => {
+                buffer.clear();
+                with_floats!(values, values => {
+                    buffer.extend(values.iter().map(|x| share(num_traits::AsPrimitive::as_(*x), norm)));
+                });
+                Floats::F64(buffer)
+            }
+            Ranks::Random(stream) => {
+                buffer.clear();
+                for run in piece.each_run() {
+                    random::append_words(stream, run.start, run.len(), buffer);
+                }
+                Floats::F64(buffer)
+            }
+        }
+    }
+
+    /// Whether the entries have to be known.
+    pub(crate) fn reads(self) -> bool {
+        !matches!(self, Ranks::Random(_))
+    }
+}
+
+/// What an entry of a tensor of this norm ranks by: `x / norm`, in f64.
+///
+/// All entries rank 0 where the norm is 0; and where it is infinite, finite entries rank 0 and infinite ones stay so.
+#[inline(always)]
+fn share(x: f64, norm: f64) -> f64 {
+    if norm == 0.0 {
+        0.0
+    } else if x.is_infinite() {
+        x
+    } else {
+        x / norm
+    }
+}
+
+/// A tensor among those that are ranked together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// Its place among them.
+    pub(crate) place: usize,
+    /// What its entries are ranked by.
+    pub(crate) ranks: Ranks,
+    /// Only what is under this cut is ranked, if there is one.
+    pub(crate) cap: Option<Cut>,
+}
+
+/// What has the entries of tensors that are ranked together.
+pub(crate) trait Source {
+    /// The entries of a tensor that remain, and the entries that it has.
+    fn entries(&self, place: usize) -> (usize, usize);
+
+    /// Whether a pass over a tensor's entries themselves does not show them all, as it does of types of 16 bits.
+    fn is_wide(&self, place: usize) -> bool;
+
+    /// The Euclidean norms of so many tensors.
+    fn norms(&self, tensors: usize) -> Result<Vec<f64>>;
+
+    /// Appends what some consecutive entries rank by, of those that remain.
+    fn sample(&self, part: &Part, entries: Range<usize>, sample: &mut Vec<f64>) -> Result<()>;
+
+    /// Keys that may be held between a pass and the next one, by each finder.
+    fn most_keys(&self) -> usize;
+
+    /// Feeds all that is to be ranked of these tensors to a finder, once.
+    fn pass(&self, parts: &[Part], finder: CutFinder) -> Result<CutFinder>;
+
+    /// The error of a tensor that was not the same in two passes.
+    fn changed(&self, place: usize) -> Error;
+}
+
+/// How many entries of a tensor may be pruned, where that is to be less than remain of it.
+pub(crate) type Caps<'a> = Option<&'a [usize]>;
+
+/// Finds the `requested` lowest of the entries that remain in so many `tensors` together, where no more of each are
+/// pruned than the caps allow, which in all is enough.
+pub(crate) fn select(
+    source: &impl Source,
+    tensors: usize,
+    (requested, caps): (usize, Caps<'_>),
+    by: EntryRank,
+    normalized: bool,
+) -> Result<Vec<EntrySelection>> {
+    let order = match by {
+        EntryRank::Magnitude => Order::Magnitude,
+        EntryRank::Value | EntryRank::Random { .. } => Order::Value,
+    };
+    let mut parts = Vec::with_capacity(tensors);
+    let norms = if normalized {
+        source.norms(tensors)?
+    } else {
+        Vec::new()
+    };
+    for place in 0..tensors {
+        let ranks = match by {
+            EntryRank::Random { seed } => Ranks::Random(random::stream_key(seed, place as u64, 0)),
+            _ if normalized => Ranks::Shares { norm: norms[place] },
+            _ => Ranks::Values,
+        };
+        parts.push(Part {
+            place,
+            ranks,
+            cap: None,
+        });
+    }
+    // What each tensor may lose is ranked together; the rest of it is kept.
+    for (part, cap) in parts.iter_mut().zip(caps.unwrap_or_default()) {
+        part.cap = Some(cut(source, std::slice::from_ref(part), *cap, order)?);
+    }
+    let cut = cut(source, &parts, requested, order)?;
+    let selections = parts.into_iter().map(|part| EntrySelection {
+        cut,
+        ranks: part.ranks,
+        cap: part.cap,
+    });
+    Ok(selections.collect())
+}
+
+/// Finds the `requested` lowest of the entries of one tensor, which is the one at this place.
+pub(crate) fn select_of(
+    source: &impl Source,
+    place: usize,
+    requested: usize,
+    by: EntryRank,
+) -> Result<EntrySelection> {
+    let (ranks, order) = match by {
+        EntryRank::Random { seed } => (
+            Ranks::Random(random::stream_key(seed, place as u64, 0)),
+            Order::Value,
+        ),
+        EntryRank::Magnitude => (Ranks::Values, Order::Magnitude),
+        EntryRank::Value => (Ranks::Values, Order::Value),
+    };
+    let part = Part {
+        place,
+        ranks,
+        cap: None,
+    };
+    Ok(EntrySelection {
+        cut: cut(source, &[part], requested, order)?,
+        ranks,
+        cap: None,
+    })
+}
+
+/// The cut that the `requested` lowest entries of these tensors are under.
+fn cut(source: &impl Source, parts: &[Part], requested: usize, order: Order) -> Result<Cut> {
+    let mut finder = CutFinder::new(requested, order);
+    if let Some((sample, entries)) = sample(source, parts)? {
+        finder = finder.expecting(&sample, entries, source.most_keys());
+    }
+    loop {
+        finder = source.pass(parts, finder)?;
+        match finder.end_pass() {
+            Ok(Some(cut)) => return Ok(cut),
+            Ok(None) => {}
+            Err(SelectError::TooMany { requested, remaining }) => {
+                return Err(AmountError::TooLarge { requested, remaining }.into());
+            }
+            Err(_) => return Err(source.changed(parts[0].place)),
+        }
+    }
+}
+
+/// What some entries rank by, and how many remain in all; `None` where a sample spares no pass. The result does not
+/// depend on it.
+fn sample(source: &impl Source, parts: &[Part]) -> Result<Option<(Vec<f64>, usize)>> {
+    let sizes = parts.iter().map(|part| source.entries(part.place));
+    let (remaining, entries) = sizes.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+    let wide = |part: &Part| part.ranks != Ranks::Values || source.is_wide(part.place);
+    let capped = parts.iter().any(|part| part.cap.is_some());
+    if capped || !SAMPLED.contains(&entries) || !parts.iter().any(wide) {
+        return Ok(None);
+    }
+    // So many that the keys in doubt are about as many: with fewer there were more of those, and the other way round.
+    let runs = ((entries as f64).powf(2.0 / 3.0) as usize).div_ceil(RUN);
+    let stretch = entries / runs;
+    let mut sample = Vec::with_capacity(runs * RUN);
+    let (mut number, mut before) = (0, 0);
+    for part in parts {
+        let end = before + source.entries(part.place).1;
+        loop {
+            let place = number * stretch + scatter(number as u64 + 1) as usize % stretch;
+            if place >= end {
+                break;
+            }
+            number += 1;
+            let first = place - before;
+            source.sample(part, first..first + RUN.min(end - place), &mut sample)?;
+        }
+        before = end;
+    }
+    Ok(Some((sample, remaining)))
+}
+
+/// Which entries of a tensor are pruned: those under a cut, except those that are not under its cap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntrySelection {
+    pub(crate) cut: Cut,
+    pub(crate) ranks: Ranks,
+    pub(crate) cap: Option<Cut>,
+}
+
+impl EntrySelection {
+    /// Begins to apply the selection to a tensor. The cut of tensors that are ranked together goes on from one to the
+    /// next: so many of its ties, and of those of the cap, were pruned before.
+    pub(crate) fn writer(&self, ties: Ties) -> EntryWriter {
+        EntryWriter {
+            cut: self.cut.writer_after(ties.of_cut),
+            cap: self.cap.map(|cap| cap.writer_after(ties.of_cap)),
+            under: Vec::new(),
+            kept: Vec::new(),
+        }
+    }
+}
+
+/// How many entries that equal the cut, and the cap, were pruned so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ties {
+    pub(crate) of_cut: usize,
+    pub(crate) of_cap: usize,
+}
+
+/// Applies an [`EntrySelection`] piece by piece, in row-major order: of ties the first ones are pruned.
+#[derive(Clone, Debug)]
+pub(crate) struct EntryWriter {
+    cut: CutWriter,
+    cap: Option<CutWriter>,
+    under: Vec<u64>,
+    kept: Vec<u64>,
+}
+
+impl EntryWriter {
+    /// The ties that were pruned so far.
+    pub(crate) fn ties(&self) -> Ties {
+        Ties {
+            of_cut: self.cut.ties_pruned(),
+            of_cap: self.cap.as_ref().map_or(0, CutWriter::ties_pruned),
+        }
+    }
+
+    /// Clears the bits of pruned entries, which rank by `ranked`; `words` are their packed mask so far.
+    pub(crate) fn apply(&mut self, ranked: Floats<'_>, words: &mut [u64]) {
+        let candidates = match &mut self.cap {
+            Some(cap) => {
+                under(cap, ranked, Some(words), &mut self.under);
+                &self.under[..]
+            }
+            None => &*words,
+        };
+        self.kept.resize(words.len(), 0);
+        with_floats!(ranked, ranked => self.cut.mask(ranked, Some(candidates), &mut self.kept));
+        if self.cap.is_some() {
+            for ((word, kept), under) in words.iter_mut().zip(&self.kept).zip(&self.under) {
+                *word = kept | *word & !under;
+            }
+        } else {
+            words.copy_from_slice(&self.kept);
+        }
+    }
+}
+
+/// The entries that remain and are under a cap, packed; they rank by `ranked`.
+pub(crate) fn under(
+    cap: &mut CutWriter,
+    ranked: Floats<'_>,
+    remaining: Option<&[u64]>,
+    under: &mut Vec<u64>,
+) {
+    with_floats!(ranked, ranked => {
+        under.clear();
+        under.resize(ranked.len().div_ceil(64), 0);
+        cap.mask(ranked, remaining, under);
+        let len = ranked.len();
+        for (number, word) in under.iter_mut().enumerate() {
+            let all = remaining.map_or(u64::MAX, |remaining| remaining[number]);
+            *word = all & !*word;
+        }
+        if let (Some(last), used @ 1..) = (under.last_mut(), len % 64) {
+            *last &= (1 << used) - 1;
+        }
+    });
+}
