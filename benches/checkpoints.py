@@ -209,14 +209,14 @@ def copy_table(command, folder, total):
     print(f"  secateurs          {rate(rows['secateurs'])}   flushed")
     print(f"  anonymous memory   {anonymous / 1024:7.1f} MB at most")
     entries = sum(int(np.prod(shape)) for name, shape in tensors.items() if chosen(name, shape))
-    fell, wrong = exactness(source, folder / "pruned")
-    print(f"  pruned             {fell:,} of {entries:,}: asked {report['asked']:,}; reported {report['pruned']:,}")
+    pruned, wrong = exactness(source, folder / "pruned")
+    print(f"  pruned             {pruned:,} of {entries:,}: requested {report['requested']:,}; reported {report['pruned']:,}")
     print(f"  out of place       {wrong}")
 
 
 def exactness(source, pruned):
-    """Entries that fell, and entries on the wrong side of the cut or changed: by numpy alone."""
-    fell, highest_fallen, lowest_kept, wrong = 0, 0, 0xFFFF, 0
+    """Entries that pruned, and entries on the wrong side of the cut or changed: by numpy alone."""
+    pruned, highest_fallen, lowest_kept, wrong = 0, 0, 0xFFFF, 0
     for shard in sorted(source.glob("*.safetensors")):
         before, after = (np.memmap(folder / shard.name, np.uint8, "r") for folder in (source, pruned))
         start = 8 + int.from_bytes(before[:8].tobytes(), "little")
@@ -229,12 +229,12 @@ def exactness(source, pruned):
                 wrong += int((old != new).sum())
                 continue
             gone = new == 0
-            fell += int(gone.sum())
+            pruned += int(gone.sum())
             magnitude = old & 0x7FFF
             wrong += int((old != new)[~gone].sum())
             highest_fallen = max(highest_fallen, int(magnitude[gone].max(initial=0)))
             lowest_kept = min(lowest_kept, int(magnitude[~gone].min(initial=0xFFFF)))
-    return fell, wrong + max(0, highest_fallen - lowest_kept)
+    return pruned, wrong + max(0, highest_fallen - lowest_kept)
 
 
 def main():

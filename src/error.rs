@@ -16,7 +16,7 @@
 use std::path::PathBuf;
 
 #[cfg(feature = "checkpoint")]
-pub use crate::checkpoint::{CheckpointError, Damage};
+pub use crate::checkpoint::{CheckpointError, Damage, MaskTensorError, OutputError, PackError};
 pub use crate::mask::select::SelectError;
 pub use crate::mask::{AmountError, ListError, MaskError, NormError, PatternError};
 #[cfg(feature = "nn")]

@@ -2,16 +2,28 @@
 //!
 //! With an even first byte the rest is one file. With an odd one it is a sharded checkpoint: an index and two shards,
 //! `a.safetensors` and `b.safetensors`, with the bytes `|||` between them.
-#![no_main]
+//!
+//! Under `cargo +nightly fuzz run readers` this is a fuzz target. Built plainly, on any compiler, it reads the files that
+//! it is given, so that an input can be replayed: `cargo run --manifest-path fuzz/Cargo.toml INPUT…`.
+#![cfg_attr(fuzzing, no_main)]
 
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use libfuzzer_sys::fuzz_target;
 use secateurs::checkpoint::{Checkpoint, Existing, TensorInfo, Zeros};
 
-fuzz_target!(|data: &[u8]| {
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| run(data));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    for input in std::env::args_os().skip(1) {
+        run(&fs::read(&input).expect("an input to replay"));
+    }
+}
+
+fn run(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else {
         return;
     };
@@ -30,15 +42,15 @@ fuzz_target!(|data: &[u8]| {
     let mut rest = bytes;
     for name in names {
         let end = rest.windows(3).position(|window| window == b"|||");
-        let (part, behind) = match end {
+        let (part, after) = match end {
             Some(end) => (&rest[..end], &rest[end + 3..]),
             None => (rest, &[][..]),
         };
         write(&format!("in/{name}"), part);
-        rest = behind;
+        rest = after;
     }
     read(&folder, place.path());
-});
+}
 
 /// Reads a checkpoint in every way that there is; errors are welcome, panics are not.
 fn read(input: &Path, place: &Path) {

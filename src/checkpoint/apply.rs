@@ -1,18 +1,17 @@
-//! Masks of a file put on a checkpoint: [`Checkpoint::apply_masks`].
+//! Applying the masks of a file to a checkpoint: [`Checkpoint::apply_masks`].
 
 use std::path::Path;
 
-use super::draft::{Draft, Existing, check_apart};
-use super::files::{Copied, Files, join};
-use super::given::{SUFFIX, check_mask};
-use super::masking::{MaskedTensor, MaskingReport};
-use super::overlay::{Masked, Overlay};
-use super::{Checkpoint, Shard};
+use super::report::{MaskedTensor, MaskingReport};
+use super::write::mask_tensor::{MaskTensorError, SUFFIX, check_mask};
+use super::write::masked::{MaskedTensors, Pair};
+use super::write::{NewFiles, OutputPlan};
+use super::{Checkpoint, Existing};
 use crate::error::{CheckpointError, Error, Result};
 
 impl Checkpoint {
-    /// Writes a new checkpoint in which the entries that masks do not keep are +0.0 (S10), and everything else is as
-    /// it is, byte for byte.
+    /// Writes a new checkpoint in which the entries that masks do not keep are +0.0, and everything else is copied
+    /// byte for byte.
     ///
     /// `masks` holds tensors of 0 and 1 named `NAME_mask`, each of the shape of the tensor `NAME` of this checkpoint,
     /// and nothing else: what [`Pruning::with_masks`](super::Pruning::with_masks) and
@@ -41,10 +40,10 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::NoMasks`](crate::error::CheckpointError::NoMasks) where there are none; [`CheckpointError::NotMask`](crate::error::CheckpointError::NotMask) for a tensor of another name or dtype, or whose
+    /// [`MaskTensorError::NoMasks`](crate::error::MaskTensorError::NoMasks) where there are none; [`MaskTensorError::NotMask`](crate::error::MaskTensorError::NotMask) for a tensor of another name or dtype, or whose
     /// tensor this checkpoint does not hold; [`CheckpointError::NotPrunable`](crate::error::CheckpointError::NotPrunable); [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) and
-    /// [`MaskError::NotBinary`](crate::error::MaskError::NotBinary), inside an [`Error::Parameter`] that names the tensor; [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists),
-    /// [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput) where the output would be the input or the masks, [`Error::Io`], and
+    /// [`MaskError::NotBinary`](crate::error::MaskError::NotBinary), inside an [`Error::Parameter`] that names the tensor; [`OutputError`](crate::error::OutputError) where the output
+    /// exists, or would be, replace or lie inside an input, [`Error::Io`], and
     /// [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn apply_masks(
         &self,
@@ -52,65 +51,40 @@ impl Checkpoint {
         path: impl AsRef<Path>,
         existing: Existing,
     ) -> Result<MaskingReport> {
-        let path = path.as_ref();
-        check_apart(masks, path, self.is_folder())?;
-        let draft = Draft::begin(self, path, self.is_folder(), existing)?;
-        let overlay = Overlay {
+        let mut files = NewFiles::stage(self, path.as_ref(), existing, Some(masks))?;
+        let masked = MaskedTensors {
             tensors: self,
             masks,
             pairs: self.masked_by(masks)?,
         };
-        let headers = self.shards().iter().map(Shard::header_bytes);
-        let headers = headers.collect::<Result<Vec<_>>>()?;
-        let shards = headers.iter().zip(self.shards());
-        let outputs: Vec<_> = shards
-            .map(|(header, shard)| Some((&header[..], shard.bytes())))
-            .collect();
-        let files = Files::begin(self, draft, &outputs)?;
-        let of_mask = |number: &usize| {
-            overlay
-                .pairs
-                .binary_search_by_key(number, |pair| pair.tensor)
-                .is_ok()
-        };
-        let stay = (0..self.tensors().len()).filter(|number| !of_mask(number));
-        let copied = stay.map(|number| {
-            let info = &self.tensors()[number];
-            Copied {
-                shard: info.shard,
-                from: info.begin,
-                to: info.begin,
-                len: info.bytes(),
-            }
-        });
-        let total = self.shards().iter().map(Shard::bytes).sum();
-        let tallies = overlay.write(&files, &join(copied.collect()), total)?;
-        masks.shards().iter().try_for_each(Shard::check_unchanged)?;
-        let copied = files.finish(None, |_| Ok(()))?;
-        let masked = overlay.pairs.iter().zip(tallies).map(|(pair, tally)| {
-            let info = &self.tensors()[pair.tensor];
-            MaskedTensor::new(info.name(), info, tally)
+        let written: Vec<usize> = masked.pairs.iter().map(|pair| pair.tensor).collect();
+        let plan = OutputPlan::same_layout(self, &written);
+        files.create(&plan)?;
+        let counts = masked.write(&files, &plan)?;
+        masks.check_unchanged()?;
+        let copied = files.finish(&plan, None, |_| Ok(()))?;
+        let tensors = written.iter().zip(counts).map(|(&tensor, counts)| {
+            let info = &self.tensors()[tensor];
+            MaskedTensor::new(info.name(), info, counts)
         });
         Ok(MaskingReport {
-            tensors: masked.collect(),
+            tensors: tensors.collect(),
             copied,
         })
     }
 
     /// The tensors that masks are for, and their masks, in the order of the tensors.
-    fn masked_by(&self, masks: &Checkpoint) -> Result<Vec<Masked>> {
+    fn masked_by(&self, masks: &Checkpoint) -> Result<Vec<Pair>> {
         let mut pairs = Vec::new();
         for (number, mask) in masks.tensors().iter().enumerate() {
             let not_mask = |reason| {
-                Error::Checkpoint(CheckpointError::NotMask {
-                    name: mask.name().to_owned(),
-                    reason,
-                })
+                let name = mask.name().to_owned();
+                Error::from(MaskTensorError::NotMask { name, reason })
             };
             let Some(name) = mask.name().strip_suffix(SUFFIX) else {
                 return Err(not_mask("masks are named `NAME_mask`"));
             };
-            let Ok(tensor) = self.number(name) else {
+            let Some(tensor) = self.lookup(name) else {
                 return Err(not_mask(
                     "the checkpoint holds no tensor that it could be the mask of",
                 ));
@@ -124,16 +98,17 @@ impl Checkpoint {
             }
             check_mask(mask, info)?;
             let begin = info.begin;
-            pairs.push(Masked {
+            pairs.push(Pair {
                 tensor,
                 mask: number,
                 begin,
             });
         }
         if pairs.is_empty() {
-            return Err(Error::Checkpoint(CheckpointError::NoMasks {
+            return Err(MaskTensorError::NoMasks {
                 path: masks.path().to_owned(),
-            }));
+            }
+            .into());
         }
         pairs.sort_by_key(|pair| pair.tensor);
         Ok(pairs)

@@ -1,19 +1,18 @@
-//! PyTorch's pruned weights made plain: [`Checkpoint::bake`].
+//! Plain weights from those that PyTorch prunes: [`Checkpoint::bake`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::Checkpoint;
-use super::draft::{Draft, Existing};
-use super::files::{Copied, Files, join};
-use super::given::{SUFFIX, check_mask};
-use super::index;
-use super::layout::{Layout, Planned};
-use super::masking::{MaskedTensor, MaskingReport};
-use super::overlay::{Masked, Overlay};
+use super::format::index;
+use super::format::layout::{Layout, Planned};
+use super::report::{MaskedTensor, MaskingReport};
+use super::write::mask_tensor::{MaskTensorError, SUFFIX, check_mask};
+use super::write::masked::{self, MaskedTensors};
+use super::write::{NewFile, NewFiles, OutputPlan};
+use super::{Checkpoint, Existing};
 use crate::error::{CheckpointError, Error, Result};
 
-/// What the name of an original has behind that of its weight.
+/// What follows the name of a weight in that of its original.
 const ORIGINAL: &str = "_orig";
 
 /// A weight that PyTorch pruned.
@@ -28,49 +27,43 @@ struct Pair {
 
 impl Checkpoint {
     /// Writes a new checkpoint in which the pairs `NAME_orig` and `NAME_mask`, which PyTorch saves of a pruned
-    /// weight, are the one tensor `NAME`: +0.0 where the mask is 0 (S10), and the original's bytes where it is 1.
-    /// Everything else stays as it is, byte for byte.
+    /// weight, are the one tensor `NAME`: +0.0 where the mask is 0, and the original's bytes where it is 1.
+    /// Everything else is copied byte for byte.
     ///
-    /// A weight takes the place of its original (S13), in the same shard. Masks are of dtype BOOL, U8 or a
-    /// floating-point one. A `NAME_mask` without a `NAME_orig`, such as the mask of an attention, stays.
+    /// A weight takes the place of its original, in the same shard. Masks are of dtype BOOL, U8 or a
+    /// floating-point one. A `NAME_mask` without a `NAME_orig`, such as an attention mask, is copied.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::NoPairs`](crate::error::CheckpointError::NoPairs) where there is nothing to bake; [`CheckpointError::Unpaired`](crate::error::CheckpointError::Unpaired) for an original without a mask;
-    /// [`CheckpointError::NameTaken`](crate::error::CheckpointError::NameTaken) where the weight is there too; [`CheckpointError::NotPrunable`](crate::error::CheckpointError::NotPrunable) and [`CheckpointError::NotMask`](crate::error::CheckpointError::NotMask) for dtypes
+    /// [`MaskTensorError::NoPairs`](crate::error::MaskTensorError::NoPairs) where there is nothing to bake; [`MaskTensorError::Unpaired`](crate::error::MaskTensorError::Unpaired) for an original without a mask;
+    /// [`MaskTensorError::NameTaken`](crate::error::MaskTensorError::NameTaken) where the weight is there too; [`CheckpointError::NotPrunable`](crate::error::CheckpointError::NotPrunable) and [`MaskTensorError::NotMask`](crate::error::MaskTensorError::NotMask) for dtypes
     /// that cannot be masked or masks; [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) and [`MaskError::NotBinary`](crate::error::MaskError::NotBinary), inside an
-    /// [`Error::Parameter`] that names the tensor; [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput), [`Error::Io`], and
+    /// [`Error::Parameter`] that names the tensor; [`OutputError`](crate::error::OutputError) where the output
+    /// exists, or would be, replace or lie inside an input, [`Error::Io`], and
     /// [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn bake(&self, path: impl AsRef<Path>, existing: Existing) -> Result<MaskingReport> {
-        let draft = Draft::begin(self, path.as_ref(), self.is_folder(), existing)?;
+        let mut files = NewFiles::stage(self, path.as_ref(), existing, None)?;
         let pairs = self.pairs()?;
         let plan = Plan::new(self, &pairs)?;
-        let outputs: Vec<_> = plan
-            .layouts
-            .iter()
-            .map(|layout| layout.as_ref().map(|layout| (&layout.header[..], layout.len)))
-            .collect();
-        let files = Files::begin(self, draft, &outputs)?;
-        let overlay = Overlay {
+        files.create(&plan.output)?;
+        let masked = MaskedTensors {
             tensors: self,
             masks: self,
             pairs: pairs
                 .iter()
-                .map(|pair| Masked {
+                .map(|pair| masked::Pair {
                     tensor: pair.original,
                     mask: pair.mask,
                     begin: plan.begins[&pair.original],
                 })
                 .collect(),
         };
-        let total = plan.layouts.iter().flatten().map(|layout| layout.len).sum();
-        let tallies = overlay.write(&files, &plan.copied, total)?;
-        let index = plan.index(self)?;
-        let copied = files.finish(index.as_deref(), |_| Ok(()))?;
+        let counts = masked.write(&files, &plan.output)?;
+        let copied = files.finish(&plan.output, None, |_| Ok(()))?;
         let mut tensors: Vec<_> = pairs
             .iter()
-            .zip(tallies)
-            .map(|(pair, tally)| MaskedTensor::new(&pair.name, &self.tensors()[pair.original], tally))
+            .zip(counts)
+            .map(|(pair, counts)| MaskedTensor::new(&pair.name, &self.tensors()[pair.original], counts))
             .collect();
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(MaskingReport { tensors, copied })
@@ -84,17 +77,19 @@ impl Checkpoint {
                 continue;
             };
             let mask = format!("{name}{SUFFIX}");
-            let Ok(number) = self.number(&mask) else {
-                return Err(Error::Checkpoint(CheckpointError::Unpaired {
+            let Some(number) = self.lookup(&mask) else {
+                return Err(MaskTensorError::Unpaired {
                     name: info.name().into(),
                     mask,
-                }));
+                }
+                .into());
             };
-            if self.number(name).is_ok() {
-                return Err(Error::Checkpoint(CheckpointError::NameTaken {
+            if self.lookup(name).is_some() {
+                return Err(MaskTensorError::NameTaken {
                     name: info.name().into(),
                     weight: name.into(),
-                }));
+                }
+                .into());
             }
             if !info.is_float() {
                 return Err(Error::Checkpoint(CheckpointError::NotPrunable {
@@ -111,21 +106,21 @@ impl Checkpoint {
             });
         }
         if pairs.is_empty() {
-            return Err(Error::Checkpoint(CheckpointError::NoPairs {
+            return Err(MaskTensorError::NoPairs {
                 path: self.path().to_owned(),
-            }));
+            }
+            .into());
         }
         Ok(pairs)
     }
 }
 
-/// Where everything goes.
+/// What goes where.
 struct Plan {
-    /// By shard; `None` for one that held masks only.
-    layouts: Vec<Option<Layout>>,
-    /// By tensor that stays or is an original: where it begins in the new file.
+    /// No file for a shard that held masks only.
+    output: OutputPlan,
+    /// By tensor that is kept or is an original: where it begins in the new file.
     begins: BTreeMap<usize, u64>,
-    copied: Vec<Copied>,
     /// The new names of the tensors, by shard.
     names: Vec<Vec<String>>,
     /// Bytes of all tensors.
@@ -137,25 +132,24 @@ impl Plan {
         let masks: BTreeSet<usize> = pairs.iter().map(|pair| pair.mask).collect();
         let names: BTreeMap<usize, &str> = pairs.iter().map(|pair| (pair.original, &pair.name[..])).collect();
         let mut plan = Plan {
-            layouts: Vec::new(),
+            output: OutputPlan::default(),
             begins: BTreeMap::new(),
-            copied: Vec::new(),
             names: Vec::new(),
             size: 0,
         };
-        for (number, shard) in checkpoint.shards().iter().enumerate() {
+        for shard in checkpoint.shards() {
             let entries = shard.header.entries.iter();
-            let mut stay: Vec<usize> = entries
-                .filter_map(|entry| checkpoint.number(&entry.name).ok())
+            let mut kept: Vec<usize> = entries
+                .filter_map(|entry| checkpoint.lookup(&entry.name))
                 .filter(|tensor| !masks.contains(tensor))
                 .collect();
-            if stay.is_empty() && !shard.header.entries.is_empty() {
-                plan.layouts.push(None);
+            if kept.is_empty() && !shard.header.entries.is_empty() {
+                plan.output.files.push(None);
                 plan.names.push(Vec::new());
                 continue;
             }
-            let lay_out = |stay: &[usize]| {
-                let planned = stay.iter().map(|tensor| {
+            let lay_out = |kept: &[usize]| {
+                let planned = kept.iter().map(|tensor| {
                     let info = &checkpoint.tensors()[*tensor];
                     Planned {
                         name: names.get(tensor).map_or(info.name(), |name| *name).to_owned(),
@@ -166,35 +160,33 @@ impl Plan {
                 Layout::new(&planned.collect::<Vec<_>>(), shard.metadata())
             };
             let width = |tensor: &usize| checkpoint.tensors()[*tensor].dtype().bitsize().div_ceil(8) as u64;
-            let mut layout = lay_out(&stay)?;
-            // Without masks of odd lengths in between, tensors could lie where some readers cannot take them.
-            if stay
+            let mut layout = lay_out(&kept)?;
+            // Without masks of odd lengths in between, tensors could be misaligned for some readers.
+            if kept
                 .iter()
                 .zip(&layout.begins)
                 .any(|(tensor, begin)| begin % width(tensor) != 0)
             {
-                stay.sort_by_key(|tensor| std::cmp::Reverse(width(tensor)));
-                layout = lay_out(&stay)?;
+                kept.sort_by_key(|tensor| std::cmp::Reverse(width(tensor)));
+                layout = lay_out(&kept)?;
             }
             let mut shard_names = Vec::new();
-            for (tensor, begin) in stay.into_iter().zip(&layout.begins) {
+            for (tensor, begin) in kept.into_iter().zip(&layout.begins) {
                 let info = &checkpoint.tensors()[tensor];
                 plan.begins.insert(tensor, *begin);
                 plan.size += info.bytes();
                 shard_names.push(names.get(&tensor).map_or(info.name(), |name| *name).to_owned());
                 if !names.contains_key(&tensor) {
-                    plan.copied.push(Copied {
-                        shard: number,
-                        from: info.begin,
-                        to: *begin,
-                        len: info.bytes(),
-                    });
+                    plan.output.copy(info, *begin);
                 }
             }
-            plan.layouts.push(Some(layout));
+            plan.output.files.push(Some(NewFile {
+                header: layout.header,
+                len: layout.len,
+            }));
             plan.names.push(shard_names);
         }
-        plan.copied = join(plan.copied);
+        plan.output.index = plan.index(checkpoint)?;
         Ok(plan)
     }
 

@@ -17,7 +17,7 @@ pub enum Damage {
     },
     /// A header that is said to be longer than any can be.
     #[error(
-        "the header is said to have {claimed} bytes, but at most {limit} are allowed: no safetensors file?"
+        "the header claims {claimed} bytes, but at most {limit} are allowed: this is probably no safetensors file"
     )]
     HeaderTooLarge {
         /// Length that the file states.
@@ -25,9 +25,9 @@ pub enum Damage {
         /// Most that is accepted.
         limit: u64,
     },
-    /// A header that is said to end behind the end of the file.
+    /// A header that would end after the end of the file.
     #[error(
-        "the header is said to have {claimed} bytes, but the file has only {len} behind its length field"
+        "the header claims {claimed} bytes, but the file has only {len} after its length field: download or copy it again"
     )]
     HeaderTruncated {
         /// Length that the file states.
@@ -36,7 +36,9 @@ pub enum Damage {
         len: u64,
     },
     /// Fewer bytes of data than the header describes.
-    #[error("the data is truncated: the header describes {expected} bytes, the file holds {got}")]
+    #[error(
+        "the data is truncated: the header describes {expected} bytes, the file holds {got}: download or copy it again"
+    )]
     Truncated {
         /// Bytes of data that the header describes.
         expected: u64,
@@ -46,7 +48,7 @@ pub enum Damage {
     /// More bytes of data than the header describes.
     #[error("{extra} bytes at the end of the file belong to no tensor")]
     TrailingBytes {
-        /// Bytes behind the last tensor.
+        /// Bytes after the last tensor.
         extra: u64,
     },
 
@@ -58,17 +60,17 @@ pub enum Damage {
         reason: String,
     },
     /// A tensor described twice.
-    #[error("tensor `{name}` is there twice")]
+    #[error("tensor `{name}` is listed twice")]
     DuplicateTensor {
         /// Name of the tensor.
         name: String,
     },
     /// A tensor whose end comes before its beginning.
-    #[error("tensor `{name}` is said to begin at byte {} and end at byte {}", offsets.0, offsets.1)]
+    #[error("tensor `{name}` claims to begin at byte {} and to end at byte {}", offsets.0, offsets.1)]
     BackwardOffsets {
         /// Name of the tensor.
         name: String,
-        /// First byte and the byte behind the last, as stated.
+        /// The first byte and the byte after the last, as stated.
         offsets: (u64, u64),
     },
     /// A tensor whose bytes are not as many as its shape and type need.
@@ -98,7 +100,7 @@ pub enum Damage {
     /// Bytes between tensors that belong to none.
     #[error("bytes {} to {} of the data, before tensor `{before}`, belong to no tensor", bytes.start, bytes.end)]
     Hole {
-        /// The tensor behind the hole.
+        /// The tensor after the hole.
         before: String,
         /// The bytes.
         bytes: Range<u64>,
@@ -153,7 +155,7 @@ pub enum Damage {
         reason: String,
     },
     /// A part of a packed tensor that is not there.
-    #[error("`{name}` is neither there nor packed: `{part}` is missing")]
+    #[error("`{name}` is neither stored nor packed: its part `{part}` is missing")]
     PackedMissing {
         /// Name of the tensor.
         name: String,
@@ -192,8 +194,8 @@ pub enum Damage {
         /// Values that there are.
         values: u64,
     },
-    /// A row said to begin at another value than it does.
-    #[error("row {row} of `{name}` is said to begin at value {got}, but begins at {expected}")]
+    /// A row that claims to begin at another value than it does.
+    #[error("row {row} of `{name}` claims to begin at value {got}, but begins at {expected}")]
     PackedRow {
         /// Name of the tensor.
         name: String,

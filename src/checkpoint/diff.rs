@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::Dtype;
 
-use super::crew::crew;
-use super::extent::{Extent, whole};
-use super::work::Phase;
+use super::stream::chunk::whole;
+use super::stream::{Chunk, Phase, ordered};
 use super::{Checkpoint, TensorInfo};
 use crate::error::Result;
 
@@ -107,8 +106,8 @@ impl Checkpoint {
         let mut tensors = Vec::new();
         let mut comparable = Vec::new();
         for name in &names {
-            let difference = match (self.number(name), right.number(name)) {
-                (Ok(left), Ok(other)) => {
+            let difference = match (self.lookup(name), right.lookup(name)) {
+                (Some(left), Some(other)) => {
                     let (a, b) = (&self.tensors()[left], &right.tensors()[other]);
                     if (a.dtype(), a.shape()) == (b.dtype(), b.shape()) {
                         comparable.push((left, other));
@@ -119,7 +118,7 @@ impl Checkpoint {
                         right: (b.dtype(), b.shape().to_vec()),
                     }
                 }
-                (Ok(_), Err(_)) => Difference::OnlyLeft,
+                (Some(_), None) => Difference::OnlyLeft,
                 _ => Difference::OnlyRight,
             };
             tensors.push(TensorDiff {
@@ -139,36 +138,34 @@ impl Checkpoint {
 
     /// Compares the entries of these pairs of tensors.
     fn differing_entries(&self, right: &Checkpoint, pairs: &[(usize, usize)]) -> Result<Vec<TensorDiff>> {
-        let extents = pairs.iter().flat_map(|&(tensor, other)| {
-            whole(tensor, &self.tensors()[tensor], 64).map(move |extent| (extent, other))
+        let chunks = pairs.iter().flat_map(|&(tensor, other)| {
+            whole(tensor, &self.tensors()[tensor], 64).map(move |chunk| (chunk, other))
         });
-        let mut told = self.meter(Phase::Reading, extents.clone().map(|(extent, _)| extent));
+        let mut report = self.meter(Phase::Reading, chunks.clone().map(|(chunk, _)| chunk));
         let mut found: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-        crew(
-            &mut self.work.hire(extents.clone(), Both::default),
-            extents,
-            |(extent, other), both| {
-                self.read_raw(*extent, &mut both.left)?;
-                let of_right = Extent::run(*other, extent.first, extent.len);
+        ordered(
+            &mut self.work.workers_for(chunks.clone(), Both::default),
+            chunks,
+            |(chunk, other), both| {
+                self.read_raw(*chunk, &mut both.left)?;
+                let of_right = Chunk::run(*other, chunk.first, chunk.len);
                 right.read_raw(of_right, &mut both.right)?;
-                let bits = self.tensors()[extent.tensor].dtype().bitsize();
+                let bits = self.tensors()[chunk.tensor].dtype().bitsize();
                 both.differing = differing(&both.left, &both.right, bits);
                 Ok(())
             },
-            |(extent, _), both| {
+            |(chunk, _), both| {
                 if let Some((count, first)) = both.differing {
-                    let known = found.entry(extent.tensor).or_insert((0, extent.first + first));
+                    let known = found.entry(chunk.tensor).or_insert((0, chunk.first + first));
                     known.0 += count;
                 }
-                told(*extent);
+                report(*chunk);
                 Ok(())
             },
             |_, _| Ok(()),
         )?;
         for side in [self, right] {
-            side.shards()
-                .iter()
-                .try_for_each(|shard| shard.check_unchanged())?;
+            side.check_unchanged()?;
         }
         let diffs = found.into_iter().map(|(tensor, (differing, first))| TensorDiff {
             name: self.tensors()[tensor].name().to_owned(),
@@ -179,17 +176,6 @@ impl Checkpoint {
             },
         });
         Ok(diffs.collect())
-    }
-
-    /// Reads the bytes of an extent.
-    pub(super) fn read_raw(&self, extent: Extent, bytes: &mut Vec<u8>) -> Result<()> {
-        let shard = self.tensors()[extent.tensor].shard;
-        self.read_bytes(
-            shard,
-            self.position(extent),
-            self.bytes_of(extent) as usize,
-            bytes,
-        )
     }
 }
 

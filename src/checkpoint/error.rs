@@ -3,20 +3,16 @@
 use std::path::PathBuf;
 
 use super::damage::Damage;
+use super::io::OutputError;
+use super::pack::PackError;
+use super::write::mask_tensor::MaskTensorError;
+use crate::error::Error;
+use crate::prunable::hint;
 
 /// A checkpoint that cannot be read, pruned or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// A checkpoint of which a file does not hold what it claims.
-    #[error("{path}: {damage}", path = path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        damage: Box<Damage>,
-    },
     /// A path that leads to no checkpoint.
     #[error("{path} is no safetensors checkpoint: {reason}", path = path.display())]
     NotCheckpoint {
@@ -25,112 +21,106 @@ pub enum CheckpointError {
         /// Why not, and what to do.
         reason: String,
     },
-    /// A tensor that the checkpoint does not hold.
-    #[error("there is no tensor `{name}` in the checkpoint")]
-    UnknownTensor {
-        /// The name that was asked for.
-        name: String,
+    /// A checkpoint of which a file does not hold what it claims.
+    #[error("{path}: {damage}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        damage: Box<Damage>,
     },
-    /// A tensor whose type has no zeros to prune to.
-    #[error("tensor `{name}` has dtype {dtype}, which cannot be pruned; F64, F32, F16 and BF16 can")]
+    /// A checkpoint that another program changed while it was being read.
+    #[error(
+        "{path} changed while it was being read; nothing was written: try again when nothing writes to it",
+        path = path.display()
+    )]
+    ChangedMeanwhile {
+        /// The file that changed.
+        path: PathBuf,
+    },
+    /// A tensor that the checkpoint does not hold.
+    #[error("there is no tensor `{name}` in the checkpoint{}", hint(nearest))]
+    UnknownTensor {
+        /// The name that was given.
+        name: String,
+        /// The names of the checkpoint that are most like it, at most three.
+        nearest: Vec<String>,
+    },
+    /// A tensor whose type cannot be pruned.
+    #[error(
+        "tensor `{name}` has dtype {dtype}, which cannot be pruned; F64, F32, F16 and BF16 can: leave it out"
+    )]
     NotPrunable {
         /// Name of the tensor.
         name: String,
         /// Its type.
         dtype: String,
     },
-    /// A tensor that cannot serve as a mask.
-    #[error("`{name}` is no mask that can be applied: {reason}")]
-    NotMask {
-        /// Name of the tensor.
-        name: String,
-        /// Why not.
-        reason: &'static str,
-    },
-    /// A file of masks that holds none.
-    #[error("{path} holds no masks; masks are tensors named `NAME_mask`", path = path.display())]
-    NoMasks {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A checkpoint without anything that PyTorch's pruning left.
-    #[error("{path} holds no `*_orig` and `*_mask` pairs, so there is nothing to bake", path = path.display())]
-    NoPairs {
-        /// The checkpoint.
-        path: PathBuf,
-    },
-    /// The original of a pruned weight whose mask is not there.
-    #[error("`{name}` is the original of a weight that was pruned, but there is no `{mask}` beside it")]
-    Unpaired {
-        /// Name of the original.
-        name: String,
-        /// Name that its mask should have.
-        mask: String,
-    },
-    /// A weight that is there already, beside its own original and mask.
-    #[error("`{name}` cannot become `{weight}`: there is a tensor of this name already")]
-    NameTaken {
-        /// Name of the original.
-        name: String,
-        /// Name that the weight would have.
-        weight: String,
-    },
-    /// A checkpoint that was to be packed, and is packed.
-    #[error("{path} is packed already; unpack it first", path = path.display())]
-    PackedAlready {
-        /// The file that is packed.
-        path: PathBuf,
-    },
-    /// A checkpoint that was to be unpacked, and is not packed.
-    #[error("{path} is not packed, so there is nothing to unpack", path = path.display())]
-    NotPacked {
-        /// The checkpoint.
-        path: PathBuf,
-    },
-    /// A tensor whose packed bytes did not give it back, which they always should.
+    /// A tensor whose type a state dict, which is of f32, cannot hold.
     #[error(
-        "packing `{name}` could not be verified: the chunk at entry {first} did not come back; nothing was written"
+        "tensor `{name}` has dtype {dtype}, which a state dict cannot hold; \
+         floats of 16 to 64 bits, integers and booleans can be loaded"
     )]
-    NotReproduced {
-        /// Name of the tensor.
-        name: String,
-        /// Row-major index of the first entry of the chunk.
-        first: usize,
-    },
-    /// A checkpoint that another program changed while it was being read.
-    #[error("{path} changed while it was being read; nothing was written", path = path.display())]
-    ChangedMeanwhile {
-        /// The file that changed.
-        path: PathBuf,
-    },
-    /// An output that is there already.
-    #[error("{path} exists already; nothing was written", path = path.display())]
-    OutputExists {
-        /// The output that was asked for.
-        path: PathBuf,
-    },
-    /// An output that cannot be written where it was asked for.
-    #[error("cannot write {path}: {reason}", path = path.display())]
-    BadOutput {
-        /// The output that was asked for.
-        path: PathBuf,
-        /// Why not, and what can be done.
-        reason: &'static str,
-    },
-    /// A tensor in a file whose type cannot be loaded.
-    #[error("tensor `{name}` has dtype {dtype}, which cannot be loaded here; f32, f16 and bf16 can")]
-    Dtype {
+    NotLoadable {
         /// Name of the tensor.
         name: String,
         /// Its type.
         dtype: String,
     },
-    /// A file whose content is not what its name says.
-    #[error("{path}: {reason}", path = path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
+    /// An integer that has no equal among f32, so that it cannot be loaded into a state dict.
+    #[error(
+        "tensor `{name}` of dtype {dtype} holds {value} at index {index}, which f32 cannot represent; \
+         a state dict holds f32 only, so leave the tensor out of the file or store it as a float"
+    )]
+    InexactInteger {
+        /// Name of the tensor.
+        name: String,
+        /// Its type.
+        dtype: String,
+        /// Row-major index of the entry.
+        index: usize,
+        /// The entry.
+        value: i128,
     },
+    /// A name that safetensors files keep for themselves.
+    #[error(
+        "`{name}` cannot be the name of a tensor in a safetensors file, which keeps it for metadata; rename it"
+    )]
+    ReservedName {
+        /// The name.
+        name: String,
+    },
+    /// A tensor that is too large for any file.
+    #[error("a tensor of shape {shape:?} is too large for a file")]
+    TooLarge {
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// An output that cannot be written where it was requested.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// Tensors that cannot serve as masks, or originals without masks.
+    #[error(transparent)]
+    Masks(#[from] MaskTensorError),
+    /// A checkpoint that cannot be packed or unpacked.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+}
+
+impl From<OutputError> for Error {
+    fn from(error: OutputError) -> Self {
+        Error::Checkpoint(error.into())
+    }
+}
+
+impl From<MaskTensorError> for Error {
+    fn from(error: MaskTensorError) -> Self {
+        Error::Checkpoint(error.into())
+    }
+}
+
+impl From<PackError> for Error {
+    fn from(error: PackError) -> Self {
+        Error::Checkpoint(error.into())
+    }
 }

@@ -1,36 +1,35 @@
-//! Masks read off the zeros of a checkpoint: [`Checkpoint::write_masks`].
+//! Inferring masks from the zeros of a checkpoint: [`Checkpoint::write_masks`].
 
 use std::path::Path;
 
-use super::Checkpoint;
-use super::crew::crew;
-use super::draft::Existing;
-use super::erase::Tally;
-use super::extent::whole;
-use super::masking::{MaskedTensor, MaskingReport};
-use super::masks::MaskFile;
-use super::values::{Float, Values, count, with_floats};
-use super::work::Phase;
+use super::io::commit;
+use super::report::{Counts, MaskedTensor, MaskingReport};
+use super::stream::chunk::whole;
+use super::stream::values::{Float, Values, count, with_floats};
+use super::stream::{Phase, ordered};
+use super::write::mask_file::MaskFile;
+use super::{Checkpoint, Existing};
 use crate::error::Result;
 
-/// What a worker has in its hands.
+/// What a worker holds.
 #[derive(Default)]
-struct Hands {
+struct Worker {
     values: Values,
     kept: Vec<u64>,
 }
 
 impl Checkpoint {
-    /// Writes the masks of tensors that were pruned before, to a safetensors file of its own: of each tensor `name` a
-    /// BOOL tensor `name_mask` of its shape, false where the entry is +0.0 or −0.0.
+    /// Writes the masks of tensors that were pruned before, to a safetensors file of its own: for each tensor `NAME` a
+    /// BOOL tensor `NAME_mask` of its shape, false where the entry is +0.0 or −0.0.
     ///
-    /// [`apply_masks`](Self::apply_masks) puts them on another checkpoint, such as one that was trained further.
+    /// [`apply_masks`](Self::apply_masks) applies them to another checkpoint, such as one that was trained further.
     ///
     /// # Errors
     ///
     /// [`CheckpointError::UnknownTensor`](crate::error::CheckpointError::UnknownTensor), [`CheckpointError::NotPrunable`](crate::error::CheckpointError::NotPrunable),
     /// [`ListError::ListedTwice`](crate::error::ListError::ListedTwice) and [`ListError::NoParameters`](crate::error::ListError::NoParameters) for
-    /// the list; [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput),
+    /// the list; [`OutputError`](crate::error::OutputError) where the output
+    /// exists, or would be, replace or lie inside an input,
     /// [`Error::Io`](crate::Error::Io), and [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn write_masks(
         &self,
@@ -39,38 +38,35 @@ impl Checkpoint {
         existing: Existing,
     ) -> Result<MaskingReport> {
         let tensors = self.numbers(names)?;
-        let masks = MaskFile::begin(self, &tensors, path.as_ref(), existing)?;
-        let mut tally = vec![Tally::default(); tensors.len()];
-        let extents = tensors
+        let masks = MaskFile::stage(self, &tensors, path.as_ref(), existing, None)?;
+        let mut counts = vec![Counts::default(); tensors.len()];
+        let chunks = tensors
             .iter()
             .flat_map(|&tensor| whole(tensor, &self.tensors()[tensor], 64));
-        let mut told = self.meter(Phase::Writing, extents.clone());
-        crew(
-            &mut self.work.hire(extents.clone(), Hands::default),
-            extents,
-            |extent, hands| {
-                self.read_extent(*extent, &mut hands.values)?;
-                hands.kept.clear();
-                with_floats!(&hands.values, values => not_zero(values, &mut hands.kept), raw => {});
+        let mut report = self.meter(Phase::Writing, chunks.clone());
+        ordered(
+            &mut self.work.workers_for(chunks.clone(), Worker::default),
+            chunks,
+            |chunk, worker| {
+                self.read_chunk(*chunk, &mut worker.values)?;
+                worker.kept.clear();
+                with_floats!(&worker.values, values => not_zero(values, &mut worker.kept), raw => {});
                 Ok(())
             },
-            |extent, hands| {
-                let place = tensors.binary_search(&extent.tensor).expect("it is in the list");
-                let zeros = extent.len - count(&hands.kept);
-                tally[place].fell += zeros;
-                tally[place].zeros += zeros;
-                told(*extent);
+            |chunk, worker| {
+                let place = tensors.binary_search(&chunk.tensor).expect("it is in the list");
+                let zeros = chunk.len - count(&worker.kept);
+                counts[place].add(Counts { pruned: zeros, zeros });
+                report(*chunk);
                 Ok(())
             },
-            |extent, hands| masks.write(extent, &hands.kept),
+            |chunk, worker| masks.write(chunk, &worker.kept),
         )?;
-        self.shards()
-            .iter()
-            .try_for_each(|shard| shard.check_unchanged())?;
-        masks.commit()?;
-        let masked = tensors.iter().zip(tally).map(|(&tensor, tally)| {
+        self.check_unchanged()?;
+        commit(vec![masks.into_staged()?])?;
+        let masked = tensors.iter().zip(counts).map(|(&tensor, counts)| {
             let info = &self.tensors()[tensor];
-            MaskedTensor::new(info.name(), info, tally)
+            MaskedTensor::new(info.name(), info, counts)
         });
         Ok(MaskingReport {
             tensors: masked.collect(),

@@ -1,17 +1,17 @@
 //! [`TensorStats`]: what a tensor of a checkpoint holds, found in one pass.
 
 use super::Checkpoint;
-use super::crew::crew;
-use super::extent::whole;
 use super::find::Channels;
-use super::values::{Float, Values, with_floats};
-use super::work::Phase;
+use super::report::share;
+use super::stream::chunk::whole;
+use super::stream::values::{Float, Values, with_floats};
+use super::stream::{Phase, ordered};
 use crate::error::Result;
 
-/// Group sizes of which the N:M patterns are looked for; powers of two, so that a group lies in a word.
+/// Group sizes of the N:M patterns that are recognised; powers of two, so that a group lies in a word.
 const GROUPS: [usize; 4] = [2, 4, 8, 16];
 
-/// Patterns along a dimension are looked for where what has to be remembered is no longer than this.
+/// Patterns along a dimension are recognised where what has to be remembered for that is no longer than this.
 const LIMIT: usize = 1 << 24;
 
 /// What a tensor holds.
@@ -26,7 +26,7 @@ pub struct TensorStats {
     pub nans: usize,
     /// Entries in all.
     pub entries: usize,
-    /// N:M patterns that hold, along the first two dimensions, those left out that follow from another.
+    /// N:M patterns that hold along the first two dimensions, except those that follow from another.
     pub groups: Vec<GroupPattern>,
     /// Dimensions, of the first two, along which whole channels are zero.
     pub channels: Vec<ChannelPattern>,
@@ -59,13 +59,13 @@ pub struct ChannelPattern {
 impl TensorStats {
     /// The share of entries that are zero, in [0, 1].
     pub fn sparsity(&self) -> f64 {
-        super::report::share(self.zeros, self.entries)
+        share(self.zeros, self.entries)
     }
 }
 
 impl Checkpoint {
-    /// Looks through the tensors of these names, in one pass, and says what each holds; `None` where its type cannot
-    /// be pruned, so that there is nothing to look for.
+    /// Reads the tensors of these names in one pass, and returns what each holds; `None` where its type cannot be
+    /// pruned, so that there is nothing to count.
     ///
     /// ```
     /// use secateurs::checkpoint::{Checkpoint, Dtype};
@@ -97,19 +97,19 @@ impl Checkpoint {
             .collect();
         let floats = numbers.iter().enumerate();
         let floats = floats.filter(|(_, number)| self.tensors()[**number].is_float());
-        let extents = floats.flat_map(|(place, &number)| {
-            whole(number, &self.tensors()[number], 64).map(move |extent| (place, extent))
+        let chunks = floats.flat_map(|(place, &number)| {
+            whole(number, &self.tensors()[number], 64).map(move |chunk| (place, chunk))
         });
-        let mut told = self.meter(Phase::Reading, extents.clone().map(|(_, extent)| extent));
-        crew(
-            &mut self.work.hire(extents.clone(), Values::default),
-            extents,
-            |(_, extent), values| self.read_extent(*extent, values),
-            |(place, extent), values| {
+        let mut report = self.meter(Phase::Reading, chunks.clone().map(|(_, chunk)| chunk));
+        ordered(
+            &mut self.work.workers_for(chunks.clone(), Values::default),
+            chunks,
+            |(_, chunk), values| self.read_chunk(*chunk, values),
+            |(place, chunk), values| {
                 if let Some(scan) = &mut scans[*place] {
-                    with_floats!(values, values => scan.look(extent.first, values), raw => {});
+                    with_floats!(values, values => scan.feed(chunk.first, values), raw => {});
                 }
-                told(*extent);
+                report(*chunk);
                 Ok(())
             },
             |_, _| Ok(()),
@@ -142,7 +142,7 @@ impl Scan {
         }
     }
 
-    fn look<T: Float>(&mut self, first: usize, values: &[T]) {
+    fn feed<T: Float>(&mut self, first: usize, values: &[T]) {
         let mut bits = Vec::with_capacity(values.len().div_ceil(64));
         for block in values.chunks(64) {
             let word = |flag: fn(&T) -> bool| {
@@ -161,7 +161,7 @@ impl Scan {
             bits.push(!zero);
         }
         for dim in &mut self.dims {
-            dim.look(first, values.len(), &bits);
+            dim.feed(first, values.len(), &bits);
         }
     }
 
@@ -210,8 +210,8 @@ impl Dim {
             .filter(move |(_, of)| count.is_multiple_of(*of))
     }
 
-    /// Looks at `len` entries from `first` on, of which those whose bit is set are not zero.
-    fn look(&mut self, first: usize, len: usize, bits: &[u64]) {
+    /// Takes `len` entries from `first` on, of which those whose bit is set are not zero.
+    fn feed(&mut self, first: usize, len: usize, bits: &[u64]) {
         let is_set = |i: usize| bits[i / 64] >> (i % 64) & 1 == 1;
         let mut i = 0;
         while i < len {

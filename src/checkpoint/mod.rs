@@ -6,70 +6,66 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Checkpoint::open`] | opens a file, a folder or an index, and checks every claim of their headers |
-//! | [`Checkpoint::tensors`] | what there is |
+//! | [`Checkpoint::open`] | opens a file, a folder or an index, and checks every claim of the headers |
+//! | [`Checkpoint::tensors`] | the tensors, by name |
 //! | [`Checkpoint::prune`] | prunes some tensors by a method of the [mask layer](crate::mask) into a new checkpoint |
-//! | [`Checkpoint::inspect`] | zeros, NaNs and patterns of a tensor |
-//! | [`Checkpoint::apply_masks`] | puts masks of a file on a checkpoint |
-//! | [`Checkpoint::write_masks`] | writes masks read off the zeros |
-//! | [`Checkpoint::diff`] | what differs between two checkpoints, however they are sharded |
-//! | [`Checkpoint::bake`] | makes plain weights of PyTorch's `*_orig` and `*_mask` pairs |
-//! | [`Checkpoint::pack`], [`Checkpoint::unpack`] | stores zeros as bits, and gives every byte back: [`pack`] tells the layout |
-//! | [`is_weight`] | which tensors are pruned unless others are named |
+//! | [`Checkpoint::inspect`] | zeros, NaNs and sparsity patterns of tensors |
+//! | [`Checkpoint::apply_masks`] | applies the masks of a file to a checkpoint |
+//! | [`Checkpoint::write_masks`] | writes masks that are inferred from zeros |
+//! | [`Checkpoint::diff`] | the differences between two checkpoints, however they are sharded |
+//! | [`Checkpoint::bake`] | turns PyTorch's `*_orig` and `*_mask` pairs into plain weights |
+//! | [`Checkpoint::pack`], [`Checkpoint::unpack`] | stores zeros as bits, and restores every byte: [`pack`] has the layout |
+//! | [`is_weight`] | which tensors are pruned by default |
 //!
 //! # Safety of files
 //!
-//! The input is opened for reading only. Output is written under another name beside its place, flushed to the disk,
-//! and renamed when it is whole, so that nothing partial is ever seen under its name; a folder is built as a sibling
-//! and renamed in the same way. A run that is killed leaves a hidden file or folder behind whose name ends in
-//! `.secateurs-partial`: the next run for the same output removes it. If a file of the input changes while it is
-//! read, nothing is written.
+//! Inputs are opened for reading only. No output may be, replace or lie inside an input, however its path is spelled.
+//!
+//! Outputs are written under other names, flushed to the disk, and renamed into place when all outputs of a call are
+//! complete. A folder is written beside its place and renamed as a whole. If an input changes while it is read, nothing
+//! is written. Output files have the permissions of the input.
+//!
+//! A process that is killed leaves a hidden folder behind whose name ends in `.secateurs-partial`. The next run for the
+//! same output removes it. It never touches that of a run that is still alive, which holds a lock on it. A program
+//! that handles signals calls [`discard_staged`] before it exits.
 
+// Each folder uses only those above it: io, format, stream, write. The operations use all of them.
 mod apply;
 mod bake;
-mod crew;
 pub(crate) mod damage;
 mod diff;
-mod draft;
 mod erase;
 mod error;
-mod extent;
-mod files;
 mod find;
-mod given;
-mod header;
-mod index;
+pub(crate) mod format;
 mod infer;
 mod inspect;
-mod layout;
-mod masking;
-mod masks;
+pub(crate) mod io;
 mod open;
-mod others;
-mod overlay;
 pub mod pack;
-mod positional;
 mod prune;
+mod reading;
 mod report;
-mod rewrite;
-mod shard;
-mod values;
-mod work;
+mod stream;
+mod write;
 
 pub use crate::prunable::is_weight;
 pub use damage::Damage;
 pub use diff::{CheckpointDiff, Difference, MetadataDiff, TensorDiff};
-pub use draft::Existing;
 pub use error::CheckpointError;
+pub use format::{Shard, TensorInfo};
 pub use inspect::{ChannelPattern, GroupPattern, TensorStats};
-pub use masking::{MaskedTensor, MaskingReport};
-pub use open::{Checkpoint, TensorInfo};
-pub use pack::{PackReport, PackedTensor, UnpackReport, Zeros};
+pub use io::{Existing, OutputError, discard_staged};
+pub use open::Checkpoint;
+pub use pack::{PackError, PackReport, PackedTensor, UnpackReport, Zeros};
 pub use prune::{Pruning, Scope};
-pub use report::{CheckpointReport, TensorReport, Unit};
+pub use report::{CheckpointReport, MaskedTensor, MaskingReport, TensorReport, Unit};
 pub use safetensors::Dtype;
-pub use shard::Shard;
-pub use work::{Phase, Progress};
+pub use stream::{Phase, Progress};
+pub use write::mask_tensor::MaskTensorError;
+
+mod compat;
+use compat::{crew, extent, values, work};
 
 #[cfg(test)]
 mod tests;

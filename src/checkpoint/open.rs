@@ -1,15 +1,16 @@
 //! [`Checkpoint`]: finding and opening the files of a checkpoint.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use safetensors::Dtype;
-
-use super::draft::parent;
-use super::index;
-use super::shard::{Shard, pytorch_advice};
-use super::work::Work;
+use super::format::{Shard, TensorInfo, index, pytorch_advice};
+use super::io::{failed, parent};
+use super::stream::Progress;
+use super::stream::workers::Work;
 use crate::error::{CheckpointError, Error, Result};
+use crate::prunable::nearest;
 
 /// A checkpoint: one safetensors file, or a folder of several with an index.
 ///
@@ -39,60 +40,6 @@ pub struct Checkpoint {
     pub(super) work: Work,
 }
 
-/// What a checkpoint says of one of its tensors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TensorInfo {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    pub(super) shard: usize,
-    /// First byte in the file.
-    pub(super) begin: u64,
-    bytes: u64,
-}
-
-impl TensorInfo {
-    /// Name of the tensor.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Type of its entries.
-    pub fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    /// Its dimensions.
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    /// How many entries it has.
-    pub fn entries(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// How many bytes it takes.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Number of its file in [`Checkpoint::shards`].
-    pub fn shard(&self) -> usize {
-        self.shard
-    }
-
-    /// Whether it can be pruned: whether it is of dtype F64, F32, F16 or BF16.
-    pub fn is_float(&self) -> bool {
-        matches!(self.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
-    }
-
-    /// Whether it is one of the weights that are pruned unless others are named: see [`is_weight`](super::is_weight).
-    pub fn is_weight(&self) -> bool {
-        self.is_float() && self.shape.len() >= 2 && super::is_weight(&self.name)
-    }
-}
-
 impl Checkpoint {
     /// Opens a `.safetensors` file, an index (`model.safetensors.index.json`), or a folder that holds either.
     ///
@@ -104,11 +51,7 @@ impl Checkpoint {
     /// [`Error::Io`] where a file cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let metadata = fs::metadata(path).map_err(|source| Error::Io {
-            action: "read or write",
-            path: path.to_owned(),
-            error: source,
-        })?;
+        let metadata = fs::metadata(path).map_err(failed("read", path))?;
         let (root, folder, main) = if metadata.is_dir() {
             (path.to_owned(), true, main_file(path)?)
         } else if is_index(path) {
@@ -126,16 +69,9 @@ impl Checkpoint {
         };
         let mut tensors = Vec::new();
         for (number, shard) in shards.iter().enumerate() {
-            tensors.extend(shard.header.entries.iter().map(|entry| TensorInfo {
-                name: entry.name.clone(),
-                dtype: entry.dtype,
-                shape: entry.shape.clone(),
-                shard: number,
-                begin: shard.data + entry.begin,
-                bytes: entry.end - entry.begin,
-            }));
+            tensors.extend(shard.tensors(number));
         }
-        tensors.sort_by(|a, b| a.name.cmp(&b.name));
+        tensors.sort_by(|a: &TensorInfo, b| a.name().cmp(b.name()));
         Ok(Checkpoint {
             root,
             folder,
@@ -161,10 +97,23 @@ impl Checkpoint {
         &self.shards
     }
 
-    /// All tensors of all files, bytewise by name. This is the order in which tensors are ranked together (S5), so
-    /// that a checkpoint that is sharded in another way is pruned in the same way.
+    /// All tensors of all files, bytewise by name. This is the order in which tensors are ranked together, so
+    /// that sharding a checkpoint in another way does not change what is pruned.
     pub fn tensors(&self) -> &[TensorInfo] {
         &self.tensors
+    }
+
+    /// Sets how many threads may work, at most 16 of which do: each reads, computes and writes by itself. As many as
+    /// the machine has unless set. Results never depend on it.
+    pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        self.work.threads = Some(threads);
+        self
+    }
+
+    /// Sets a function that is called with the progress, every megabyte or so.
+    pub fn with_observer(mut self, observer: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.work.observer = Some(Arc::new(observer));
+        self
     }
 
     /// The tensor of this name.
@@ -176,25 +125,29 @@ impl Checkpoint {
         self.number(name).map(|number| &self.tensors[number])
     }
 
+    /// The place of the tensor of this name in [`tensors`](Self::tensors), if there is one.
+    pub(super) fn lookup(&self, name: &str) -> Option<usize> {
+        self.tensors
+            .binary_search_by(|tensor| tensor.name().cmp(name))
+            .ok()
+    }
+
     /// The place of the tensor of this name in [`tensors`](Self::tensors).
     pub(super) fn number(&self, name: &str) -> Result<usize> {
-        let found = self
-            .tensors
-            .binary_search_by(|tensor| tensor.name.as_str().cmp(name));
-        found.map_err(|_| Error::Checkpoint(CheckpointError::UnknownTensor { name: name.into() }))
+        self.lookup(name).ok_or_else(|| {
+            Error::Checkpoint(CheckpointError::UnknownTensor {
+                name: name.into(),
+                nearest: nearest(name, self.tensors.iter().map(TensorInfo::name)),
+            })
+        })
     }
 }
 
 /// The one file of a folder to begin with: its index, or else its safetensors file.
 fn main_file(folder: &Path) -> Result<PathBuf> {
-    let io = |source| Error::Io {
-        action: "read or write",
-        path: folder.to_owned(),
-        error: source,
-    };
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io)? {
-        files.push(entry.map_err(io)?.path());
+    for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
+        files.push(entry.map_err(failed("read", folder))?.path());
     }
     files.sort();
     let with_end = |end: &str| -> Vec<&PathBuf> {
@@ -218,7 +171,7 @@ fn main_file(folder: &Path) -> Result<PathBuf> {
         )),
         (_, _) => Err(not_checkpoint(
             folder,
-            "it holds several indexes; name the one that is meant",
+            "it holds several indexes; name one of them",
         )),
     }
 }
@@ -227,8 +180,8 @@ fn is_index(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "json")
 }
 
-/// Whether a file is named as those that PyTorch pickles.
-pub(super) fn is_pytorch(path: &Path) -> bool {
+/// Whether a file is named like those that PyTorch pickles.
+fn is_pytorch(path: &Path) -> bool {
     let named = |extension: &std::ffi::OsStr| ["bin", "pt", "pth", "ckpt"].iter().any(|e| extension == *e);
     path.extension().is_some_and(named)
 }

@@ -2,30 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use super::crew::crew;
-use super::draft::{Draft, Existing};
 use super::erase::{Cuts, Desk, Eraser, Tally};
 use super::find::{Asked, Verdicts};
-use super::masks::MaskFile;
 use super::report::{CheckpointReport, TensorReport};
-use super::rewrite::Rewrite;
-use super::work::Phase;
-use super::{Checkpoint, TensorInfo};
+use super::stream::{Chunk, Phase, ordered};
+use super::write::mask_file::MaskFile;
+use super::write::{NewFiles, OutputPlan};
+use super::{Checkpoint, Existing, TensorInfo};
 use crate::error::{CheckpointError, Error, ListError, MaskError, Result};
 use crate::mask::{EntryRank, GlobalOptions, Plan, PruningMethod};
 
 /// What is ranked together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// The units of each tensor for themselves.
+    /// The units of each tensor by itself.
     Local,
-    /// The entries of all tensors together, exactly, across files and types (S17).
+    /// The entries of all tensors together, exactly, across files and types.
     Global,
 }
 
-/// Tensors and the method that they are to be pruned by; made by [`Checkpoint::prune`].
+/// Tensors and the method by which they will be pruned; made by [`Checkpoint::prune`].
 ///
-/// Nothing has been read of the tensors yet: that is for [`write`](Self::write), or [`measure`](Self::measure).
+/// No tensor has been read yet: [`write`](Self::write) and [`measure`](Self::measure) do that.
 #[derive(Clone, Debug)]
 pub struct Pruning<'a> {
     checkpoint: &'a Checkpoint,
@@ -40,9 +38,9 @@ pub struct Pruning<'a> {
 impl Checkpoint {
     /// Prepares to prune the tensors of these names by a method of the mask layer.
     ///
-    /// The order in which they are listed does not matter: they are ranked by name, bytewise (S5). Nothing is masked
-    /// in a file, so a zero is an entry that ranks lowest (S3). A random method gives each tensor a stream of its own,
-    /// by its place among the names that are listed (S18).
+    /// The order in which they are listed does not matter: they are ranked by name, bytewise. Nothing is masked in a
+    /// file, so a zero is an entry that ranks lowest. A random method gives each tensor a stream of its own, by its
+    /// place among the listed names in that order.
     ///
     /// Everything is ranked while it is read, so memory does not grow with the file: by entries and by groups (N:M) it
     /// is constant, by channels and blocks it holds one number for each of those of one tensor, and then a mark for
@@ -60,7 +58,7 @@ impl Checkpoint {
     /// let checkpoint = Checkpoint::open(&path)?;
     /// let method = L1Unstructured::new(0.5)?;
     /// let report = checkpoint.prune(["fc.weight"], &method, Scope::Global)?.write(&pruned, Existing::Refuse)?;
-    /// assert_eq!((report.asked, report.pruned()), (2, 2));
+    /// assert_eq!((report.requested, report.pruned()), (2, 2));
     /// # Ok::<(), secateurs::Error>(())
     /// ```
     ///
@@ -139,12 +137,14 @@ impl Pruning<'_> {
     ///
     /// # Errors
     ///
-    /// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) where tensors are not ranked together, and for norms with a method that ranks by chance.
+    /// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) where tensors are not ranked together, and for norms with a method that ranks at random.
     pub fn with_options(mut self, options: GlobalOptions<'static>) -> Result<Self> {
         let reason = match (self.scope, &self.plan) {
             (Scope::Local, _) => Some("caps and norms are for global pruning, which ranks tensors together"),
             (_, Plan::Entries { by, .. }) if options.is_normalized() => match by {
-                EntryRank::Random { .. } => Some("what ranks by chance has no norm to be ranked by"),
+                EntryRank::Random { .. } => {
+                    Some("random keys have no norm to be divided by; rank by magnitude, or without norms")
+                }
                 EntryRank::Magnitude | EntryRank::Value => None,
             },
             _ => None,
@@ -176,68 +176,91 @@ impl Pruning<'_> {
         self
     }
 
-    /// Finds out what would fall, and writes nothing.
+    /// Finds out what would be pruned, and writes nothing.
     ///
     /// # Errors
     ///
     /// [`AmountError::TooLarge`](crate::error::AmountError::TooLarge) for a count above the units that there are; [`MaskError::NanScore`](crate::error::MaskError::NanScore) names the tensor and
     /// the index of a NaN that would have to be ranked; [`PatternError::NoChannels`](crate::error::PatternError::NoChannels) and [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) where a
     /// structured method does not fit, and [`PatternError::Indivisible`](crate::error::PatternError::Indivisible) where N:M does not; [`AmountError::Capped`](crate::error::AmountError::Capped) where caps do not
-    /// leave as much to prune as was asked for; [`Error::Io`]; [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile) where a file changed.
+    /// leave as much to prune as is requested; [`Error::Io`]; [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile) where a file changed.
     pub fn measure(&self) -> Result<CheckpointReport> {
         let verdicts = self.find()?;
         let eraser = Eraser::new(self.checkpoint, &self.tensors, &verdicts);
-        let mut told = self.checkpoint.meter(Phase::Reading, eraser.extents());
+        let mut report = self.checkpoint.meter(Phase::Reading, eraser.extents());
         let mut cuts = Cuts::default();
-        let mut desks = self.checkpoint.work.hire(eraser.extents(), Desk::default);
-        crew(
-            &mut desks,
+        let work = &self.checkpoint.work;
+        let mut workers = work.workers_for(eraser.extents(), Desk::default);
+        ordered(
+            &mut workers,
             eraser.extents(),
-            |extent, desk| eraser.read(*extent, desk),
-            |extent, desk| {
-                eraser.cut(*extent, &mut cuts, desk);
-                told(*extent);
+            |chunk, worker| eraser.read(*chunk, worker),
+            |chunk, worker| {
+                eraser.cut(*chunk, &mut cuts, worker);
+                report(*chunk);
                 Ok(())
             },
-            |extent, desk| {
-                eraser.erase(extent, desk);
+            |chunk, worker| {
+                eraser.erase(chunk, worker);
                 Ok(())
             },
         )?;
-        let tally = eraser.tally(desks);
+        let tally = eraser.tally(workers);
         self.report(&verdicts, tally, Vec::new())
     }
 
     /// Prunes into a new checkpoint: the same names, order, types, shapes and metadata, and everything that is not
     /// pruned byte for byte. A folder gives a folder, with every other file copied.
     ///
-    /// The output is written beside its place, flushed, and renamed into it when it is whole. What a killed run left
-    /// behind there is removed.
+    /// The output is written under another name, flushed, and renamed into place when it is whole, together with the
+    /// masks if they were requested. What a killed run for the same output left there is removed.
     ///
     /// # Errors
     ///
-    /// As [`measure`](Self::measure); [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), and [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput) where the output would be the
-    /// input, or cannot be replaced.
+    /// As [`measure`](Self::measure); [`OutputError`](crate::error::OutputError) where the output
+    /// exists, or would be, replace or lie inside an input.
     pub fn write(&self, path: impl AsRef<Path>, existing: Existing) -> Result<CheckpointReport> {
         let checkpoint = self.checkpoint;
-        let draft = Draft::begin(checkpoint, path.as_ref(), checkpoint.is_folder(), existing)?;
-        let masks = match &self.masks {
-            Some(masks) if masks == path.as_ref() => {
-                return Err(Error::Checkpoint(CheckpointError::BadOutput {
-                    path: masks.clone(),
-                    reason: "the masks cannot have the name of the output",
-                }));
-            }
-            Some(masks) => Some(MaskFile::begin(checkpoint, &self.tensors, masks, existing)?),
-            None => None,
-        };
+        let mut files = NewFiles::stage(checkpoint, path.as_ref(), existing, None)?;
+        let stage_masks =
+            |path: &PathBuf| MaskFile::stage(checkpoint, &self.tensors, path, existing, Some(files.staged()));
+        let masks = self.masks.as_ref().map(stage_masks).transpose()?;
         let verdicts = self.find()?;
         let eraser = Eraser::new(checkpoint, &self.tensors, &verdicts);
-        let rewrite = Rewrite::begin(checkpoint, draft)?;
-        let tally = rewrite.run(&eraser, masks.as_ref())?;
-        let mut report = self.report(&verdicts, tally, Vec::new())?;
-        report.copied = rewrite.finish(masks)?;
+        let plan = OutputPlan::same_layout(checkpoint, &self.tensors);
+        files.create(&plan)?;
+        let mut cuts = Cuts::default();
+        let workers = files.run(
+            &plan,
+            eraser.extents(),
+            Desk::default,
+            |chunk| checkpoint.bytes_of(*chunk),
+            |chunk, worker| eraser.read(*chunk, worker),
+            |chunk, worker| {
+                eraser.cut(*chunk, &mut cuts, worker);
+                Ok(())
+            },
+            |chunk, worker| {
+                eraser.erase(chunk, worker);
+                self.write_chunk(chunk, worker.values.stored(), &files)?;
+                masks
+                    .as_ref()
+                    .map_or(Ok(()), |masks| masks.write(chunk, &worker.kept))
+            },
+        )?;
+        let mut report = self.report(&verdicts, eraser.tally(workers), Vec::new())?;
+        report.copied = files.finish(&plan, masks, |_| Ok(()))?;
         Ok(report)
+    }
+
+    /// Writes the bytes of a chunk to where it was read from.
+    fn write_chunk(&self, chunk: Chunk, bytes: &[u8], files: &NewFiles<'_>) -> Result<()> {
+        let info = &self.checkpoint.tensors()[chunk.tensor];
+        let size = info.dtype().bitsize() / 8; // of a float
+        chunk.each_run().try_for_each(|(at, run)| {
+            let bytes = &bytes[at * size..(at + run.len) * size];
+            files.write(info.shard, self.checkpoint.position(run), bytes)
+        })
     }
 
     fn find(&self) -> Result<Verdicts> {
@@ -245,7 +268,7 @@ impl Pruning<'_> {
             .find(&self.tensors, &self.plan, self.scope, &self.options)
     }
 
-    /// What it came to, once what fell is checked against what was asked for.
+    /// The report, once what is pruned is checked against what was requested.
     fn report(
         &self,
         verdicts: &Verdicts,
@@ -254,16 +277,16 @@ impl Pruning<'_> {
     ) -> Result<CheckpointReport> {
         let tensors = self.tensors().zip(&tally).enumerate();
         let tensors = tensors.map(|(place, (info, tally))| {
-            let (units, reached) = verdicts.each[place].units(info.entries(), tally.fell);
+            let (units, achieved) = verdicts.each[place].units(info.entries(), tally.fell);
             TensorReport {
                 name: info.name().to_owned(),
                 dtype: info.dtype(),
                 shape: info.shape().to_vec(),
-                asked: match &verdicts.asked {
+                requested: match &verdicts.asked {
                     Asked::Each(asked) => Some(asked[place]),
                     Asked::Together(_) => None,
                 },
-                reached,
+                achieved,
                 units,
                 pruned: tally.fell,
                 zeros: tally.zeros,
@@ -273,13 +296,13 @@ impl Pruning<'_> {
         let report = CheckpointReport {
             tensors: tensors.collect(),
             unit: verdicts.unit,
-            asked: match &verdicts.asked {
+            requested: match &verdicts.asked {
                 Asked::Each(asked) => asked.iter().sum(),
                 Asked::Together(asked) => *asked,
             },
             copied,
         };
-        if report.reached() != report.asked {
+        if report.achieved() != report.requested {
             return Err(Error::Checkpoint(CheckpointError::ChangedMeanwhile {
                 path: self.checkpoint.path().to_owned(),
             }));

@@ -1,20 +1,25 @@
-//! State dicts in safetensors files, with PyTorch's key names, shapes and dtypes.
+//! State dicts in safetensors files, with PyTorch's key names and shapes.
 
-use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use half::{bf16, f16};
-use ndarray::{ArcArray, ArrayD, IxDyn};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors, View};
+use ndarray::ArrayD;
 
 use super::state::StateDict;
+use crate::checkpoint::format::layout::{Layout, Planned};
+use crate::checkpoint::format::{Shard, TensorInfo};
+use crate::checkpoint::io::{Inputs, Kind, OutputFile, Staged, commit};
+use crate::checkpoint::{Dtype, Existing};
 use crate::error::{CheckpointError, Error, Result};
 
 impl StateDict {
-    /// Writes the state dict as a safetensors file of f32 arrays. The file is written beside and renamed into
-    /// place, so that a failure leaves what was there.
+    /// Writes the state dict as a safetensors file of f32 arrays, in the order of its keys, like
+    /// `safetensors.torch.save_file`.
+    ///
+    /// The file is written under another name and renamed into place when it is whole: a failure leaves what was
+    /// there, and of two threads or processes that save to one path at once, one wins.
     ///
     /// ```
     /// use ndarray::array;
@@ -32,104 +37,232 @@ impl StateDict {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be written.
+    /// [`CheckpointError::ReservedName`] for a key called `__metadata__`, [`OutputError`](crate::error::OutputError)
+    /// where the path cannot be replaced, and [`Error::Io`] if the file cannot be written.
     pub fn save_safetensors(&self, path: impl AsRef<Path>) -> Result<()> {
+        // Like other programs, this writes what a link leads to.
         let path = path.as_ref();
-        let io = |source| Error::Io {
-            action: "read or write",
-            path: path.to_owned(),
-            error: source,
-        };
-        let tensors = self.iter().map(|(key, value)| (key, F32(value)));
-        let bytes = safetensors::serialize(tensors, None).map_err(|error| {
-            Error::Checkpoint(CheckpointError::Format {
-                path: path.to_owned(),
-                reason: error.to_string(),
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = &*real;
+        let planned: Vec<_> = self
+            .iter()
+            .map(|(key, value)| Planned {
+                name: key.to_owned(),
+                dtype: Dtype::F32,
+                shape: value.shape().to_vec(),
             })
-        })?;
-        let beside = beside(path);
-        let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-        if written.is_err() {
-            let _ = fs::remove_file(&beside); // the first failure is the one to tell
+            .collect();
+        let layout = Layout::new(&planned, &BTreeMap::new())?;
+        let staged = Staged::new(
+            path,
+            Kind::File,
+            Existing::Replace,
+            &Inputs::default(),
+            &BTreeSet::new(),
+        )?;
+        let file = OutputFile::create(&staged.path(), layout.len, path.exists().then_some(path))?;
+        file.write_at(&layout.header, 0)?;
+        for ((_, value), begin) in self.iter().zip(&layout.begins) {
+            let bytes: Vec<u8> = value.iter().flat_map(|x| x.to_le_bytes()).collect();
+            file.write_at(&bytes, *begin)?;
         }
-        written.map_err(io)
+        file.sync()?;
+        drop(file);
+        commit(vec![staged])
     }
 
-    /// Reads a safetensors file of f32, f16 or bf16 arrays, the narrower ones widened exactly.
+    /// Reads a safetensors file, like `safetensors.torch.load_file`. Its keys come in the order in which their arrays
+    /// lie in the file.
+    ///
+    /// A state dict holds f32. Narrower floats, integers and booleans become f32 where that is exact, and f64 are
+    /// rounded to the nearest f32, as PyTorch does when it copies them into a parameter.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be read, [`CheckpointError::Format`](crate::error::CheckpointError::Format) if it is no safetensors file,
-    /// [`CheckpointError::Dtype`](crate::error::CheckpointError::Dtype) names an array of another type.
+    /// [`Error::Io`] if the file cannot be read; [`CheckpointError::NotCheckpoint`] and [`CheckpointError::Damaged`] if
+    /// it is not a safetensors file, or does not hold what it claims; [`CheckpointError::InexactInteger`] and
+    /// [`CheckpointError::NotLoadable`] name an array that cannot be held as f32.
     pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|source| Error::Io {
-            action: "read or write",
-            path: path.to_owned(),
-            error: source,
-        })?;
-        let format = |reason: String| {
-            Error::Checkpoint(CheckpointError::Format {
-                path: path.to_owned(),
-                reason,
-            })
-        };
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| format(error.to_string()))?;
+        let shard = Shard::open(path.as_ref())?;
         let mut state = StateDict::new();
-        for (key, view) in file.iter() {
-            let array = ArrayD::from_shape_vec(view.shape().to_vec(), entries(key, &view)?);
-            state.insert(
-                key,
-                array.map_err(|error| format(format!("tensor `{key}`: {error}")))?,
-            );
+        for info in shard.tensors(0) {
+            let mut bytes = vec![0; info.bytes() as usize];
+            shard.read_at(&mut bytes, info.begin)?;
+            let array = ArrayD::from_shape_vec(info.shape().to_vec(), entries(&info, &bytes)?);
+            let array = array.expect("the header was checked: as many entries as the shape needs");
+            state.insert(info.name(), array);
         }
         Ok(state)
     }
 }
 
-fn entries(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>> {
-    let pairs = || view.data().chunks_exact(2).map(|b| [b[0], b[1]]);
-    Ok(match view.dtype() {
-        Dtype::F32 => view
-            .data()
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect(),
-        Dtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
-        Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
-        other => {
-            return Err(Error::Checkpoint(CheckpointError::Dtype {
-                name: name.to_owned(),
-                dtype: format!("{other:?}"),
-            }));
+/// The entries of a tensor as f32.
+fn entries(info: &TensorInfo, bytes: &[u8]) -> Result<Vec<f32>> {
+    macro_rules! floats {
+        ($type:ty, $to:expr) => {{
+            let entries = bytes.as_chunks().0.iter();
+            Ok(entries.map(|b| $to(<$type>::from_le_bytes(*b))).collect())
+        }};
+    }
+    macro_rules! integers {
+        ($type:ty) => {{
+            let entries = bytes.as_chunks().0.iter().enumerate();
+            entries
+                .map(|(index, b)| integer(info, index, <$type>::from_le_bytes(*b).into()))
+                .collect()
+        }};
+    }
+    match info.dtype() {
+        Dtype::F64 => floats!(f64, |x| x as f32),
+        Dtype::F32 => floats!(f32, |x| x),
+        Dtype::F16 => floats!(f16, f16::to_f32),
+        Dtype::BF16 => floats!(bf16, bf16::to_f32),
+        Dtype::BOOL | Dtype::U8 => integers!(u8),
+        Dtype::I8 => integers!(i8),
+        Dtype::I16 => integers!(i16),
+        Dtype::U16 => integers!(u16),
+        Dtype::I32 => integers!(i32),
+        Dtype::U32 => integers!(u32),
+        Dtype::I64 => integers!(i64),
+        Dtype::U64 => integers!(u64),
+        other => Err(Error::Checkpoint(CheckpointError::NotLoadable {
+            name: info.name().to_owned(),
+            dtype: other.to_string(),
+        })),
+    }
+}
+
+/// An integer as f32, if there is an equal one.
+fn integer(info: &TensorInfo, index: usize, value: i128) -> Result<f32> {
+    let float = value as f32;
+    if float as i128 == value {
+        return Ok(float);
+    }
+    Err(Error::Checkpoint(CheckpointError::InexactInteger {
+        name: info.name().to_owned(),
+        dtype: info.dtype().to_string(),
+        index,
+        value,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    fn file(tensors: &[(&str, Dtype, &[u8])]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let planned: Vec<_> = tensors
+            .iter()
+            .map(|(name, dtype, bytes)| Planned {
+                name: (*name).to_owned(),
+                dtype: *dtype,
+                shape: vec![bytes.len() * 8 / dtype.bitsize()],
+            })
+            .collect();
+        let mut bytes = Layout::new(&planned, &BTreeMap::new()).unwrap().header;
+        bytes.extend(tensors.iter().flat_map(|tensor| tensor.2));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.safetensors");
+        fs::write(&path, bytes).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn keys_come_in_the_order_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.safetensors");
+        let mut state = StateDict::new();
+        let names = ["z", "b.weight", "a", "b.bias", "q", "c", "y", "d"];
+        for (i, name) in names.into_iter().enumerate() {
+            state.insert(name, array![i as f32].into_dyn());
         }
-    })
-}
-
-/// A name in the same folder, so that renaming is one step of the file system.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    path.with_file_name(name)
-}
-
-/// An array as safetensors wants to see it.
-struct F32<'a>(&'a ArcArray<f32, IxDyn>);
-
-impl View for F32<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
+        state.save_safetensors(&path).unwrap();
+        for _ in 0..5 {
+            let loaded = StateDict::load_safetensors(&path).unwrap();
+            assert!(loaded.iter().map(|(key, _)| key).eq(names));
+            assert_eq!(loaded.get("q"), state.get("q"));
+        }
     }
 
-    fn shape(&self) -> &[usize] {
-        self.0.shape()
+    #[test]
+    fn integers_load_where_f32_has_an_equal() {
+        let steps = 7_i64.to_le_bytes();
+        let (_folder, path) = file(&[
+            ("bn.num_batches_tracked", Dtype::I64, &steps),
+            ("flags", Dtype::BOOL, &[0, 1]),
+            ("low", Dtype::I32, &i32::MIN.to_le_bytes()),
+        ]);
+        let state = StateDict::load_safetensors(&path).unwrap();
+        assert_eq!(
+            state.get("bn.num_batches_tracked").unwrap(),
+            array![7.0].into_dyn()
+        );
+        assert_eq!(state.get("flags").unwrap(), array![0.0, 1.0].into_dyn());
+        assert_eq!(state.get("low").unwrap(), array![-(2.0_f32.powi(31))].into_dyn());
+
+        let odd = [0_u64.to_le_bytes(), ((1_u64 << 24) + 1).to_le_bytes()].concat();
+        let (_folder, path) = file(&[("counter", Dtype::U64, &odd)]);
+        let error = StateDict::load_safetensors(&path).unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                Error::Checkpoint(CheckpointError::InexactInteger { name, index: 1, value: 16_777_217, .. }) if name == "counter"
+            ),
+            "{error}"
+        );
+        let (_folder, path) = file(&[("w", Dtype::F8_E4M3, &[1])]);
+        let error = StateDict::load_safetensors(&path).unwrap_err();
+        assert!(error.to_string().contains("`w` has dtype F8_E4M3"), "{error}");
     }
 
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(self.0.iter().flat_map(|x| x.to_le_bytes()).collect())
+    #[test]
+    fn f64_are_rounded_to_the_nearest_f32() {
+        let (_folder, path) = file(&[("w", Dtype::F64, &0.1_f64.to_le_bytes())]);
+        let state = StateDict::load_safetensors(&path).unwrap();
+        assert_eq!(state.get("w").unwrap(), array![0.1_f32].into_dyn());
     }
 
-    fn data_len(&self) -> usize {
-        self.0.len() * size_of::<f32>()
+    #[test]
+    fn a_reserved_name_is_refused_and_a_damaged_file_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.safetensors");
+        let mut state = StateDict::new();
+        state.insert("__metadata__", array![1.0].into_dyn());
+        let error = state.save_safetensors(&path).unwrap_err();
+        assert!(
+            matches!(error, Error::Checkpoint(CheckpointError::ReservedName { .. })),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        fs::write(&path, [9, 0, 0]).unwrap();
+        let error = StateDict::load_safetensors(&path).unwrap_err();
+        assert!(
+            matches!(error, Error::Checkpoint(CheckpointError::Damaged { .. })),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn threads_that_save_to_one_path_do_not_collide() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.safetensors");
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        let mut state = StateDict::new();
+                        state.insert("w", ndarray::Array::from_elem(1000, thread as f32).into_dyn());
+                        state.save_safetensors(path).unwrap();
+                    }
+                });
+            }
+        });
+        let state = StateDict::load_safetensors(&path).unwrap();
+        let first = state.get("w").unwrap()[[0]];
+        assert!(state.get("w").unwrap().iter().all(|x| *x == first));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -66,7 +66,7 @@ mod weights;
 
 pub use change::{MaskAction, MaskChange, check_changes};
 pub use error::ModelError;
-#[cfg(feature = "nn")]
+#[cfg(any(feature = "nn", feature = "checkpoint"))]
 pub(crate) use error::hint;
 pub(crate) use nearest::nearest;
 pub use pruning::Pruning;

@@ -1,8 +1,9 @@
-//! What can be written on the command line.
+//! The command line.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 pub use crate::commands::apply::ApplyArgs;
@@ -15,10 +16,10 @@ pub use crate::commands::unpack::UnpackArgs;
 
 /// Prunes, inspects and packs safetensors checkpoints of any size.
 ///
-/// A checkpoint is a .safetensors file, or a folder of shards with its index. It is read in chunks, so that memory
-/// does not grow with it; nothing partial is ever seen under the name of an output.
+/// A checkpoint is a .safetensors file, or a folder of shards with an index. It is read in chunks, so memory does not
+/// grow with its size. An output gets its name when it is complete, and inputs are never written to.
 ///
-/// Exit codes: 0 done, 1 `diff` found a difference, 2 anything that could not be done.
+/// Exit codes: 0 success, 1 `diff` found a difference, 2 error.
 #[derive(Debug, Parser)]
 #[command(
     name = "secateurs",
@@ -36,29 +37,29 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  What a model holds:
+  The tensors of a model and their zeros:
     secateurs inspect Llama-3-8B
 
-  Half of its weights pruned, ranked together over all files:
+  Half of its weights pruned, ranked together across all files:
     secateurs prune Llama-3-8B -o Llama-3-8B-half --amount 50% --scope global
 
-  The pruned model, packed for keeping, and back again:
+  The pruned model packed for storage, and unpacked again:
     secateurs pack Llama-3-8B-half -o Llama-3-8B-packed
     secateurs unpack Llama-3-8B-packed -o Llama-3-8B-back
 
-  Completions for the shell that is running:
+  Completions for bash:
     source <(secateurs completions bash)
 
-`secateurs prune --help` and the like have more.
+Each subcommand has examples of its own: `secateurs prune --help`.
 ";
 
-/// How a command works and speaks; what it does is the same.
+/// Options of every command, which do not change what it does.
 #[derive(Debug, Args)]
 pub struct How {
     /// Write the report as JSON.
     #[arg(long, global = true, display_order = 100)]
     pub json: bool,
-    /// Use this many threads; as many as the machine has by default. Results do not depend on it.
+    /// Number of threads [default: one for each processor]. Results do not depend on it.
     #[arg(long, global = true, value_name = "N", display_order = 100)]
     pub threads: Option<NonZeroUsize>,
 }
@@ -67,19 +68,19 @@ pub struct How {
 pub enum Command {
     /// Prune weights of a checkpoint into a new one.
     Prune(PruneArgs),
-    /// Show what the tensors of a checkpoint hold: zeros, patterns, NaNs.
+    /// Show the tensors of a checkpoint: zeros, sparsity patterns, NaNs.
     Inspect(InspectArgs),
-    /// Put the masks of a file on a checkpoint.
+    /// Apply the masks of a file to a checkpoint.
     Apply(ApplyArgs),
-    /// Write the masks of a pruned checkpoint, read off its zeros.
+    /// Write the masks of a pruned checkpoint, inferred from its zeros.
     Masks(MasksArgs),
     /// Show what differs between two checkpoints; exit code 1 if anything does.
     Diff(DiffArgs),
-    /// Make plain weights of the `*_orig` and `*_mask` pairs that PyTorch's pruning saves.
+    /// Turn the `*_orig` and `*_mask` pairs of PyTorch's pruning into plain weights.
     Bake(BakeArgs),
-    /// Store pruned tensors as packed mask bits and the values that are kept.
+    /// Store pruned tensors as mask bits and the remaining values.
     Pack(PackArgs),
-    /// Give back the checkpoint that `pack` packed.
+    /// Restore the checkpoint that `pack` packed.
     Unpack(UnpackArgs),
     /// Write a completion script for a shell.
     Completions {
@@ -88,29 +89,39 @@ pub enum Command {
     },
 }
 
-/// Where output goes.
+/// The output.
 #[derive(Debug, Args)]
 pub struct OutputArgs {
     /// The checkpoint to write: a file for a file, a folder for a folder.
-    #[arg(short, long, value_name = "OUT", value_hint = clap::ValueHint::AnyPath)]
+    #[arg(short, long, value_name = "OUT", value_parser = output(), value_hint = clap::ValueHint::AnyPath)]
     pub output: PathBuf,
-    /// Replace the output if it exists.
+    /// Replace the output if it exists: a file, or a folder whose files are all part of the new output.
     #[arg(long)]
     pub force: bool,
 }
 
-/// Which tensors are meant.
+/// A path that can be written to.
+pub fn output() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.as_os_str().as_encoded_bytes() {
+        b"-" => {
+            Err("standard output cannot be written to by position; name a file (./- for one of this name)")
+        }
+        _ => Ok(path),
+    })
+}
+
+/// Which tensors are selected.
 #[derive(Debug, Default, Args)]
 pub struct ChooseArgs {
-    /// Take the tensors whose names match; `*` matches dots, too. Can be given more than once.
+    /// Select the tensors whose names match this pattern; `*` matches dots, too. Can be given more than once.
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
-    /// Leave out the tensors whose names match. Can be given more than once.
+    /// Leave out the tensors whose names match this pattern. Can be given more than once.
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
 }
 
-/// Show what the tensors of a checkpoint hold: zeros, patterns, NaNs.
+/// Show the tensors of a checkpoint: zeros, sparsity patterns, NaNs.
 #[derive(Debug, Args)]
 #[command(after_long_help = INSPECT_EXAMPLES)]
 pub struct InspectArgs {
@@ -126,6 +137,6 @@ Examples:
   All tensors of a model:
     secateurs inspect Llama-3-8B
 
-  The sparsity of the weights of layer 3, for another program:
+  The sparsity of the weights of layer 3, as JSON:
     secateurs inspect model.safetensors --include 'model.layers.3.*weight' --json
 ";

@@ -1,9 +1,10 @@
-//! [`Failure`]: what is told on the way out.
+//! [`Failure`]: the message that a command ends with.
 
-use secateurs::error::CheckpointError;
 use std::fmt;
 
-/// Why a command could not be carried out, as told to a person.
+use secateurs::error::{CheckpointError, Error, OutputError};
+
+/// Why a command could not be carried out.
 #[derive(Debug)]
 pub enum Failure {
     /// Options that do not go together, and what does.
@@ -28,9 +29,13 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Options(text) => f.write_str(text),
-            // The library does not know how a command asks for it.
-            Failure::Library(error @ secateurs::Error::Checkpoint(CheckpointError::OutputExists { .. })) => {
-                write!(f, "{error}; --force replaces it")
+            // The library does not know the option.
+            Failure::Library(Error::Checkpoint(CheckpointError::Output(OutputError::Exists { path }))) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} exists already; nothing was written; --force replaces it"
+                )
             }
             Failure::Library(error) => write!(f, "{error}"),
         }

@@ -1,4 +1,4 @@
-//! Tensors chosen by patterns of their names.
+//! Tensors selected by patterns of their names.
 
 use globset::GlobBuilder;
 use secateurs::checkpoint::{Checkpoint, TensorInfo};
@@ -6,7 +6,7 @@ use secateurs::checkpoint::{Checkpoint, TensorInfo};
 use crate::args::ChooseArgs;
 use crate::failure::Failure;
 
-/// The tensors that are meant: those that `--include` matches, or else those that `default` takes, without those that
+/// The selected tensors: those that `--include` matches, or else those that `default` accepts, without those that
 /// `--exclude` matches.
 pub fn choose<'a>(
     checkpoint: &'a Checkpoint,
@@ -44,7 +44,7 @@ fn matches(patterns: &[String], option: &str, names: &[&str]) -> Result<Vec<bool
             let some = names.iter().take(3).map(|name| format!("`{name}`"));
             let some = some.collect::<Vec<_>>().join(", ");
             return Err(Failure::options(format!(
-                "{option} {pattern}: no tensor of the checkpoint has such a name; there are {} tensors, such as {some}",
+                "{option} {pattern}: it matches no tensor of the checkpoint; there are {} tensors, such as {some}",
                 names.len()
             )));
         }

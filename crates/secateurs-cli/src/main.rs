@@ -5,6 +5,7 @@ mod commands;
 mod failure;
 mod glob;
 mod progress;
+mod signals;
 mod text;
 
 use std::io::{self, Write};
@@ -23,6 +24,7 @@ const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    signals::watch();
     let mut out = Vec::new();
     let done = run(&cli, &mut out);
     // A reader that has seen enough, such as `head`, is no failure.

@@ -1,4 +1,4 @@
-//! Progress on a terminal, and silence anywhere else.
+//! Progress bars, shown only on a terminal.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -10,7 +10,7 @@ use secateurs::checkpoint::{Checkpoint, Phase};
 use crate::args::How;
 use crate::failure::Failure;
 
-/// Opens a checkpoint that shows its progress, if there is anyone to see it.
+/// Opens a checkpoint that shows its progress on a terminal.
 pub fn open(path: &Path, how: &How) -> Result<Checkpoint, Failure> {
     let mut checkpoint = Checkpoint::open(path)?;
     if let Some(threads) = how.threads {
@@ -32,15 +32,16 @@ pub fn open(path: &Path, how: &How) -> Result<Checkpoint, Failure> {
     }))
 }
 
-/// A bar that is gone when its phase is over: there is another one then, or the checkpoint is closed.
+/// A bar that disappears when its phase is over.
 fn new_bar(phase: Phase) -> ProgressBar {
     let what = match phase {
         Phase::Ranking => "Ranking",
         Phase::Writing => "Writing",
         _ => "Reading",
     };
-    let style =
-        ProgressStyle::with_template("{msg:8} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}");
+    let style = ProgressStyle::with_template(
+        "{msg:8} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
+    );
     let bar = ProgressBar::no_length()
         .with_message(what)
         .with_finish(ProgressFinish::AndClear);

@@ -2,17 +2,11 @@
 
 use std::io::{self, Write};
 
+use indicatif::{DecimalBytes, HumanCount};
+
 /// `1234567` as `1,234,567`.
 pub fn count(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(n as u64).to_string()
 }
 
 /// `1 file`, `2 files`.
@@ -41,27 +35,15 @@ pub fn shape(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×")
 }
 
-/// Bytes in the unit that fits.
+/// Bytes in the unit that fits, by powers of 1000.
 pub fn bytes(n: u64) -> String {
-    let mut value = n as f64;
-    let mut unit = "B";
-    for next in ["kB", "MB", "GB", "TB"] {
-        if value < 1000.0 {
-            break;
-        }
-        (value, unit) = (value / 1000.0, next);
-    }
-    if unit == "B" {
-        format!("{n} B")
-    } else {
-        format!("{value:.1} {unit}")
-    }
+    DecimalBytes(n).to_string()
 }
 
 /// A share of `width` characters as a bar of full and empty blocks.
 pub fn bar(share: f64, width: usize) -> String {
     let eighths = (share.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
-    // What is not nothing is not drawn as nothing.
+    // A share above 0 is never drawn as an empty bar.
     let eighths = if share > 0.0 { eighths.max(1) } else { eighths };
     let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
     let drawn = eighths / 8 + usize::from(!part.is_empty());
@@ -155,7 +137,7 @@ mod tests {
             ["0.00%", "100.00%", "–"]
         );
         assert_eq!([shape(&[]), shape(&[7]), shape(&[2, 3])], ["scalar", "7", "2×3"]);
-        assert_eq!([bytes(999), bytes(8_030_000_000)], ["999 B", "8.0 GB"]);
+        assert_eq!([bytes(999), bytes(8_030_000_000)], ["999 B", "8.03 GB"]);
         assert_eq!([bar(0.0, 4), bar(0.5, 4), bar(1.0, 4)], ["····", "██··", "████"]);
         assert_eq!([bar(1e-9, 2), bar(0.3, 2)], ["▏·", "▋·"]);
     }

@@ -120,7 +120,7 @@ fn outputs_that_exist_and_inputs_are_safe() {
     assert!(error.contains("--force"), "{error}");
     place.refused(&["masks", "in", "-o", "in", "--force"]);
     let error = place.refused(&["masks", "in", "-o", "new", "--exclude", "*"]);
-    assert!(error.contains("no tensor is left"), "{error}");
+    assert!(error.contains("no tensor is selected"), "{error}");
     let error = place.refused(&["masks", "in", "-o", "new", "--include", "ids"]);
     assert!(error.contains("U8"), "{error}");
     place.done(&["apply", "in", "-m", "masks", "-o", "out", "--force"]);

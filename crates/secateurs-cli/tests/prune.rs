@@ -113,11 +113,11 @@ fn globs_choose() {
     for (globs, says) in [
         (
             ["--include", "nothing*"],
-            "no tensor of the checkpoint has such a name",
+            "it matches no tensor of the checkpoint",
         ),
         (["--exclude", "nothing*"], "such as `embed.weight`"),
         (["--include", "a[b"], "--include"),
-        (["--exclude", "*"], "no tensor is left to prune"),
+        (["--exclude", "*"], "no tensor is selected"),
         (
             ["--include", "ids"],
             "tensor `ids` has dtype U8, which cannot be pruned",
@@ -142,10 +142,7 @@ fn options_that_do_not_go_together_say_what_does() {
             &["--pattern", "2:4", "--method", "random", "--seed", "1"],
             "--method l1 only",
         ),
-        (
-            &["--pattern", "2:4", "--norm", "2"],
-            "--norm goes with --method ln",
-        ),
+        (&["--pattern", "2:4", "--norm", "2"], "--norm needs --method ln"),
         (&["--pattern", "5:4"], "cannot keep 5 of each 4"),
         (&["--pattern", "0:0"], "cannot keep 0 of each 0"),
         (&["--pattern", "2:5"], "cannot be divided into groups of 5"),
@@ -164,7 +161,7 @@ fn options_that_do_not_go_together_say_what_does() {
         ),
         (
             &["--pattern", "block:4x4", "-a", "0.5", "--dim", "1"],
-            "--dim goes with",
+            "--dim needs",
         ),
         (
             &["--pattern", "block:4x4", "-a", "0.5", "--scope", "global"],
@@ -184,12 +181,9 @@ fn options_that_do_not_go_together_say_what_does() {
         ),
         (
             &["-a", "0.5", "--max-sparsity", "0.9"],
-            "--max-sparsity goes with --scope global",
+            "--max-sparsity needs --scope global",
         ),
-        (
-            &["-a", "0.5", "--normalize"],
-            "--normalize goes with --scope global",
-        ),
+        (&["-a", "0.5", "--normalize"], "--normalize needs --scope global"),
         (
             &["-a", "0.5", "--scope", "global", "--max-sparsity", "0.4"],
             "cap of 0.4",
@@ -213,12 +207,9 @@ fn options_that_do_not_go_together_say_what_does() {
             "single entries go by l1 or random",
         ),
         (&["-a", "0.5", "--method", "random"], "needs --seed"),
-        (
-            &["-a", "0.5", "--seed", "1"],
-            "--seed goes with --method random only",
-        ),
-        (&["-a", "0.5", "--dim", "0"], "--dim goes with"),
-        (&["-a", "0.5", "--norm", "2"], "--norm goes with --method ln"),
+        (&["-a", "0.5", "--seed", "1"], "--seed needs --method random"),
+        (&["-a", "0.5", "--dim", "0"], "--dim needs"),
+        (&["-a", "0.5", "--norm", "2"], "--norm needs --method ln"),
         (
             &["-a", "0.5", "--dry-run", "--masks", "m"],
             "--dry-run writes nothing",
@@ -246,18 +237,18 @@ fn options_that_do_not_go_together_say_what_does() {
 }
 
 #[test]
-fn reports_say_what_was_asked_for_and_reached() {
+fn reports_say_what_was_requested_and_achieved() {
     let place = place();
     let base = ["prune", "model.safetensors", "--dry-run", "-a"];
     let report = |args: &[&str]| place.done(&[&base[..], args].concat());
     assert_eq!(
         report(&["0.5"]),
         "\
-tensor      dtype  shape  asked  reached  entries  pruned  zeros now
-fc.weight   F32     8×16     64       64      128  50.00%     50.00%
-out.weight  BF16     4×8     16       16       32  50.00%     50.00%
-────────────────────────────────────────────────────────────────────
-2 tensors                    80       80      160  50.00%     50.00%
+tensor      dtype  shape  requested  achieved  entries  pruned  zeros now
+fc.weight   F32     8×16         64        64      128  50.00%     50.00%
+out.weight  BF16     4×8         16        16       32  50.00%     50.00%
+─────────────────────────────────────────────────────────────────────────
+2 tensors                        80        80      160  50.00%     50.00%
 
 nothing was written
 "
@@ -265,11 +256,11 @@ nothing was written
     assert_eq!(
         report(&["1", "--pattern", "channel"]),
         "\
-tensor      dtype  shape  asked  reached  channels  pruned  zeros now
-fc.weight   F32     8×16      1        1         8  12.50%     12.50%
-out.weight  BF16     4×8      1        1         4  25.00%     25.00%
-─────────────────────────────────────────────────────────────────────
-2 tensors                     2        2        12  15.00%     15.00%
+tensor      dtype  shape  requested  achieved  channels  pruned  zeros now
+fc.weight   F32     8×16          1         1         8  12.50%     12.50%
+out.weight  BF16     4×8          1         1         4  25.00%     25.00%
+──────────────────────────────────────────────────────────────────────────
+2 tensors                         2         2        12  15.00%     15.00%
 
 nothing was written
 "
@@ -278,13 +269,13 @@ nothing was written
         serde_json::from_str(&report(&["10", "--scope", "global", "--json"])).unwrap();
     assert_eq!(json["output"], serde_json::Value::Null);
     assert_eq!(json["unit"], "entries");
-    for key in ["asked", "reached", "pruned", "zeros"] {
+    for key in ["requested", "achieved", "pruned", "zeros"] {
         assert_eq!(json[key], 10, "{key}");
     }
-    assert_eq!(json["tensors"][0]["asked"], serde_json::Value::Null);
+    assert_eq!(json["tensors"][0]["requested"], serde_json::Value::Null);
     assert_eq!(place.names(), ["model.safetensors"]);
     let wrote = place.done(&["prune", "model.safetensors", "-o", "out", "-a", "0.5"]);
-    assert!(wrote.ends_with("\nwrote out (1.3 kB in 1 file)\n"), "{wrote}");
+    assert!(wrote.ends_with("\nwrote out (1.33 kB in 1 file)\n"), "{wrote}");
 }
 
 #[test]

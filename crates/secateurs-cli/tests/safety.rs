@@ -46,7 +46,10 @@ fn an_existing_output_needs_force() {
     place.write("home/letter", "dear");
     place.refused(&["prune", "model", "-o", "home", "-a", "0.5"]);
     let error = place.refused(&["prune", "model", "-o", "home", "-a", "0.5", "--force"]);
-    assert!(error.contains("holds no checkpoint"), "{error}");
+    assert!(
+        error.contains("does not contain `letter`, which would be deleted"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -74,12 +77,55 @@ fn the_input_is_never_the_output() {
 }
 
 #[test]
+fn no_output_is_or_lies_in_an_input_or_another_output() {
+    let place = Place::new();
+    place.sharded("model", &[&model()]);
+    place.done(&["prune", "model", "-o", "out", "-a", "0.5"]);
+    // Not deleted, although --force replaces the folder.
+    place.write("home/notes.txt", "mine");
+    place.write("home/model.safetensors", file(&model()));
+    let prune = ["prune", "model", "-a", "0.5", "--force", "-o"];
+    let masks = ["masks", "model", "--force", "-o"];
+    let cases = [
+        (&masks[..], &["model/config.json"][..], "it is the input"),
+        (&masks, &["model/masks.safetensors"], "lies in the input"),
+        (&masks, &["-"], "standard output"),
+        (
+            &prune,
+            &["out", "--masks", "model/masks.safetensors"],
+            "lies in the input",
+        ),
+        (
+            &prune,
+            &["out", "--masks", "out/masks.safetensors"],
+            "lies in the output",
+        ),
+        (&prune, &["out", "--masks", "./out"], "the output is a file"),
+        (&prune, &["new", "--masks", "./new"], "name of the output"),
+        (
+            &prune,
+            &["home"],
+            "does not contain `model.safetensors`, `notes.txt`",
+        ),
+        (&prune, &["/dev/null"], "is not replaced"),
+        (&prune, &["-"], "standard output"),
+    ];
+    for (base, args, says) in cases {
+        let error = place.refused(&[base, args].concat());
+        assert!(error.contains(says), "{args:?}: {error}");
+    }
+    let (apply, masks) = (["apply", "model", "--force", "-o"], ["--masks", "out"]);
+    let error = place.refused(&[&apply[..], &["out"], &masks[..]].concat());
+    assert!(error.contains("it is the input"), "{error}");
+}
+
+#[test]
 fn truncated_files() {
     let whole = file(&model());
     for (len, says) in [
         (0, "too few for a safetensors header"),
         (7, "too few for a safetensors header"),
-        (100, "the file has only 92 behind"),
+        (100, "the file has only 92 after"),
         (whole.len() - 1, "the data is truncated"),
     ] {
         let error = refused(&whole[..len]);
@@ -135,7 +181,7 @@ fn headers_that_lie() {
         ),
         (
             two(entry("F32", "[2,4]", "[0,32]"), entry("F32", "[2,4]", "[64,32]")),
-            "begin at byte 64 and end at byte 32",
+            "begin at byte 64 and to end at byte 32",
         ),
         (
             raw(
@@ -146,7 +192,7 @@ fn headers_that_lie() {
                 ),
                 &[0; 64],
             ),
-            "tensor `a.weight` is there twice",
+            "tensor `a.weight` is listed twice",
         ),
     ];
     for (bytes, says) in cases {
@@ -347,6 +393,42 @@ fn a_killed_run_leaves_nothing_under_the_name_of_its_output() {
         std::fs::metadata(place.path("out.safetensors")).unwrap().len(),
         len
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_removes_what_is_staged() {
+    use std::os::unix::process::ExitStatusExt;
+    use std::time::{Duration, Instant};
+
+    let place = Place::new();
+    large(&place, "in.safetensors");
+    place.write("out.safetensors", "the old one");
+    for (signal, number) in [("-INT", 2), ("-TERM", 15)] {
+        let mut run = common::secateurs()
+            .args([&PRUNE[..], &["--force", "--masks", "masks"]].concat())
+            .current_dir(place.path(""))
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        let staged = |name: &String| name.ends_with(".secateurs-partial");
+        while place.names().iter().filter(|name| staged(name)).count() < 2 {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let id = run.id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args([signal, &id])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        assert_eq!(run.wait().unwrap().signal(), Some(number));
+        assert_eq!(place.names(), ["in.safetensors", "out.safetensors"]);
+        assert_eq!(
+            std::fs::read(place.path("out.safetensors")).unwrap(),
+            b"the old one"
+        );
+    }
 }
 
 /// A disk that takes no more, as far as a process can tell: files may not grow beyond a limit.

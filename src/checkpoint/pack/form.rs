@@ -3,7 +3,7 @@
 use safetensors::Dtype;
 
 use crate::checkpoint::TensorInfo;
-use crate::checkpoint::layout::Planned;
+use crate::checkpoint::format::layout::Planned;
 
 /// Matrices with rows of at least so many entries keep them: the offsets take at most 2/512 of f32 then.
 const WIDE: usize = 512;

@@ -1,7 +1,7 @@
 //! Packed checkpoints: the zeros of pruned tensors take one bit each.
 //!
 //! [`Checkpoint::pack`](super::Checkpoint::pack) writes one, and [`Checkpoint::unpack`](super::Checkpoint::unpack)
-//! gives back the very bytes that were packed, headers included.
+//! restores the very bytes that were packed, headers included.
 //!
 //! # Layout
 //!
@@ -16,7 +16,7 @@
 //! | `fc.row_offsets` | I64 | `[rows]` | for each row, how many entries of `compressed` come before it |
 //! | `fc.shape` | I64 | `[rank]` | the shape of the tensor |
 //!
-//! Entry `i` is bit `i % 8` of byte `i / 8` of the bitmask, counted from the lowest bit. The bits behind the last
+//! Entry `i` is bit `i % 8` of byte `i / 8` of the bitmask, counted from the lowest bit. The bits after the last
 //! entry are 0.
 //!
 //! A matrix whose rows are of 512 entries or more, and of a multiple of 8, has the rows that it has: its parts are
@@ -25,9 +25,9 @@
 //! fill each row up to a byte, would take more than the bits that count.
 //!
 //! At 90 % sparsity a wide matrix of f32 takes 1/32 + 1/10 of its bytes, which is 13.1 %, and up to 2/512 for the
-//! offsets, 13.6 % in all; anything else takes 13.1 %. To that come 8 bytes for each dimension and 8 for a row, which
-//! a thousand entries make up for. Tensors that would not become smaller, with what their names take in the header,
-//! stay as they are, and so do tensors of other dtypes than F64, F32, F16 and BF16, and those for whose parts
+//! offsets, 13.6 % in all; anything else takes 13.1 %. Each dimension and each row
+//! take 8 bytes more, which do not matter from about a thousand entries on. Tensors that would not become smaller, with what their names take in the header,
+//! are copied as they are, and so are tensors of other dtypes than F64, F32, F16 and BF16, and those for whose parts
 //! another tensor has taken a name.
 //!
 //! The header's metadata are those of the original, and two more: `secateurs.pack` is `1`, the version of this
@@ -42,6 +42,7 @@
 //! bytes that are about to be written, and compared with what was read.
 
 mod bits;
+mod error;
 mod form;
 mod read;
 mod record;
@@ -49,5 +50,6 @@ mod report;
 mod unpack;
 mod write;
 
+pub use error::PackError;
 pub use report::{PackReport, PackedTensor, UnpackReport};
 pub use write::Zeros;

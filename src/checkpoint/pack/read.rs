@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::PackError;
 use super::form::{Form, Part};
 use super::record;
 use crate::checkpoint::damage::Damage;
-use crate::checkpoint::header::{Entry, Header};
-use crate::checkpoint::layout::Planned;
-use crate::checkpoint::{Checkpoint, Shard, TensorInfo, index};
+use crate::checkpoint::format::header::{Entry, Header};
+use crate::checkpoint::format::index;
+use crate::checkpoint::format::layout::Planned;
+use crate::checkpoint::{Checkpoint, Shard, TensorInfo};
 use crate::error::{CheckpointError, Error, Result};
 
 /// What a packed checkpoint consists of.
@@ -56,9 +58,10 @@ impl Contents {
     /// Reads what a packed checkpoint says of itself.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
         if !checkpoint.shards().iter().any(record::is_packed) {
-            return Err(Error::Checkpoint(CheckpointError::NotPacked {
+            return Err(PackError::NotPacked {
                 path: checkpoint.path().to_owned(),
-            }));
+            }
+            .into());
         }
         let shards = checkpoint.shards().iter().enumerate();
         let shards = shards.map(|(number, shard)| {

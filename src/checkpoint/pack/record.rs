@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checkpoint::Shard;
 use crate::checkpoint::damage::Damage;
-use crate::checkpoint::header::Header;
+use crate::checkpoint::format::header::Header;
 
 /// Key of the version of the layout.
 const VERSION_KEY: &str = "secateurs.pack";

@@ -1,10 +1,10 @@
-//! What packing and unpacking came to.
+//! What came of packing and unpacking.
 
 use std::path::PathBuf;
 
 use safetensors::Dtype;
 
-/// What packing a checkpoint came to.
+/// What came of packing a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PackReport {
@@ -18,7 +18,7 @@ pub struct PackReport {
     pub copied: Vec<PathBuf>,
 }
 
-/// What packing a tensor came to.
+/// What came of packing a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PackedTensor {
@@ -36,11 +36,11 @@ pub struct PackedTensor {
     pub negative_zeros: usize,
     /// Bytes of the tensor.
     pub bytes: u64,
-    /// Bytes of its packed parts; `None` where it stays as it is, because packing would save nothing.
+    /// Bytes of its packed parts; `None` where it is copied as it is, because packing would save nothing.
     pub packed_bytes: Option<u64>,
 }
 
-/// What unpacking a checkpoint came to.
+/// What came of unpacking a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnpackReport {

@@ -5,11 +5,10 @@ use std::path::Path;
 use super::bits::{self, with_width};
 use super::read::{Contents, Parts, Source};
 use super::report::UnpackReport;
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::damage::Damage;
-use crate::checkpoint::draft::{Draft, Existing};
-use crate::checkpoint::extent::CHUNK;
-use crate::checkpoint::files::{Copied, Desk, Files, Piece, join};
+use crate::checkpoint::stream::chunk::CHUNK_BYTES;
+use crate::checkpoint::write::{Copied, NewFile, NewFiles, OutputPlan, plan};
+use crate::checkpoint::{Checkpoint, Existing};
 use crate::error::{CheckpointError, Error, Result};
 
 /// A part of a packed tensor.
@@ -24,9 +23,10 @@ struct Job<'a> {
     len: usize,
 }
 
-/// What a worker has of its own.
+/// What a worker holds.
 #[derive(Default)]
-struct Hands {
+struct Worker {
+    values: Vec<u8>,
     bits: Vec<u8>,
     /// How many of them are set.
     kept: u64,
@@ -40,23 +40,26 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::NotPacked`](crate::error::CheckpointError::NotPacked); [`CheckpointError::Damaged`](crate::error::CheckpointError::Damaged) where parts are missing, of other lengths than they should be, or
-    /// disagree with each other; [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput), [`Error::Io`], and
+    /// [`PackError::NotPacked`](crate::error::PackError::NotPacked); [`CheckpointError::Damaged`](crate::error::CheckpointError::Damaged) where parts are missing, of other lengths than they should be, or
+    /// disagree with each other; [`OutputError`](crate::error::OutputError) where the output
+    /// exists, or would be, replace or lie inside an input, [`Error::Io`], and
     /// [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn unpack(&self, path: impl AsRef<Path>, existing: Existing) -> Result<UnpackReport> {
-        let draft = Draft::begin(self, path.as_ref(), self.is_folder(), existing)?;
+        let mut files = NewFiles::stage(self, path.as_ref(), existing, None)?;
         let contents = Contents::of(self)?;
-        let outputs: Vec<_> = contents
-            .shards
-            .iter()
-            .map(|shard| Some((&shard.header[..], shard.len)))
-            .collect();
-        let files = Files::begin(self, draft, &outputs)?;
-        let (mut copied, mut jobs, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        let mut plan = OutputPlan {
+            index: contents.index,
+            ..OutputPlan::default()
+        };
+        let (mut jobs, mut names) = (Vec::new(), Vec::new());
         for (shard, original) in contents.shards.iter().enumerate() {
+            plan.files.push(Some(NewFile {
+                header: original.header.clone(),
+                len: original.len,
+            }));
             for tensor in &original.tensors {
                 match &tensor.source {
-                    Source::Plain(info) => copied.push(Copied {
+                    Source::Plain(info) => plan.copied.push(Copied {
                         shard,
                         from: info.begin,
                         to: tensor.begin,
@@ -70,8 +73,9 @@ impl Checkpoint {
             }
         }
         names.sort();
+        files.create(&plan)?;
         let jobs = jobs.into_iter().flat_map(|(name, parts, shard, begin)| {
-            let step = CHUNK / parts.form.width(); // a multiple of 8
+            let step = CHUNK_BYTES / parts.form.width(); // a multiple of 8
             (0..parts.form.entries).step_by(step).map(move |first| Job {
                 name,
                 parts,
@@ -81,47 +85,44 @@ impl Checkpoint {
                 len: step.min(parts.form.entries - first),
             })
         });
-        let bytes_after = contents.shards.iter().map(|shard| shard.len).sum();
-        // Values of the tensor under way that had their turn.
+        // Values of the current tensor in the chunks so far.
         let mut before = 0;
         files.run(
-            &join(copied),
+            &plan,
             jobs,
-            bytes_after,
-            |job, desk: &mut Desk<Hands>| {
-                desk.bytes = (job.len * job.parts.form.width()) as u64;
+            Worker::default,
+            |job| (job.len * job.parts.form.width()) as u64,
+            |job, worker| {
                 let at = job.parts.bitmask.begin + (job.first / 8) as u64;
-                self.read_bytes(job.shard, at, job.len.div_ceil(8), &mut desk.own.bits)?;
-                desk.own.kept = bits::count(&desk.own.bits);
+                self.read_bytes(job.shard, at, job.len.div_ceil(8), &mut worker.bits)?;
+                worker.kept = bits::count(&worker.bits);
                 Ok(())
             },
-            |job, desk| {
+            |job, worker| {
                 if job.first == 0 {
                     before = 0;
                 }
-                desk.own.before = before;
-                before += desk.own.kept;
-                self.check_bits(job, before, &desk.own.bits)
+                worker.before = before;
+                before += worker.kept;
+                self.check_bits(job, before, &worker.bits)
             },
-            |job, desk| {
-                let Hands { bits, before, kept } = &desk.own;
-                self.check_rows(job, *before, bits)?;
+            |job, worker| {
+                self.check_rows(&job, worker.before, &worker.bits)?;
                 let width = job.parts.form.width();
-                let at = job.parts.compressed.begin + before * width as u64;
-                self.read_bytes(job.shard, at, *kept as usize * width, &mut desk.input)?;
-                desk.pieces.push(Piece {
-                    shard: job.shard,
-                    position: job.begin + (job.first * width) as u64,
-                    bytes: with_width!(width, N => bits::unpack::<N>(bits, &desk.input, job.len)),
+                let at = job.parts.compressed.begin + worker.before * width as u64;
+                let len = worker.kept as usize * width;
+                self.read_bytes(job.shard, at, len, &mut worker.values)?;
+                let unpacked = with_width!(width, N => {
+                    bits::unpack::<N>(&worker.bits, &worker.values, job.len)
                 });
-                Ok(())
+                files.write(job.shard, job.begin + (job.first * width) as u64, &unpacked)
             },
         )?;
-        let copied = files.finish(contents.index.as_deref(), |_| Ok(()))?;
+        let copied = files.finish(&plan, None, |_| Ok(()))?;
         Ok(UnpackReport {
             tensors: names,
-            bytes_before: self.shards().iter().map(|shard| shard.bytes()).sum(),
-            bytes_after,
+            bytes_before: plan::bytes(self.shards()),
+            bytes_after: plan.bytes(),
             copied,
         })
     }
@@ -129,12 +130,12 @@ impl Checkpoint {
     /// Checks that there are as many values as bits, `counted` of which are set up to the end of a chunk.
     fn check_bits(&self, job: &Job<'_>, counted: u64, bits: &[u8]) -> Result<()> {
         let is_last = job.first + job.len == job.parts.form.entries;
-        let behind_the_last = match (bits.last(), job.len % 8) {
+        let after_the_last = match (bits.last(), job.len % 8) {
             (Some(last), used @ 1..) => last >> used != 0,
             _ => false,
         };
         let values = job.parts.kept;
-        if counted <= values && (!is_last || counted == values) && !behind_the_last {
+        if counted <= values && (!is_last || counted == values) && !after_the_last {
             return Ok(());
         }
         let bits = self.all_bits(job)?;
@@ -172,13 +173,13 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// All bits of a bitmask that are set, those behind the last entry included.
+    /// All bits of a bitmask that are set, those after the last entry included.
     fn all_bits(&self, job: &Job<'_>) -> Result<u64> {
         let bitmask = &job.parts.bitmask;
         let mut bytes = Vec::new();
         let mut all = 0;
-        for at in (0..bitmask.bytes()).step_by(CHUNK) {
-            let len = (bitmask.bytes() - at).min(CHUNK as u64) as usize;
+        for at in (0..bitmask.bytes()).step_by(CHUNK_BYTES) {
+            let len = (bitmask.bytes() - at).min(CHUNK_BYTES as u64) as usize;
             self.read_bytes(job.shard, bitmask.begin + at, len, &mut bytes)?;
             all += bits::count(&bytes);
         }

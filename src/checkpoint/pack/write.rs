@@ -1,30 +1,29 @@
 //! Packing: [`Checkpoint::pack`].
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::mem;
 use std::path::Path;
 
+use super::PackError;
 use super::bits::{self, Packed, with_width};
 use super::form::{Form, Part};
 use super::read::Contents;
 use super::record;
 use super::report::{PackReport, PackedTensor};
-use crate::checkpoint::crew::crew;
 use crate::checkpoint::damage::Damage;
-use crate::checkpoint::draft::{Draft, Existing};
-use crate::checkpoint::extent::{Extent, whole};
-use crate::checkpoint::files::{Copied, Desk, Files, Piece, join};
-use crate::checkpoint::header::LIMIT;
-use crate::checkpoint::index;
-use crate::checkpoint::layout::{Layout, Planned};
-use crate::checkpoint::work::Phase;
-use crate::checkpoint::{Checkpoint, TensorInfo};
+use crate::checkpoint::format::header::LIMIT;
+use crate::checkpoint::format::index;
+use crate::checkpoint::format::layout::{Layout, Planned};
+use crate::checkpoint::stream::chunk::whole;
+use crate::checkpoint::stream::{Chunk, Phase, ordered};
+use crate::checkpoint::write::{NewFile, NewFiles, OutputPlan, plan};
+use crate::checkpoint::{Checkpoint, Existing, TensorInfo};
 use crate::error::{CheckpointError, Error, Result};
 
 /// Which zeros count as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Zeros {
-    /// +0.0 only, so that unpacking gives every bit back.
+    /// +0.0 only, so that unpacking restores every bit.
     #[default]
     Exact,
     /// Both: a −0.0 of a tensor that is packed becomes +0.0, and comes back as that.
@@ -33,12 +32,12 @@ pub enum Zeros {
 
 /// Zeros of one tensor.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tally {
+struct ZeroCounts {
     positive: usize,
     negative: usize,
 }
 
-impl Tally {
+impl ZeroCounts {
     fn absent(self, zeros: Zeros) -> usize {
         match zeros {
             Zeros::Exact => self.positive,
@@ -56,8 +55,8 @@ struct Target {
 impl Checkpoint {
     /// Writes a packed checkpoint: of pruned tensors only a bit for each entry and the entries that are not +0.0.
     ///
-    /// [`unpack`](Self::unpack) gives back the very bytes that were packed, unless [`Zeros::Canonical`] made +0.0 of
-    /// −0.0. Tensors that would not become smaller stay as they are. The layout is told [here](crate::checkpoint::pack).
+    /// [`unpack`](Self::unpack) restores the very bytes that were packed, unless [`Zeros::Canonical`] made +0.0 of
+    /// −0.0. Tensors that would not become smaller are copied as they are. [`pack`](crate::checkpoint::pack) documents the layout.
     ///
     /// ```
     /// use secateurs::checkpoint::{Checkpoint, Dtype, Existing, Zeros};
@@ -80,90 +79,90 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::PackedAlready`](crate::error::CheckpointError::PackedAlready); [`CheckpointError::Damaged`](crate::error::CheckpointError::Damaged) where the header would become longer than one can be;
-    /// [`CheckpointError::OutputExists`](crate::error::CheckpointError::OutputExists), [`CheckpointError::BadOutput`](crate::error::CheckpointError::BadOutput), [`Error::Io`], and [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
+    /// [`PackError::PackedAlready`](crate::error::PackError::PackedAlready); [`CheckpointError::Damaged`](crate::error::CheckpointError::Damaged) where the header would become longer than one can be;
+    /// [`OutputError`](crate::error::OutputError) where the output
+    /// exists, or would be, replace or lie inside an input, [`Error::Io`], and [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn pack(&self, path: impl AsRef<Path>, existing: Existing, zeros: Zeros) -> Result<PackReport> {
-        let draft = Draft::begin(self, path.as_ref(), self.is_folder(), existing)?;
+        let mut files = NewFiles::stage(self, path.as_ref(), existing, None)?;
         if let Some(shard) = self.shards().iter().find(|shard| record::is_packed(shard)) {
-            return Err(Error::Checkpoint(CheckpointError::PackedAlready {
+            return Err(PackError::PackedAlready {
                 path: shard.path().to_owned(),
-            }));
+            }
+            .into());
         }
-        let tallies = self.count_zeros()?;
-        let targets = self.targets(&tallies, zeros);
+        let zero_counts = self.count_zeros()?;
+        let targets = self.targets(&zero_counts, zeros);
         let plan = Plan::new(self, &targets)?;
-        let outputs: Vec<_> = plan
-            .layouts
-            .iter()
-            .map(|l| Some((&l.header[..], l.len)))
-            .collect();
-        let files = Files::begin(self, draft, &outputs)?;
+        files.create(&plan.output)?;
         self.write_packed(&files, &targets, &plan, zeros)?;
-        let index = plan.index(self)?;
-        // What cannot be unpacked is not given a name.
-        let copied = files.finish(index.as_deref(), |packed| {
+        // What cannot be unpacked does not get its name.
+        let copied = files.finish(&plan.output, None, |packed| {
             Contents::of(&Checkpoint::open(packed)?).map(drop)
         })?;
-        let tensors = tallies.iter().map(|(number, tally)| {
+        let tensors = zero_counts.iter().map(|(number, counts)| {
             let (info, target) = (&self.tensors()[*number], targets.get(number));
             PackedTensor {
                 name: info.name().to_owned(),
                 dtype: info.dtype(),
                 shape: info.shape().to_vec(),
                 entries: info.entries(),
-                absent: tally.absent(zeros),
-                negative_zeros: tally.negative,
+                absent: counts.absent(zeros),
+                negative_zeros: counts.negative,
                 bytes: info.bytes(),
                 packed_bytes: target.map(|target| target.form.packed_bytes(target.kept as usize)),
             }
         });
         Ok(PackReport {
             tensors: tensors.collect(),
-            bytes_before: self.shards().iter().map(|shard| shard.bytes()).sum(),
-            bytes_after: plan.layouts.iter().map(|layout| layout.len).sum(),
+            bytes_before: plan::bytes(self.shards()),
+            bytes_after: plan.output.bytes(),
             copied,
         })
     }
 
     /// Counts the zeros of all tensors of floats.
-    fn count_zeros(&self) -> Result<BTreeMap<usize, Tally>> {
+    fn count_zeros(&self) -> Result<BTreeMap<usize, ZeroCounts>> {
         let floats = || {
             let all = self.tensors().iter().enumerate();
             all.filter(|(_, info)| info.is_float())
         };
-        let mut tallies: BTreeMap<_, _> = floats().map(|(number, _)| (number, Tally::default())).collect();
-        let extents = floats().flat_map(|(number, info)| whole(number, info, 64));
-        let mut told = self.meter(Phase::Reading, extents.clone());
-        crew(
-            &mut self.work.hire(extents.clone(), <(Vec<u8>, Tally)>::default),
-            extents,
-            |extent, (bytes, tally)| {
-                self.read_raw(*extent, bytes)?;
-                let width = self.tensors()[extent.tensor].dtype().bitsize() / 8;
+        let mut zero_counts: BTreeMap<_, _> = floats()
+            .map(|(number, _)| (number, ZeroCounts::default()))
+            .collect();
+        let chunks = floats().flat_map(|(number, info)| whole(number, info, 64));
+        let mut report = self.meter(Phase::Reading, chunks.clone());
+        ordered(
+            &mut self
+                .work
+                .workers_for(chunks.clone(), <(Vec<u8>, ZeroCounts)>::default),
+            chunks,
+            |chunk, (bytes, counts)| {
+                self.read_raw(*chunk, bytes)?;
+                let width = self.tensors()[chunk.tensor].dtype().bitsize() / 8;
                 let (positive, negative) = with_width!(width, N => bits::zeros::<N>(bytes));
-                *tally = Tally { positive, negative };
+                *counts = ZeroCounts { positive, negative };
                 Ok(())
             },
-            |extent, (_, tally)| {
-                let sum = tallies.entry(extent.tensor).or_default();
-                sum.positive += tally.positive;
-                sum.negative += tally.negative;
-                told(*extent);
+            |chunk, (_, counts)| {
+                let sum = zero_counts.entry(chunk.tensor).or_default();
+                sum.positive += counts.positive;
+                sum.negative += counts.negative;
+                report(*chunk);
                 Ok(())
             },
             |_, _| Ok(()),
         )?;
-        Ok(tallies)
+        Ok(zero_counts)
     }
 
-    /// The tensors that become smaller, and whose parts find their names free.
-    fn targets(&self, tallies: &BTreeMap<usize, Tally>, zeros: Zeros) -> BTreeMap<usize, Target> {
+    /// The tensors that become smaller, and for whose parts no name is taken.
+    fn targets(&self, zero_counts: &BTreeMap<usize, ZeroCounts>, zeros: Zeros) -> BTreeMap<usize, Target> {
         let mut taken: HashSet<String> = self.tensors().iter().map(|info| info.name().to_owned()).collect();
         let mut targets = BTreeMap::new();
-        for (&number, tally) in tallies {
+        for (&number, counts) in zero_counts {
             let info = &self.tensors()[number];
             let form = Form::of_tensor(info);
-            let kept = info.entries() - tally.absent(zeros);
+            let kept = info.entries() - counts.absent(zeros);
             let names = Part::ALL.map(|part| part.name(info.name()));
             let packed = form.packed_bytes(kept) + form.header_bytes(info.name());
             if packed < info.bytes() && !names.iter().any(|name| taken.contains(name)) {
@@ -177,7 +176,7 @@ impl Checkpoint {
 
     fn write_packed(
         &self,
-        files: &Files<'_>,
+        files: &NewFiles<'_>,
         targets: &BTreeMap<usize, Target>,
         plan: &Plan,
         zeros: Zeros,
@@ -185,102 +184,113 @@ impl Checkpoint {
         let jobs = targets
             .keys()
             .flat_map(|&number| whole(number, &self.tensors()[number], 64));
-        let total = self.shards().iter().map(|shard| shard.bytes()).sum();
-        // Values of the tensor under way that had their turn.
+        // Values of the current tensor in the chunks so far.
         let mut before = 0;
         files.run(
-            &plan.copied,
+            &plan.output,
             jobs,
-            total,
-            |extent, desk: &mut Desk<Hands>| {
-                desk.bytes = self.bytes_of(*extent);
-                self.read_raw(*extent, &mut desk.input)?;
-                let form = &targets[&extent.tensor].form;
+            Worker::default,
+            |chunk| self.bytes_of(*chunk),
+            |chunk, worker| {
+                self.read_raw(*chunk, &mut worker.input)?;
+                let form = &targets[&chunk.tensor].form;
                 with_width!(form.width(), N => {
                     if zeros == Zeros::Canonical {
-                        bits::canonical::<N>(&mut desk.input);
+                        bits::canonical::<N>(&mut worker.input);
                     }
-                    let packed = bits::pack::<N>(&desk.input, extent.first, form.columns());
-                    if bits::unpack::<N>(&packed.bits, &packed.values, extent.len) != desk.input {
-                        return Err(Error::Checkpoint(CheckpointError::NotReproduced {
-                            name: self.tensors()[extent.tensor].name().to_owned(),
-                            first: extent.first,
-                        }));
+                    let packed = bits::pack::<N>(&worker.input, chunk.first, form.columns());
+                    if bits::unpack::<N>(&packed.bits, &packed.values, chunk.len) != worker.input {
+                        return Err(PackError::NotReproduced {
+                            name: self.tensors()[chunk.tensor].name().to_owned(),
+                            first: chunk.first,
+                        }
+                        .into());
                     }
-                    desk.own.packed = packed;
+                    worker.packed = packed;
                 });
                 Ok(())
             },
-            |extent, desk| {
-                let Target { form, kept } = &targets[&extent.tensor];
-                if extent.first == 0 {
+            |chunk, worker| {
+                let Target { form, kept } = &targets[&chunk.tensor];
+                if chunk.first == 0 {
                     before = 0;
                 }
-                desk.own.before = before;
-                before += (desk.own.packed.values.len() / form.width()) as u64;
-                let is_last = extent.first + extent.len == form.entries;
+                worker.before = before;
+                before += (worker.packed.values.len() / form.width()) as u64;
+                let is_last = chunk.first + chunk.len == form.entries;
                 if before > *kept || is_last && before != *kept {
-                    // It was counted otherwise.
+                    // The first pass counted something else.
                     return Err(Error::Checkpoint(CheckpointError::ChangedMeanwhile {
-                        path: self.shards()[self.tensors()[extent.tensor].shard]
+                        path: self.shards()[self.tensors()[chunk.tensor].shard]
                             .path()
                             .to_owned(),
                     }));
                 }
                 Ok(())
             },
-            |extent, desk| {
-                let form = &targets[&extent.tensor].form;
-                let shard = self.tensors()[extent.tensor].shard;
-                let pieces = pieces(*extent, form, mem::take(&mut desk.own));
-                desk.pieces.extend(pieces.map(|(part, at, bytes)| Piece {
-                    shard,
-                    position: plan.begins[&extent.tensor][part as usize] + at,
-                    bytes,
-                }));
-                Ok(())
+            |chunk, worker| {
+                let form = &targets[&chunk.tensor].form;
+                let shard = self.tensors()[chunk.tensor].shard;
+                let begins = &plan.begins[&chunk.tensor];
+                pieces(chunk, form, &worker.packed, worker.before)
+                    .try_for_each(|(part, at, bytes)| files.write(shard, begins[part as usize] + at, &bytes))
             },
-        )
+        )?;
+        Ok(())
     }
 }
 
-/// What a worker has of its own.
+/// What a worker holds.
 #[derive(Default)]
-struct Hands {
+struct Worker {
+    input: Vec<u8>,
     packed: Packed,
     /// Values of the tensor before those of the chunk.
     before: u64,
 }
 
 /// What a chunk gives to each part of a tensor, and where in the part.
-fn pieces(extent: Extent, form: &Form, hands: Hands) -> impl Iterator<Item = (Part, u64, Vec<u8>)> {
-    let Hands { packed, before } = hands;
-    let shape = if extent.first == 0 {
-        form.shape
+fn pieces<'a>(
+    chunk: Chunk,
+    form: &Form,
+    packed: &'a Packed,
+    before: u64,
+) -> impl Iterator<Item = (Part, u64, Cow<'a, [u8]>)> {
+    let shape: Vec<u8> = match chunk.first {
+        0 => form
+            .shape
             .iter()
             .flat_map(|&n| (n as i64).to_le_bytes())
-            .collect()
-    } else {
-        Vec::new()
+            .collect(),
+        _ => Vec::new(),
     };
     let offsets = packed.offsets.iter();
-    let offsets = offsets.flat_map(|offset| (before + offset).to_le_bytes());
-    let row = extent.first.div_ceil(form.columns()) as u64;
+    let offsets: Vec<u8> = offsets
+        .flat_map(|offset| (before + offset).to_le_bytes())
+        .collect();
+    let row = chunk.first.div_ceil(form.columns()) as u64;
     [
-        (Part::Shape, 0, shape),
-        (Part::RowOffsets, row * 8, offsets.collect()),
-        (Part::Compressed, before * form.width() as u64, packed.values),
-        (Part::Bitmask, (extent.first / 8) as u64, packed.bits),
+        (Part::Shape, 0, shape.into()),
+        (Part::RowOffsets, row * 8, offsets.into()),
+        (
+            Part::Compressed,
+            before * form.width() as u64,
+            Cow::Borrowed(&packed.values[..]),
+        ),
+        (
+            Part::Bitmask,
+            (chunk.first / 8) as u64,
+            Cow::Borrowed(&packed.bits[..]),
+        ),
     ]
     .into_iter()
 }
 
-/// Where everything goes.
+/// What goes where.
 struct Plan {
-    layouts: Vec<Layout>,
+    output: OutputPlan,
     /// By packed tensor: where each of its parts begins.
     begins: BTreeMap<usize, [u64; 4]>,
-    copied: Vec<Copied>,
     /// The names of the new tensors, by shard.
     names: Vec<Vec<String>>,
     /// Bytes of all new tensors.
@@ -290,17 +300,16 @@ struct Plan {
 impl Plan {
     fn new(checkpoint: &Checkpoint, targets: &BTreeMap<usize, Target>) -> Result<Self> {
         let mut plan = Plan {
-            layouts: Vec::new(),
+            output: OutputPlan::default(),
             begins: BTreeMap::new(),
-            copied: Vec::new(),
             names: Vec::new(),
             size: 0,
         };
-        for (number, shard) in checkpoint.shards().iter().enumerate() {
+        for shard in checkpoint.shards() {
             // Of each new tensor: what it is, and what tensor it comes from, in whole or as a part.
             let mut planned: Vec<(Planned, usize, Option<Part>)> = Vec::new();
             for entry in &shard.header.entries {
-                let Ok(tensor) = checkpoint.number(&entry.name) else {
+                let Some(tensor) = checkpoint.lookup(&entry.name) else {
                     continue;
                 };
                 match targets.get(&tensor) {
@@ -319,8 +328,8 @@ impl Plan {
                     )),
                 }
             }
-            // Wide types first, so that every tensor lies where all readers can take it. The original's order is in
-            // its header.
+            // Wide types first, so that every tensor is aligned for all readers. The original's order is in its
+            // header.
             planned.sort_by_key(|(planned, ..)| std::cmp::Reverse(planned.dtype.bitsize()));
             let tensors: Vec<_> = planned.iter().map(|(planned, ..)| planned.clone()).collect();
             let metadata = record::metadata(shard.metadata(), shard.header_text()?);
@@ -340,19 +349,17 @@ impl Plan {
                 let info = &checkpoint.tensors()[*tensor];
                 match part {
                     Some(part) => plan.begins.entry(*tensor).or_default()[*part as usize] = *begin,
-                    None => plan.copied.push(Copied {
-                        shard: number,
-                        from: info.begin,
-                        to: *begin,
-                        len: info.bytes(),
-                    }),
+                    None => plan.output.copy(info, *begin),
                 }
             }
             plan.names
                 .push(tensors.into_iter().map(|tensor| tensor.name).collect());
-            plan.layouts.push(layout);
+            plan.output.files.push(Some(NewFile {
+                header: layout.header,
+                len: layout.len,
+            }));
         }
-        plan.copied = join(plan.copied);
+        plan.output.index = plan.index(checkpoint)?;
         Ok(plan)
     }
 

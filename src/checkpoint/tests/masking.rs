@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checkpoint::{Existing, Scope};
-use crate::error::{CheckpointError, Error, Result};
+use crate::error::{CheckpointError, Error, MaskTensorError, OutputError, Result};
 use crate::mask::L1Unstructured;
 
 fn weights() -> Vec<Tensor> {
@@ -139,15 +139,15 @@ fn masks_that_do_not_fit_are_refused() {
     let all = weights();
     assert!(matches!(
         refused(&[]),
-        Error::Checkpoint(CheckpointError::NoMasks { .. })
+        Error::Checkpoint(CheckpointError::Masks(MaskTensorError::NoMasks { .. }))
     ));
     let unknown = Tensor::new("z_mask", Dtype::BOOL, &[3], |_| 1.0);
     assert!(
-        matches!(refused(&[unknown]), Error::Checkpoint(CheckpointError::NotMask { name, .. }) if name == "z_mask")
+        matches!(refused(&[unknown]), Error::Checkpoint(CheckpointError::Masks(MaskTensorError::NotMask { name, .. })) if name == "z_mask")
     );
     let other = Tensor::new("a.weight", Dtype::BOOL, &[3], |_| 1.0);
     assert!(
-        matches!(refused(&[other]), Error::Checkpoint(CheckpointError::NotMask { name, .. }) if name == "a.weight")
+        matches!(refused(&[other]), Error::Checkpoint(CheckpointError::Masks(MaskTensorError::NotMask { name, .. })) if name == "a.weight")
     );
     let of_ids = mask_of(&all[5], Dtype::BOOL, bit);
     assert!(
@@ -166,7 +166,7 @@ fn masks_that_do_not_fit_are_refused() {
     (dtype.dtype, dtype.bytes) = (Dtype::I16, vec![0; 1200]);
     assert!(matches!(
         refused(&[dtype]),
-        Error::Checkpoint(CheckpointError::NotMask { .. })
+        Error::Checkpoint(CheckpointError::Masks(MaskTensorError::NotMask { .. }))
     ));
     for (dtype, at, value) in [
         (Dtype::BOOL, 555, 2.0),
@@ -200,7 +200,10 @@ fn outputs_never_replace_the_masks() {
             .apply_masks(&masks, target, Existing::Replace)
             .unwrap_err();
         assert!(
-            matches!(error, Error::Checkpoint(CheckpointError::BadOutput { .. })),
+            matches!(
+                error,
+                Error::Checkpoint(CheckpointError::Output(OutputError::Refused { .. }))
+            ),
             "{error}"
         );
     }
@@ -208,7 +211,10 @@ fn outputs_never_replace_the_masks() {
         .write_masks(["a.weight"], &input, Existing::Replace)
         .unwrap_err();
     assert!(
-        matches!(error, Error::Checkpoint(CheckpointError::BadOutput { .. })),
+        matches!(
+            error,
+            Error::Checkpoint(CheckpointError::Output(OutputError::Refused { .. }))
+        ),
         "{error}"
     );
     assert_eq!(files(place.path()), before);
@@ -338,16 +344,18 @@ fn pairs_that_are_none_are_refused() {
     let all = pairs();
     assert!(matches!(
         bake(&weights()),
-        Err(Error::Checkpoint(CheckpointError::NoPairs { .. }))
+        Err(Error::Checkpoint(CheckpointError::Masks(
+            MaskTensorError::NoPairs { .. }
+        )))
     ));
     assert!(matches!(
         bake(&all[1..]),
-        Err(Error::Checkpoint(CheckpointError::Unpaired { name, mask })) if name == "a.weight_orig" && mask == "a.weight_mask"
+        Err(Error::Checkpoint(CheckpointError::Masks(MaskTensorError::Unpaired { name, mask }))) if name == "a.weight_orig" && mask == "a.weight_mask"
     ));
     let mut taken = all.clone();
     taken.push(weights().remove(0));
     assert!(
-        matches!(bake(&taken), Err(Error::Checkpoint(CheckpointError::NameTaken { weight, .. })) if weight == "a.weight")
+        matches!(bake(&taken), Err(Error::Checkpoint(CheckpointError::Masks(MaskTensorError::NameTaken { weight, .. }))) if weight == "a.weight")
     );
     let mut shape = all.clone();
     shape[0].shape = vec![600];

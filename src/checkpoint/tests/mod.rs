@@ -19,7 +19,7 @@ use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
 
 use super::Checkpoint;
-use super::layout::{Layout, Planned};
+use super::format::layout::{Layout, Planned};
 
 /// A tensor to be put in a file, and what it should read as.
 #[derive(Clone, Debug)]

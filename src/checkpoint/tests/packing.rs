@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::checkpoint::damage::Damage;
-use crate::checkpoint::header::{Entry, Header};
+use crate::checkpoint::format::header::{Entry, Header};
 use crate::checkpoint::{Existing, PackReport, Scope, Zeros};
-use crate::error::{CheckpointError, Error, Result};
+use crate::error::{CheckpointError, Error, PackError, Result};
 use crate::mask::L1Unstructured;
 use proptest::prelude::*;
 
@@ -256,13 +256,19 @@ fn what_is_packed_is_not_packed_again_nor_what_is_plain_unpacked() {
     let [packed, again] = ["packed", "again"].map(|name| place.path().join(name));
     let error = unpack(&input, &again).unwrap_err();
     assert!(
-        matches!(error, Error::Checkpoint(CheckpointError::NotPacked { .. })),
+        matches!(
+            error,
+            Error::Checkpoint(CheckpointError::Pack(PackError::NotPacked { .. }))
+        ),
         "{error}"
     );
     pack(&input, &packed, Zeros::Exact).unwrap();
     let error = pack(&packed, &again, Zeros::Exact).unwrap_err();
     assert!(
-        matches!(error, Error::Checkpoint(CheckpointError::PackedAlready { .. })),
+        matches!(
+            error,
+            Error::Checkpoint(CheckpointError::Pack(PackError::PackedAlready { .. }))
+        ),
         "{error}"
     );
     assert!(!again.exists());

@@ -9,11 +9,11 @@ use crate::args::{How, OutputArgs};
 use crate::failure::Failure;
 use crate::progress;
 
-/// Put the masks of a file on a checkpoint.
+/// Apply the masks of a file to a checkpoint.
 ///
-/// The masks are tensors named `NAME_mask` of 0 and 1, as `prune --masks` and `masks` write them: BOOL, U8 or floats.
-/// Each belongs to the tensor NAME of the checkpoint, and has its shape. Where a mask is 0 the output is +0.0;
-/// everything else stays as it is, byte for byte.
+/// A mask is a tensor `NAME_mask` of 0 and 1, as `prune --masks` and `masks` write them, of dtype BOOL, U8 or a float.
+/// It belongs to the tensor NAME of the checkpoint and has its shape. Where a mask is 0 the output is +0.0;
+/// everything else is copied byte for byte.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ApplyArgs {
@@ -29,7 +29,7 @@ pub struct ApplyArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  The masks that pruned one checkpoint, on another that was trained further:
+  Prune one checkpoint, and apply the same masks to another that was trained further:
     secateurs prune step-1000.safetensors -o pruned.safetensors --amount 80% --masks masks.safetensors
     secateurs apply step-2000.safetensors --masks masks.safetensors -o step-2000-pruned.safetensors
 ";

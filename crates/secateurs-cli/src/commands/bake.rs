@@ -9,11 +9,11 @@ use crate::args::{How, OutputArgs};
 use crate::failure::Failure;
 use crate::progress;
 
-/// Make plain weights of the `*_orig` and `*_mask` pairs that PyTorch's pruning saves.
+/// Turn the `*_orig` and `*_mask` pairs of PyTorch's pruning into plain weights.
 ///
-/// Each pair NAME_orig and NAME_mask becomes the one tensor NAME, in the place of the original: +0.0 where the mask
-/// is 0, the original's bytes where it is 1. It is what `torch.nn.utils.prune.remove` does before saving. A NAME_mask
-/// without a NAME_orig, such as the mask of an attention, stays.
+/// Each pair NAME_orig and NAME_mask becomes one tensor NAME, in the place of the original: +0.0 where the mask is 0,
+/// the original's bytes where it is 1. This is what `torch.nn.utils.prune.remove` does before saving. A NAME_mask
+/// without a NAME_orig, such as an attention mask, is copied.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct BakeArgs {
@@ -26,7 +26,7 @@ pub struct BakeArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  The state of a module that is still being pruned, as any program can load it:
+  Plain weights from a state dict that was saved while PyTorch was pruning:
     secateurs bake state.safetensors -o model.safetensors
 ";
 

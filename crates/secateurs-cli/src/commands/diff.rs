@@ -15,10 +15,10 @@ use crate::text::{Align, Table, count, number_of, percent, shape};
 
 /// Show what differs between two checkpoints, tensor by tensor.
 ///
-/// Tensors that only one has, dtypes, shapes, entries (by their bits, so that -0.0 is not +0.0), metadata, and the
-/// order of tensors within a file. How tensors are spread over files makes no difference.
+/// Compared are names, dtypes, shapes, entries (by their bits, so that -0.0 is not +0.0), metadata, and the order of
+/// tensors within a file. How tensors are distributed over files makes no difference.
 ///
-/// The exit code is 0 where nothing differs, and 1 where anything does.
+/// The exit code is 0 if nothing differs, and 1 if anything does.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DiffArgs {
@@ -35,7 +35,7 @@ Examples:
   What pruning changed:
     secateurs diff model.safetensors pruned.safetensors
 
-  Whether a checkpoint came through packing as it was:
+  Check that packing loses nothing:
     secateurs pack model -o packed && secateurs unpack packed -o back && secateurs diff model back
 ";
 
@@ -94,7 +94,7 @@ fn write(diff: &CheckpointDiff, sides: [&Path; 2], out: &mut Vec<u8>) -> io::Res
     if let Some((first, second)) = &diff.order {
         writeln!(
             out,
-            "order: `{first}` comes before `{second}` here, and behind it there"
+            "order: `{first}` comes before `{second}` here, and after it there"
         )?;
     }
     let same = number_of(diff.same, "tensor");
@@ -113,7 +113,7 @@ fn form((dtype, dims): &(Dtype, Vec<usize>)) -> String {
     format!("{dtype} {}", shape(dims))
 }
 
-/// The report, for other programs.
+/// The report as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
     differ: bool,

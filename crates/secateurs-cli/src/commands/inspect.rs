@@ -139,7 +139,7 @@ impl Totals {
     }
 }
 
-/// The report, for other programs.
+/// The report as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
     files: Vec<File<'a>>,

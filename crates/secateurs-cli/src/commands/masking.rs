@@ -1,4 +1,4 @@
-//! What masks came to, for people and for other programs.
+//! The report of masks that were applied, baked in or inferred, as a table and as JSON.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::json;
 use crate::args::How;
 use crate::text::{Align, Table, count, number_of, percent, shape};
 
-/// Writes the report of what went to `output`, in the way that was asked for.
+/// Writes the report of what was written to `output`, in the requested form.
 pub fn write(report: &MaskingReport, output: &Path, how: &How, out: &mut Vec<u8>) {
     if how.json {
         json(out, &Report::new(report, output));

@@ -6,15 +6,15 @@ use clap::{Args, ValueHint};
 use secateurs::checkpoint::TensorInfo;
 
 use super::{existing, masking};
-use crate::args::{ChooseArgs, How};
+use crate::args::{ChooseArgs, How, output};
 use crate::failure::Failure;
 use crate::{glob, progress};
 
-/// Write the masks of a pruned checkpoint, read off its zeros.
+/// Write the masks of a pruned checkpoint, inferred from its zeros.
 ///
-/// Of each tensor NAME there is a BOOL tensor `NAME_mask` of its shape, false where the entry is +0.0 or -0.0.
-/// Without --include, these are the tensors that `prune` prunes by default: weights of two or more dimensions, without
-/// embeddings, norms and lm_head.
+/// The mask of a tensor NAME is a BOOL tensor `NAME_mask` of the same shape, false where the entry is +0.0 or -0.0.
+/// Without --include, masks are written for the tensors that `prune` selects by default: weights of two or more
+/// dimensions, without embeddings, norms and lm_head.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct MasksArgs {
@@ -22,7 +22,7 @@ pub struct MasksArgs {
     #[arg(value_name = "IN", value_hint = ValueHint::AnyPath)]
     pub input: PathBuf,
     /// The file to write.
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(short, long, value_name = "FILE", value_parser = output(), value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
     #[command(flatten)]
     pub choose: ChooseArgs,
@@ -36,7 +36,7 @@ Examples:
   The masks of a model that another program pruned:
     secateurs masks pruned.safetensors -o masks.safetensors
 
-  Of the attention only:
+  Only those of the attention layers:
     secateurs masks Llama-3-8B-half -o masks.safetensors --include '*self_attn*.weight'
 ";
 
@@ -45,8 +45,8 @@ pub fn run(args: &MasksArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure
     let chosen = glob::choose(&checkpoint, &args.choose, TensorInfo::is_weight)?;
     if chosen.is_empty() {
         return Err(Failure::options(
-            "no tensor is left to write the mask of; without --include, these are the floating-point tensors of two \
-             or more dimensions whose name ends in `weight`, without embeddings, norms and lm_head",
+            "no tensor is selected; without --include, masks are written for floating-point tensors \
+             of two or more dimensions whose name ends in `weight`, without embeddings, norms and lm_head",
         ));
     }
     let names = chosen.iter().map(|tensor| tensor.name());

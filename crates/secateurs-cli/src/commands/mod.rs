@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use secateurs::checkpoint::Existing;
 
-/// What `--force` says about an output that exists.
+/// What `--force` means for an output that exists.
 fn existing(force: bool) -> Existing {
     if force {
         Existing::Replace
@@ -23,14 +23,14 @@ fn existing(force: bool) -> Existing {
     }
 }
 
-/// Writes a value as JSON, for other programs.
+/// Writes a value as JSON.
 fn json(out: &mut Vec<u8>, value: &impl serde::Serialize) {
     // Text and numbers into memory: neither can fail.
     serde_json::to_writer_pretty(&mut *out, value).expect("text and numbers are JSON");
     out.push(b'\n');
 }
 
-/// Says which of the files that were copied may hold weights.
+/// Warns of copied files that may hold weights.
 pub fn warn_of_weights(copied: &[PathBuf]) {
     for file in copied {
         let known = ["safetensors", "bin", "pt", "pth", "ckpt", "gguf"];

@@ -13,13 +13,13 @@ use crate::failure::Failure;
 use crate::progress;
 use crate::text::{Align, Table, bytes, count, number_of, percent, shape};
 
-/// Store pruned tensors as packed mask bits and the values that are kept.
+/// Store pruned tensors as mask bits and the remaining values.
 ///
-/// `unpack` gives the same files back, byte for byte. Only +0.0 counts as absent, unless --canonical-zeros is given.
-/// Tensors that would not become smaller stay as they are. Everything is unpacked again, chunk by chunk, before it is
+/// `unpack` restores the same files byte for byte. Only +0.0 is left out, unless --canonical-zeros is given. Tensors
+/// that would not become smaller are copied as they are. Each chunk is unpacked again and compared before it is
 /// written.
 ///
-/// A tensor `fc.weight` becomes `fc.compressed`, `fc.bitmask`, `fc.row_offsets` and `fc.shape`, as in the
+/// A packed model is for storage and transport: unpack it before it is loaded. A tensor `fc.weight` becomes `fc.compressed`, `fc.bitmask`, `fc.row_offsets` and `fc.shape`, as in the
 /// sparse-bitmask format of compressed-tensors.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -29,17 +29,17 @@ pub struct PackArgs {
     pub input: PathBuf,
     #[command(flatten)]
     pub to: OutputArgs,
-    /// Make +0.0 of the -0.0 in packed tensors, which comes back as that.
+    /// Replace -0.0 by +0.0 in packed tensors; unpacking restores +0.0.
     #[arg(long)]
     pub canonical_zeros: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  A pruned model, to be kept or sent:
+  A pruned model for storage or transport:
     secateurs pack Llama-3-8B-pruned -o Llama-3-8B-packed
 
-  One that was pruned by a program that multiplies by masks, and so leaves -0.0:
+  One that was pruned by multiplying with masks, which leaves -0.0:
     secateurs pack model.safetensors -o packed.safetensors --canonical-zeros
 ";
 
@@ -76,7 +76,7 @@ fn write(report: &PackReport, args: &PackArgs, out: &mut Vec<u8>) -> io::Result<
             shape(&tensor.shape),
             percent(tensor.absent, tensor.entries),
             bytes(tensor.bytes),
-            tensor.packed_bytes.map_or("stays".into(), bytes),
+            tensor.packed_bytes.map_or("unpacked".into(), bytes),
             tensor
                 .packed_bytes
                 .map_or(String::new(), |packed| share(packed, tensor.bytes)),
@@ -114,7 +114,7 @@ fn share(part: u64, all: u64) -> String {
     percent(part as usize, all as usize)
 }
 
-/// The report, for other programs.
+/// The report as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
     output: &'a Path,

@@ -12,9 +12,9 @@ use crate::failure::Failure;
 use crate::progress;
 use crate::text::{bytes, number_of};
 
-/// Give back the checkpoint that `pack` packed: the same files, byte for byte.
+/// Restore the checkpoint that `pack` packed: the same files, byte for byte.
 ///
-/// Every bit count, offset and length of the packed file is checked on the way.
+/// Every bit count, offset and length of the packed file is checked.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct UnpackArgs {
@@ -27,7 +27,7 @@ pub struct UnpackArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  A packed model, as any program can load it:
+  A packed model, to be loaded by any program:
     secateurs unpack Llama-3-8B-packed -o Llama-3-8B-pruned
 ";
 
@@ -56,7 +56,7 @@ pub fn run(args: &UnpackArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failur
     Ok(())
 }
 
-/// The report, for other programs.
+/// The report as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
     output: &'a Path,

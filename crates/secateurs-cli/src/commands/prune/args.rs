@@ -1,4 +1,4 @@
-//! What can be written behind `secateurs prune`.
+//! The arguments of `secateurs prune`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -6,17 +6,18 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum, ValueHint};
 use secateurs::mask::{Amount, GlobalOptions, Norm};
 
-use crate::args::ChooseArgs;
+use crate::args::{ChooseArgs, output};
 
 /// Prune weights of a checkpoint into a new one.
 ///
-/// Without --include, the floating-point tensors of two or more dimensions are pruned whose name ends in `weight`,
-/// without embeddings (a part of the name between dots contains `embed` or is `emb`, `shared`, `wte`, `wpe`), norms
-/// (a part contains `norm`, or is `ln` or `bn` with digits or an underscore behind it) and `lm_head`.
+/// Without --include, these tensors are pruned: floating-point tensors of two or more dimensions whose name ends in
+/// `weight`, except embeddings (a part of the name between dots contains `embed` or is `emb`, `shared`, `wte` or
+/// `wpe`), norms (a part contains `norm`, or is `ln` or `bn`, alone or followed by digits or an underscore) and
+/// `lm_head`.
 ///
-/// The output has the same names, order, types, shapes and metadata, and every byte that is not pruned. Pruned
-/// entries are +0.0. Exactly as many fall as were asked for; of equals the first ones, in the order of the names of
-/// their tensors.
+/// The output has the same names, order, types, shapes and metadata as the input, and every byte that is not pruned.
+/// Pruned entries are +0.0. Exactly the requested number is pruned: ties are broken by position, tensors in the order
+/// of their names.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct PruneArgs {
@@ -24,20 +25,20 @@ pub struct PruneArgs {
     #[arg(value_name = "IN", value_hint = ValueHint::AnyPath)]
     pub input: PathBuf,
     /// The checkpoint to write: a file for a file, a folder for a folder. Not needed with --dry-run.
-    #[arg(short, long, value_name = "OUT", required_unless_present = "dry_run", value_hint = ValueHint::AnyPath)]
+    #[arg(short, long, value_name = "OUT", required_unless_present = "dry_run", value_parser = output(), value_hint = ValueHint::AnyPath)]
     pub output: Option<PathBuf>,
-    /// How much to prune: a fraction (0.5), a percentage (50%) or a count (12) of entries, channels or blocks. N:M
-    /// takes none.
+    /// How much to prune: a fraction (0.5), a percentage (50%) or a count (12) of entries, channels or blocks. Not
+    /// used with N:M.
     #[arg(short, long)]
     pub amount: Option<Amount>,
-    /// What is ranked together [default: local; N:M takes none].
+    /// What is ranked together [default: local]. Not used with N:M.
     #[arg(long, value_enum)]
     pub scope: Option<ScopeArg>,
-    /// What ranks it [default: l1 for unstructured and N:M, ln for channels and blocks].
+    /// The score by which units are ranked [default: l1 for unstructured and N:M, ln for channels and blocks].
     #[arg(long, value_enum)]
     pub method: Option<MethodArg>,
-    /// What may fall: single entries (unstructured), all but N of each M consecutive entries (2:4), tiles of the last
-    /// two dimensions (block:HxW), or whole slices along --dim (channel).
+    /// The units that are pruned: single entries (unstructured), all but N of every M consecutive entries (2:4), tiles
+    /// of the last two dimensions (block:HxW), or whole slices along --dim (channel).
     #[arg(
         long,
         default_value = "unstructured",
@@ -57,33 +58,33 @@ pub struct PruneArgs {
     pub seed: Option<u64>,
     #[command(flatten)]
     pub choose: ChooseArgs,
-    /// Prune no tensor beyond this share of its entries (0.9 or 90%). Goes with --scope global.
+    /// Prune at most this share of the entries of any tensor (0.9 or 90%). Needs --scope global.
     #[arg(long, value_name = "X", value_parser = cap)]
     pub max_sparsity: Option<f64>,
-    /// Rank by |w| / ‖W‖₂ of the tensor instead of |w|. Goes with --scope global.
+    /// Rank by |w| / ‖W‖₂ of the tensor instead of |w|. Needs --scope global.
     #[arg(long)]
     pub normalize: bool,
     /// Also write the masks: BOOL tensors named `NAME_mask`, true where kept.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_parser = output(), value_hint = ValueHint::FilePath)]
     pub masks: Option<PathBuf>,
-    /// Find out what would fall, and write nothing.
+    /// Report what would be pruned, and write nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Replace the output if it exists.
+    /// Replace the outputs if they exist: files, or a folder whose files are all part of the new output.
     #[arg(long)]
     pub force: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  Half of the weights, ranked together over all files of a model:
+  Half of the weights, ranked together across all files of a model:
     secateurs prune Llama-3-8B -o Llama-3-8B-half --amount 50% --scope global
 
-  The same, with no tensor beyond 80%, and tensors of different scale made comparable:
+  The same, with no tensor above 80%, and each tensor's weights divided by its norm for ranking:
     secateurs prune Llama-3-8B -o Llama-3-8B-half --amount 50% --scope global \\
         --max-sparsity 80% --normalize
 
-  2 of each 4 consecutive inputs kept, as sparse tensor cores want it:
+  2 of every 4 consecutive inputs kept, the pattern that sparse tensor cores accelerate:
     secateurs prune Llama-3-8B -o Llama-3-8B-24 --pattern 2:4
 
   A quarter of the output channels of the convolutions, by their L2 norm:
@@ -93,13 +94,13 @@ Examples:
   Tiles of 16 by 16, by their mean square:
     secateurs prune model.safetensors -o blocks.safetensors --amount 0.7 --pattern block:16x16
 
-  What would fall, tensor by tensor:
+  What would be pruned, tensor by tensor:
     secateurs prune model.safetensors --amount 90% --scope global --dry-run
 ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScopeArg {
-    /// The units of each tensor for themselves.
+    /// Each tensor by itself.
     Local,
     /// The entries of all tensors together.
     Global,
@@ -111,11 +112,11 @@ pub enum MethodArg {
     L1,
     /// Channels or blocks by a norm.
     Ln,
-    /// Entries or channels by chance, from --seed.
+    /// Entries or channels at random, from --seed.
     Random,
 }
 
-/// What may fall.
+/// The units that are pruned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern {
     Unstructured,
@@ -141,7 +142,7 @@ impl FromStr for Pattern {
             return Ok(Pattern::Block { height, width });
         }
         let (keep, of) = pair(text, ':').ok_or(
-            "a pattern is `unstructured`, `N:M` (2:4 keeps 2 of each 4), `block:HxW` (block:4x4) or `channel`",
+            "a pattern is `unstructured`, `N:M` (2:4 keeps 2 of every 4), `block:HxW` (block:4x4) or `channel`",
         )?;
         Ok(Pattern::Groups { keep, of })
     }

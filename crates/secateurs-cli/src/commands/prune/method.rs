@@ -1,4 +1,4 @@
-//! Which options go together, and the method that they describe.
+//! Which options can be combined, and the method that they describe.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -11,22 +11,22 @@ use secateurs::mask::{
 use super::args::{MethodArg, Pattern, PruneArgs, ScopeArg};
 use crate::failure::Failure;
 
-/// What the options say is to be done.
-pub struct Wanted {
+/// What the options request.
+pub struct Request {
     pub method: Box<dyn PruningMethod>,
     pub scope: Scope,
     pub options: GlobalOptions<'static>,
 }
 
-impl Wanted {
-    /// Reads the options, or says which go together.
+impl Request {
+    /// Reads the options, or returns which of them cannot be combined.
     pub fn from(args: &PruneArgs) -> Result<Self, Failure> {
         if args.dry_run && args.masks.is_some() {
-            return refuse("--dry-run writes nothing, so it does not go with --masks");
+            return refuse("--dry-run writes nothing, so it cannot be combined with --masks");
         }
         let method = method(args)?;
         let scope = scope(args)?;
-        Ok(Wanted {
+        Ok(Request {
             options: options(args, scope)?,
             method,
             scope,
@@ -47,30 +47,32 @@ fn method(args: &PruneArgs) -> Result<Box<dyn PruningMethod>, Failure> {
     match (args.pattern, by) {
         (Pattern::Unstructured, MethodArg::Ln) => {
             return refuse(
-                "--method ln ranks channels and blocks (--pattern channel, block:HxW); single entries go by l1 or random",
+                "--method ln ranks channels and blocks (--pattern channel, block:HxW); for single entries use l1 or random",
             );
         }
         (Pattern::Channel, MethodArg::L1) => {
             return refuse(
-                "--method l1 ranks single entries; channels go by ln (with --norm 1 for the sum of absolute values) \
+                "--method l1 ranks single entries; for channels use ln (with --norm 1 for the sum of absolute values) \
                  or random",
             );
         }
         (Pattern::Groups { .. }, MethodArg::Ln | MethodArg::Random) => {
-            return refuse("N:M keeps the entries of largest absolute value: it goes with --method l1 only");
+            return refuse(
+                "N:M keeps the entries of largest absolute value: it can be combined with --method l1 only",
+            );
         }
         (Pattern::Block { .. }, MethodArg::L1 | MethodArg::Random) => {
             return refuse(
-                "blocks go by --method ln only, with --norm 2 (mean square) or --norm inf (largest absolute value)",
+                "blocks are ranked by --method ln only, with --norm 2 (mean square) or --norm inf (largest absolute value)",
             );
         }
         _ => {}
     }
     if args.norm.is_some() && by != MethodArg::Ln {
-        return refuse("--norm goes with --method ln, which ranks channels and blocks");
+        return refuse("--norm needs --method ln, which ranks channels and blocks");
     }
     if args.seed.is_some() && by != MethodArg::Random {
-        return refuse("--seed goes with --method random only");
+        return refuse("--seed needs --method random");
     }
     let dim = match (args.pattern, args.dim) {
         (Pattern::Channel, dim) => dim.unwrap_or(0),
@@ -78,14 +80,14 @@ fn method(args: &PruneArgs) -> Result<Box<dyn PruningMethod>, Failure> {
         (_, None) => 0,
         (_, Some(_)) => {
             return refuse(
-                "--dim goes with --pattern channel and N:M; single entries have no dimension, and blocks are tiles \
+                "--dim needs --pattern channel or N:M; single entries have no dimension, and blocks are tiles \
                  of the last two",
             );
         }
     };
     if let Pattern::Groups { keep, of } = args.pattern {
         if args.amount.is_some() {
-            return refuse("N:M takes no --amount: the pattern says how much falls");
+            return refuse("N:M takes no --amount: the pattern says how much is pruned");
         }
         return Ok(Box::new(NmStructured::new(keep, of, dim)?));
     }
@@ -94,7 +96,7 @@ fn method(args: &PruneArgs) -> Result<Box<dyn PruningMethod>, Failure> {
     };
     let norm = args.norm.unwrap_or(Norm::L2);
     Ok(match (args.pattern, by) {
-        (_, MethodArg::Random) => by_chance(args, amount, dim)?,
+        (_, MethodArg::Random) => at_random(args, amount, dim)?,
         (Pattern::Channel, _) => Box::new(LnStructured::new(amount, norm, dim)?),
         (Pattern::Block { height, width }, _) => {
             Box::new(BlockStructured::new(amount, height, width, block_rank(norm)?)?)
@@ -103,9 +105,9 @@ fn method(args: &PruneArgs) -> Result<Box<dyn PruningMethod>, Failure> {
     })
 }
 
-fn by_chance(args: &PruneArgs, amount: Amount, dim: isize) -> Result<Box<dyn PruningMethod>, Failure> {
+fn at_random(args: &PruneArgs, amount: Amount, dim: isize) -> Result<Box<dyn PruningMethod>, Failure> {
     let Some(seed) = args.seed else {
-        return refuse("--method random needs --seed, a number, so that the same masks can be had again");
+        return refuse("--method random needs --seed, a number, so that the same masks can be made again");
     };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     Ok(match args.pattern {
@@ -118,15 +120,15 @@ fn block_rank(norm: Norm) -> Result<BlockRank, Failure> {
     match norm {
         Norm::L2 | Norm::FROBENIUS => Ok(BlockRank::MeanSquare),
         Norm::INFINITY => Ok(BlockRank::MaxAbs),
-        _ => refuse("blocks go by --norm 2 (mean square) or --norm inf (largest absolute value)"),
+        _ => refuse("blocks are ranked by --norm 2 (mean square) or --norm inf (largest absolute value)"),
     }
 }
 
 fn scope(args: &PruneArgs) -> Result<Scope, Failure> {
     match (args.scope, args.pattern) {
-        (Some(_), Pattern::Groups { .. }) => refuse("N:M takes no --scope: each group is for itself"),
+        (Some(_), Pattern::Groups { .. }) => refuse("N:M takes no --scope: each group is pruned by itself"),
         (Some(ScopeArg::Global), Pattern::Channel | Pattern::Block { .. }) => {
-            refuse("--scope global ranks single entries: it goes with --pattern unstructured only")
+            refuse("--scope global ranks single entries: it needs --pattern unstructured")
         }
         (Some(ScopeArg::Global), _) => Ok(Scope::Global),
         (Some(ScopeArg::Local) | None, _) => Ok(Scope::Local),
@@ -140,13 +142,13 @@ fn options(args: &PruneArgs, scope: Scope) -> Result<GlobalOptions<'static>, Fai
     }
     match scope {
         Scope::Local if args.max_sparsity.is_some() => {
-            refuse("--max-sparsity goes with --scope global, where tensors share one amount")
+            refuse("--max-sparsity needs --scope global, where tensors share one amount")
         }
         Scope::Local if args.normalize => {
-            refuse("--normalize goes with --scope global, where tensors are ranked together")
+            refuse("--normalize needs --scope global, where tensors are ranked together")
         }
         Scope::Global if args.normalize && args.method == Some(MethodArg::Random) => {
-            refuse("--normalize goes with --method l1; what ranks by chance has no norm")
+            refuse("--normalize needs --method l1; random keys have no norm")
         }
         _ => Ok(options),
     }

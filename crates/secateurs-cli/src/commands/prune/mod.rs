@@ -12,7 +12,7 @@ use super::{existing, json, warn_of_weights};
 use crate::args::{How, PruneArgs};
 use crate::failure::Failure;
 use crate::{glob, progress};
-use method::Wanted;
+use method::Request;
 
 pub fn run(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure> {
     let copied = prune(args, how, out)?;
@@ -22,21 +22,21 @@ pub fn run(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure
 
 /// Prunes, and returns which other files were copied.
 fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>, Failure> {
-    let wanted = Wanted::from(args)?;
+    let request = Request::from(args)?;
     let checkpoint = progress::open(&args.input, how)?;
     let default = |tensor: &TensorInfo| tensor.is_weight() || is_original_weight(&checkpoint, tensor);
     let chosen = glob::choose(&checkpoint, &args.choose, default)?;
     if chosen.is_empty() {
         return Err(Failure::options(
-            "no tensor is left to prune; without --include, these are the floating-point tensors of two or more \
-             dimensions whose name ends in `weight`, without embeddings, norms and lm_head",
+            "no tensor is selected; without --include, the floating-point tensors of two or more \
+             dimensions are pruned whose name ends in `weight`, without embeddings, norms and lm_head",
         ));
     }
     check_plain(&checkpoint, &chosen)?;
     let names = chosen.iter().map(|tensor| tensor.name());
     let mut pruning = checkpoint
-        .prune(names, &*wanted.method, wanted.scope)?
-        .with_options(wanted.options)?;
+        .prune(names, &*request.method, request.scope)?
+        .with_options(request.options)?;
     if let Some(masks) = &args.masks {
         pruning = pruning.with_masks(masks);
     }
@@ -56,8 +56,8 @@ fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>,
     Ok(report.copied)
 }
 
-/// Whether a tensor is the original of a weight that PyTorch's pruning masks, and so one that anyone who names no
-/// tensors means.
+/// Whether a tensor is the original of a weight that PyTorch's pruning masks: whoever names no tensors means the
+/// weight.
 fn is_original_weight(checkpoint: &Checkpoint, tensor: &TensorInfo) -> bool {
     let Some(name) = masked(checkpoint, tensor) else {
         return false;
@@ -75,8 +75,8 @@ fn masked<'a>(checkpoint: &Checkpoint, tensor: &'a TensorInfo) -> Option<&'a str
 fn check_plain(checkpoint: &Checkpoint, chosen: &[&TensorInfo]) -> Result<(), Failure> {
     match chosen.iter().find(|tensor| masked(checkpoint, tensor).is_some()) {
         Some(tensor) => Err(Failure::options(format!(
-            "`{}` is the original of a weight that PyTorch's pruning masks, not a weight itself; make plain weights \
-             of such pairs first: secateurs bake IN -o OUT",
+            "`{}` is the original of a weight that PyTorch's pruning masks, not a weight itself; turn such pairs \
+             into plain weights first: secateurs bake IN -o OUT",
             tensor.name()
         ))),
         None => Ok(()),

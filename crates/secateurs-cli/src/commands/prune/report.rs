@@ -1,4 +1,4 @@
-//! What pruning came to, for people and for other programs.
+//! The report of pruning, as a table and as JSON.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::text::{Align, Table, bytes, count, number_of, percent, shape};
 
-/// Where the output went, how many bytes it has and in how many files; `None` where nothing was written.
+/// The output, how many bytes it has and in how many files; `None` where nothing was written.
 pub type Written<'a> = Option<(&'a Path, u64, usize)>;
 
 /// Writes the report as a table.
@@ -22,8 +22,8 @@ pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>)
         ("tensor", Align::Left),
         ("dtype", Align::Left),
         ("shape", Align::Right),
-        ("asked", Align::Right),
-        ("reached", Align::Right),
+        ("requested", Align::Right),
+        ("achieved", Align::Right),
         (of, Align::Right),
         ("pruned", Align::Right),
         ("zeros now", Align::Right),
@@ -33,8 +33,8 @@ pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>)
             tensor.name.clone(),
             tensor.dtype.to_string(),
             shape(&tensor.shape),
-            tensor.asked.map_or("–".into(), count),
-            count(tensor.reached),
+            tensor.requested.map_or("–".into(), count),
+            count(tensor.achieved),
             count(tensor.units),
             percent(tensor.pruned, tensor.entries),
             percent(tensor.zeros, tensor.entries),
@@ -44,8 +44,8 @@ pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>)
         number_of(report.tensors.len(), "tensor"),
         String::new(),
         String::new(),
-        count(report.asked),
-        count(report.reached()),
+        count(report.requested),
+        count(report.achieved()),
         count(report.units()),
         percent(report.pruned(), report.entries()),
         percent(report.zeros(), report.entries()),
@@ -65,13 +65,13 @@ pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>)
         .expect("memory can be written to");
 }
 
-/// The report, for other programs.
+/// The report as JSON.
 #[derive(Serialize)]
 pub struct Report<'a> {
     output: Option<&'a Path>,
     unit: String,
-    asked: usize,
-    reached: usize,
+    requested: usize,
+    achieved: usize,
     units: usize,
     pruned: usize,
     zeros: usize,
@@ -84,8 +84,8 @@ struct Tensor<'a> {
     name: &'a str,
     dtype: String,
     shape: &'a [usize],
-    asked: Option<usize>,
-    reached: usize,
+    requested: Option<usize>,
+    achieved: usize,
     units: usize,
     pruned: usize,
     zeros: usize,
@@ -98,8 +98,8 @@ impl<'a> Report<'a> {
             name: &tensor.name,
             dtype: tensor.dtype.to_string(),
             shape: &tensor.shape,
-            asked: tensor.asked,
-            reached: tensor.reached,
+            requested: tensor.requested,
+            achieved: tensor.achieved,
             units: tensor.units,
             pruned: tensor.pruned,
             zeros: tensor.zeros,
@@ -108,8 +108,8 @@ impl<'a> Report<'a> {
         Report {
             output: written.map(|(output, ..)| output),
             unit: report.unit.to_string(),
-            asked: report.asked,
-            reached: report.reached(),
+            requested: report.requested,
+            achieved: report.achieved(),
             units: report.units(),
             pruned: report.pruned(),
             zeros: report.zeros(),

@@ -1,107 +1,110 @@
-//! Workers that share a line of jobs.
+//! An ordered pipeline: workers that share a queue of jobs.
 //!
-//! Each worker takes the next job and does for itself, at the same time as the others, what comes *before* the job's
-//! turn, such as reading, and what comes *after* it, such as writing. Turns come one at a time, in the order of the
-//! jobs: whatever depends on order is done there, so that the number of workers changes nothing about what comes out
-//! (S5). Each worker has one chunk in its hands, so that memory does not grow with the line.
+//! Each worker takes the next job and takes it through three steps. *Prepare*, such as reading, and *finish*, such as
+//! writing, run at the same time as those of other workers. *In order* runs for one job at a time, in the order of the
+//! jobs: whatever depends on order is done there, so that the number of workers never changes a result (S5). Each
+//! worker holds one chunk, so that memory does not grow with the queue.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::error::{Error, Result};
 
-/// Takes every job through `before`, its `turn` and `after`, by one thread for each worker. The first error, in the
-/// order of the jobs, ends it.
-pub(super) fn crew<J: Send, W: Send>(
+/// Takes every job through the three steps, by one thread for each worker. The first error, in the order of the jobs,
+/// ends it.
+pub(in crate::checkpoint) fn ordered<J: Send, W: Send>(
     workers: &mut [W],
     jobs: impl Iterator<Item = J> + Send,
-    before: impl Fn(&mut J, &mut W) -> Result<()> + Sync,
-    mut turn: impl FnMut(&mut J, &mut W) -> Result<()> + Send,
-    after: impl Fn(J, &mut W) -> Result<()> + Sync,
+    prepare: impl Fn(&mut J, &mut W) -> Result<()> + Sync,
+    mut in_order: impl FnMut(&mut J, &mut W) -> Result<()> + Send,
+    finish: impl Fn(J, &mut W) -> Result<()> + Sync,
 ) -> Result<()> {
     if let [worker] = workers {
         for mut job in jobs {
-            before(&mut job, worker)?;
-            turn(&mut job, worker)?;
-            after(job, worker)?;
+            prepare(&mut job, worker)?;
+            in_order(&mut job, worker)?;
+            finish(job, worker)?;
         }
         return Ok(());
     }
-    let line = Mutex::new(jobs.enumerate());
-    let turns = Turns {
+    let queue = Mutex::new(jobs.enumerate());
+    let sequence = Sequence {
         state: Mutex::new(State {
             next: 0,
-            over: false,
+            stopped: false,
             failed: None,
-            turn,
+            in_order,
         }),
         changed: Condvar::new(),
     };
     thread::scope(|scope| {
         for worker in workers {
-            let (line, turns, before, after) = (&line, &turns, &before, &after);
+            let (queue, sequence, prepare, finish) = (&queue, &sequence, &prepare, &finish);
             scope.spawn(move || {
-                let _ends_with_us = EndOnPanic(turns);
+                let _ends_with_us = EndOnPanic(sequence);
                 loop {
-                    let Some((number, mut job)) = lock(line).next() else {
+                    let Some((number, mut job)) = lock(queue).next() else {
                         return;
                     };
-                    let ready = before(&mut job, worker);
-                    let Some(mut state) = turns.wait_for(number) else {
+                    let ready = prepare(&mut job, worker);
+                    let Some(mut state) = sequence.wait_for(number) else {
                         return;
                     };
-                    let done = ready.and_then(|()| (state.turn)(&mut job, worker));
+                    let done = ready.and_then(|()| (state.in_order)(&mut job, worker));
                     state.next += 1;
-                    // Before anyone else has a turn.
-                    state.over |= done.is_err();
+                    // Before the next job can come in order.
+                    state.stopped |= done.is_err();
                     drop(state);
                     let done = match done {
                         Ok(()) => {
-                            turns.changed.notify_all();
-                            after(job, worker)
+                            sequence.changed.notify_all();
+                            finish(job, worker)
                         }
                         error => error,
                     };
                     if let Err(error) = done {
-                        turns.fail(number, error);
+                        sequence.fail(number, error);
                         return;
                     }
                 }
             });
         }
     });
-    let state = turns.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let state = sequence
+        .state
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     state.failed.map_or(Ok(()), |(_, error)| Err(error))
 }
 
-struct Turns<T> {
+struct Sequence<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
 }
 
 struct State<T> {
-    /// The job whose turn it is.
+    /// The job that comes next in order.
     next: usize,
-    /// Whether there are no more turns.
-    over: bool,
+    /// Whether no further job comes in order.
+    stopped: bool,
     /// The first job that failed.
     failed: Option<(usize, Error)>,
-    turn: T,
+    in_order: T,
 }
 
-impl<T> Turns<T> {
-    /// Waits for the turn of a job; `None` where it does not come.
+impl<T> Sequence<T> {
+    /// Waits until a job comes in order; `None` where it never does.
     fn wait_for(&self, number: usize) -> Option<MutexGuard<'_, State<T>>> {
         let mut state = lock(&self.state);
-        while state.next != number && !state.over {
+        while state.next != number && !state.stopped {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        (!state.over).then_some(state)
+        (!state.stopped).then_some(state)
     }
 
     fn fail(&self, number: usize, error: Error) {
         let mut state = lock(&self.state);
-        state.over = true;
+        state.stopped = true;
         if state.failed.as_ref().is_none_or(|(first, _)| number < *first) {
             state.failed = Some((number, error));
         }
@@ -110,13 +113,13 @@ impl<T> Turns<T> {
     }
 }
 
-/// Lets nobody wait for the turn of a worker that panicked; the panic itself goes on where the threads are joined.
-struct EndOnPanic<'a, T>(&'a Turns<T>);
+/// Keeps other workers from waiting for one that panicked; the panic itself goes on where the threads are joined.
+struct EndOnPanic<'a, T>(&'a Sequence<T>);
 
 impl<T> Drop for EndOnPanic<'_, T> {
     fn drop(&mut self) {
         if thread::panicking() {
-            lock(&self.0.state).over = true;
+            lock(&self.0.state).stopped = true;
             self.0.changed.notify_all();
         }
     }
@@ -139,49 +142,49 @@ mod tests {
             })),
             _ => Ok(()),
         };
-        let (mut turns, done) = (Vec::new(), Mutex::new(Vec::new()));
-        let result = crew(
+        let (mut in_order, done) = (Vec::new(), Mutex::new(Vec::new()));
+        let result = ordered(
             &mut vec![usize::MAX; workers],
             0..300,
-            |job, hands| {
-                *hands = *job;
+            |job, worker| {
+                *worker = *job;
                 fail(0, *job)
             },
-            |job, hands| {
-                assert_eq!(job, hands);
-                turns.push(*job);
+            |job, worker| {
+                assert_eq!(job, worker);
+                in_order.push(*job);
                 fail(1, *job)
             },
-            |job, hands| {
-                assert_eq!(job, *hands);
+            |job, worker| {
+                assert_eq!(job, *worker);
                 lock(&done).push(job);
                 fail(2, job)
             },
         );
-        (result, turns, done.into_inner().unwrap())
+        (result, in_order, done.into_inner().unwrap())
     }
 
     #[test]
-    fn turns_come_in_order_and_end_at_the_first_error() {
+    fn jobs_come_in_order_and_end_at_the_first_error() {
         for workers in [1, 2, 7] {
-            let (result, turns, mut done) = run(workers, [None; 3]);
+            let (result, in_order, mut done) = run(workers, [None; 3]);
             result.unwrap();
             done.sort_unstable();
-            assert!(turns.iter().copied().eq(0..300));
-            assert_eq!(turns, done);
+            assert!(in_order.iter().copied().eq(0..300));
+            assert_eq!(in_order, done);
             for stage in 0..3 {
                 let mut fail_at = [None; 3];
                 fail_at[stage] = Some(150);
-                let (result, turns, done) = run(workers, fail_at);
+                let (result, in_order, done) = run(workers, fail_at);
                 assert!(
                     matches!(result, Err(Error::Amount(AmountError::TooLarge { requested: 150, remaining: left })) if left == stage),
                     "{result:?}"
                 );
-                assert!(turns.iter().copied().eq(0..turns.len()));
-                // Whoever is not told in time takes one more.
-                assert!(turns.len() >= 150 && done.len() >= 151 - workers && done.len() <= 151 + workers);
+                assert!(in_order.iter().copied().eq(0..in_order.len()));
+                // A worker that does not know in time takes one more.
+                assert!(in_order.len() >= 150 && done.len() >= 151 - workers && done.len() <= 151 + workers);
             }
-            // Of two that fail, the first one is told of.
+            // Of two that fail, the first one is reported.
             let (result, ..) = run(workers, [Some(200), Some(100), None]);
             assert!(matches!(
                 result,
@@ -191,9 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_leaves_nobody_waiting() {
+    fn a_panic_leaves_no_worker_waiting() {
         let panicked = std::panic::catch_unwind(|| {
-            crew(
+            ordered(
                 &mut [(); 4],
                 0..100,
                 |job, _| {

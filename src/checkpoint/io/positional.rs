@@ -7,7 +7,7 @@ use std::io;
 
 /// A file that is read and written at given positions only.
 #[derive(Debug)]
-pub(super) struct Positional {
+pub(in crate::checkpoint) struct Positional {
     file: File,
     /// Where the system knows no positional calls, a position is set and used under this lock.
     #[cfg(not(unix))]

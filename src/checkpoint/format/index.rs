@@ -9,13 +9,14 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::Shard;
 use super::header::LIMIT;
-use super::shard::Shard;
 use crate::checkpoint::damage::Damage;
+use crate::checkpoint::io::failed;
 use crate::error::{CheckpointError, Error, Result};
 
 /// Opens every shard that an index names, in order of their names, and checks that the two agree.
-pub(super) fn open(index: &Path) -> Result<Vec<Shard>> {
+pub(in crate::checkpoint) fn open(index: &Path) -> Result<Vec<Shard>> {
     let damaged = |damage| {
         Error::Checkpoint(CheckpointError::Damaged {
             path: index.to_owned(),
@@ -92,30 +93,25 @@ fn read(index: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 /// What stands in an index.
-pub(super) fn text(index: &Path) -> Result<Vec<u8>> {
-    let io = |source| Error::Io {
-        action: "read or write",
-        path: index.to_owned(),
-        error: source,
-    };
+pub(in crate::checkpoint) fn text(index: &Path) -> Result<Vec<u8>> {
     let damaged = |damage| {
         Error::Checkpoint(CheckpointError::Damaged {
             path: index.to_owned(),
             damage: Box::new(damage),
         })
     };
-    let len = fs::metadata(index).map_err(io)?.len();
+    let len = fs::metadata(index).map_err(failed("read", index))?.len();
     if len > LIMIT {
         return Err(damaged(Damage::HeaderTooLarge {
             claimed: len,
             limit: LIMIT,
         }));
     }
-    fs::read(index).map_err(io)
+    fs::read(index).map_err(failed("read", index))
 }
 
 /// Where the text of an index places each tensor.
-pub(super) fn placed(text: &[u8]) -> Result<BTreeMap<String, String>, Damage> {
+pub(in crate::checkpoint) fn placed(text: &[u8]) -> Result<BTreeMap<String, String>, Damage> {
     let Index { weight_map } = serde_json::from_slice(text).map_err(|error| Damage::Json {
         reason: format!("this is no index of a sharded checkpoint: {error}"),
     })?;
@@ -126,11 +122,11 @@ pub(super) fn placed(text: &[u8]) -> Result<BTreeMap<String, String>, Damage> {
     }
 }
 
-/// The text of an index that places tensors anew: what else the old one said stays, and the total size, where it is
-/// stated, becomes the new one.
+/// The text of an index that places tensors anew: whatever else the old one said remains, and the total size, where it
+/// is stated, becomes the new one.
 ///
 /// `note` is a remark for its `metadata`.
-pub(super) fn replaced(
+pub(in crate::checkpoint) fn replaced(
     old: &Path,
     placed: &BTreeMap<&str, &str>,
     total_size: u64,
@@ -169,7 +165,7 @@ pub(super) fn replaced(
 }
 
 /// A remark that [`replaced`] left in an index.
-pub(super) fn note(text: &[u8], key: &str) -> Option<String> {
+pub(in crate::checkpoint) fn note(text: &[u8], key: &str) -> Option<String> {
     let mut json: serde_json::Map<String, Value> = serde_json::from_slice(text).ok()?;
     match json.get_mut("metadata")?.get_mut(key)?.take() {
         Value::String(text) => Some(text),

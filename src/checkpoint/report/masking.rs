@@ -1,14 +1,13 @@
-//! [`MaskingReport`]: what came of masks that were applied, baked in, or read off zeros.
+//! [`MaskingReport`]: what came of masks that were applied, baked in, or inferred from zeros.
 
 use std::path::PathBuf;
 
 use safetensors::Dtype;
 
-use super::TensorInfo;
-use super::erase::Tally;
-use super::report::share;
+use super::{Counts, share};
+use crate::checkpoint::TensorInfo;
 
-/// What applying, baking in or inferring masks came to.
+/// What came of applying, baking in or inferring masks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaskingReport {
@@ -59,13 +58,13 @@ impl MaskingReport {
 }
 
 impl MaskedTensor {
-    pub(super) fn new(name: &str, info: &TensorInfo, tally: Tally) -> Self {
+    pub(in crate::checkpoint) fn new(name: &str, info: &TensorInfo, counts: Counts) -> Self {
         MaskedTensor {
             name: name.to_owned(),
             dtype: info.dtype(),
             shape: info.shape().to_vec(),
-            masked: tally.fell,
-            zeros: tally.zeros,
+            masked: counts.pruned,
+            zeros: counts.zeros,
             entries: info.entries(),
         }
     }

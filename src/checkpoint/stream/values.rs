@@ -9,10 +9,12 @@ use crate::mask::parallel::vectorized;
 use crate::mask::select::Element;
 
 /// A float of which a file is made.
-pub(super) trait Float: Element + PartialEq + FromBytes + IntoBytes + Immutable {
-    /// The same number with its bytes the other way round, where the machine does not store them as files do, which is
+pub(in crate::checkpoint) trait Float:
+    Element + PartialEq + FromBytes + IntoBytes + Immutable
+{
+    /// The same number with its bytes reversed, on machines that do not store them as files do, which is
     /// little-endian.
-    fn other_end(self) -> Self;
+    fn swapped(self) -> Self;
     fn is_negative_zero(&self) -> bool;
     fn is_not_a_number(&self) -> bool;
 }
@@ -20,7 +22,7 @@ pub(super) trait Float: Element + PartialEq + FromBytes + IntoBytes + Immutable 
 macro_rules! float {
     ($($float:ty)*) => {$(
         impl Float for $float {
-            fn other_end(self) -> Self {
+            fn swapped(self) -> Self {
                 Self::from_le_bytes(self.to_ne_bytes())
             }
 
@@ -39,12 +41,12 @@ float!(f16 bf16 f32 f64);
 
 /// Entries of one tensor, of the type that it has.
 #[derive(Debug)]
-pub(super) enum Values {
+pub(in crate::checkpoint) enum Values {
     F16(Vec<f16>),
     BF16(Vec<bf16>),
     F32(Vec<f32>),
     F64(Vec<f64>),
-    /// Of any other type: not to be looked at.
+    /// Of any other type, which are never interpreted.
     Raw(Vec<u8>),
 }
 
@@ -54,19 +56,19 @@ impl Default for Values {
     }
 }
 
-/// Runs `$body` with `$values` bound to a vector of floats; on raw bytes, which nobody looks at, it runs `$raw`.
+/// Runs `$body` with `$values` bound to a vector of floats; on raw bytes, which are never interpreted, it runs `$raw`.
 macro_rules! with_floats {
     ($chunk:expr, $values:ident => $body:expr, raw => $raw:expr) => {
         match $chunk {
-            $crate::checkpoint::values::Values::F16($values) => $body,
-            $crate::checkpoint::values::Values::BF16($values) => $body,
-            $crate::checkpoint::values::Values::F32($values) => $body,
-            $crate::checkpoint::values::Values::F64($values) => $body,
-            $crate::checkpoint::values::Values::Raw(_) => $raw,
+            $crate::checkpoint::stream::values::Values::F16($values) => $body,
+            $crate::checkpoint::stream::values::Values::BF16($values) => $body,
+            $crate::checkpoint::stream::values::Values::F32($values) => $body,
+            $crate::checkpoint::stream::values::Values::F64($values) => $body,
+            $crate::checkpoint::stream::values::Values::Raw(_) => $raw,
         }
     };
 }
-pub(super) use with_floats;
+pub(in crate::checkpoint) use with_floats;
 
 impl Values {
     /// Fills in bytes as they are stored, so many, as entries of this type; as raw bytes where it is `None`. The memory
@@ -96,14 +98,14 @@ impl Values {
         with_floats!(self, values => {
             fill(room(values, len))?;
         }, raw => {});
-        self.turn();
+        self.swap_bytes();
         Ok(())
     }
 
     /// The bytes of the entries, as they are stored. On machines that store them otherwise, the entries are of no
     /// further use.
     pub fn stored(&mut self) -> &[u8] {
-        self.turn();
+        self.swap_bytes();
         match self {
             Values::F16(values) => values.as_bytes(),
             Values::BF16(values) => values.as_bytes(),
@@ -113,10 +115,10 @@ impl Values {
         }
     }
 
-    /// Between the order of bytes of files and that of the machine, which mostly are one.
-    fn turn(&mut self) {
+    /// Changes between the byte order of files and that of the machine, which are mostly the same.
+    fn swap_bytes(&mut self) {
         if cfg!(target_endian = "big") {
-            with_floats!(self, values => values.iter_mut().for_each(|x| *x = x.other_end()), raw => {});
+            with_floats!(self, values => values.iter_mut().for_each(|x| *x = x.swapped()), raw => {});
         }
     }
 }
@@ -128,7 +130,7 @@ fn room<T: Float>(values: &mut Vec<T>, len: usize) -> &mut [u8] {
 }
 
 /// Makes +0.0 of the entries whose bit is 0 (S10), and returns how many entries are zero then, of either sign.
-pub(super) fn select<T: Float>(values: &mut [T], kept: &[u64]) -> usize {
+pub(in crate::checkpoint) fn select<T: Float>(values: &mut [T], kept: &[u64]) -> usize {
     vectorized(
         #[inline(always)]
         || {
@@ -153,7 +155,7 @@ pub(super) fn select<T: Float>(values: &mut [T], kept: &[u64]) -> usize {
 }
 
 /// How many bits are set.
-pub(super) fn count(words: &[u64]) -> usize {
+pub(in crate::checkpoint) fn count(words: &[u64]) -> usize {
     words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_falls_is_positive_zero() {
+    fn what_is_pruned_is_positive_zero() {
         let mut values = [f32::NAN, -2.0, f32::INFINITY, -0.0, -0.0, 5.0]; // S10
         assert_eq!(select(&mut values, &[0b110000]), 5);
         assert_eq!(

@@ -1,11 +1,9 @@
-//! How work is done and watched; what comes out of it depends on neither (S5).
+//! [`Work`]: how many threads work, and who is told of progress. Results depend on neither (S5).
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
-
-use super::Checkpoint;
 
 /// How far work has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +21,9 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Tensors are read to find out what falls.
+    /// Tensors are read to find out what is to be pruned.
     Ranking,
-    /// Tensors are read to look at what is there.
+    /// Tensors are read, to count or to compare.
     Reading,
     /// Output is written.
     Writing,
@@ -39,15 +37,15 @@ const FEW_JOBS: usize = 4;
 
 /// Settings that do not change results.
 #[derive(Clone, Default)]
-pub(super) struct Work {
-    threads: Option<NonZeroUsize>,
-    observer: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
+pub(in crate::checkpoint) struct Work {
+    pub threads: Option<NonZeroUsize>,
+    pub observer: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
 impl Work {
-    /// Workers for a line of jobs, as `new` makes them: no more than threads are allowed, and only one where there are
-    /// so few jobs that waking others would take longer.
-    pub fn hire<W>(&self, jobs: impl Iterator, new: impl Fn() -> W) -> Vec<W> {
+    /// Workers for a queue of jobs, as `new` makes them: no more than threads are allowed, and only one where there are
+    /// so few jobs that starting threads would take longer.
+    pub fn workers_for<W>(&self, jobs: impl Iterator, new: impl Fn() -> W) -> Vec<W> {
         let few = jobs.take(FEW_JOBS).count() < FEW_JOBS;
         (0..if few { 1 } else { self.workers() }).map(|_| new()).collect()
     }
@@ -70,20 +68,5 @@ impl fmt::Debug for Work {
         f.debug_struct("Work")
             .field("threads", &self.threads)
             .finish_non_exhaustive()
-    }
-}
-
-impl Checkpoint {
-    /// Sets how many threads may work, at most 16 of which do: each reads, computes and writes for itself. As many as
-    /// the machine has unless set. Results never depend on it.
-    pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
-        self.work.threads = Some(threads);
-        self
-    }
-
-    /// Sets a function that is told of progress, every megabyte or so.
-    pub fn with_observer(mut self, observer: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        self.work.observer = Some(Arc::new(observer));
-        self
     }
 }

@@ -1,7 +1,7 @@
 //! The header of a safetensors file: 8 bytes of length, then JSON that says where each tensor lies.
 //!
-//! Read by ourselves rather than by the `safetensors` crate, which wants the whole file in memory and takes the last
-//! of two entries of one name without a word.
+//! This is our own reader rather than that of the `safetensors` crate, which needs the whole file in memory and silently
+//! takes the last of two entries with one name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,14 +13,17 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use crate::checkpoint::damage::Damage;
 
 /// Bytes of the length field.
-pub(super) const PREFIX: u64 = 8;
+pub(in crate::checkpoint) const PREFIX: u64 = 8;
 
 /// The longest header that is read, the limit of the format's own implementations.
-pub(super) const LIMIT: u64 = 100_000_000;
+pub(in crate::checkpoint) const LIMIT: u64 = 100_000_000;
+
+/// The key that is no tensor, but free text of the writer of the file.
+pub(in crate::checkpoint) const RESERVED: &str = "__metadata__";
 
 /// What a header says, checked against the length of its file.
 #[derive(Debug)]
-pub(super) struct Header {
+pub(in crate::checkpoint) struct Header {
     /// Tensors in the order of their bytes.
     pub entries: Vec<Entry>,
     /// Free text that the writer of the file left.
@@ -29,17 +32,17 @@ pub(super) struct Header {
 
 /// One tensor of a header.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(in crate::checkpoint) struct Entry {
     pub name: String,
     pub dtype: Dtype,
     pub shape: Vec<usize>,
-    /// First byte and the byte behind the last one, from the end of the header.
+    /// The first byte and the byte after the last, counted from the end of the header.
     pub begin: u64,
     pub end: u64,
 }
 
 /// The length of the header of a file of `file_len` bytes, from its first 8 bytes.
-pub(super) fn length(prefix: [u8; PREFIX as usize], file_len: u64) -> Result<u64, Damage> {
+pub(in crate::checkpoint) fn length(prefix: [u8; PREFIX as usize], file_len: u64) -> Result<u64, Damage> {
     let claimed = u64::from_le_bytes(prefix);
     if claimed > LIMIT {
         return Err(Damage::HeaderTooLarge {
@@ -56,17 +59,17 @@ pub(super) fn length(prefix: [u8; PREFIX as usize], file_len: u64) -> Result<u64
 
 impl Header {
     /// Reads a header, and checks that its tensors fill `data_len` bytes, each byte once.
-    pub(super) fn parse(json: &[u8], data_len: u64) -> Result<Self, Damage> {
+    pub(in crate::checkpoint) fn parse(json: &[u8], data_len: u64) -> Result<Self, Damage> {
         Self::read(json, Some(data_len))
     }
 
     /// Reads a header whose data are not there, and checks that its tensors lie without holes and overlaps.
-    pub(super) fn parse_alone(json: &[u8]) -> Result<Self, Damage> {
+    pub(in crate::checkpoint) fn parse_alone(json: &[u8]) -> Result<Self, Damage> {
         Self::read(json, None)
     }
 
     /// Bytes of all tensors.
-    pub(super) fn data_len(&self) -> u64 {
+    pub(in crate::checkpoint) fn data_len(&self) -> u64 {
         self.entries.last().map_or(0, |entry| entry.end)
     }
 
@@ -116,7 +119,7 @@ impl Entry {
 }
 
 /// Bytes that a tensor takes, unless they are too many to count or no whole number.
-pub(super) fn bytes(dtype: Dtype, shape: &[usize]) -> Option<u64> {
+pub(in crate::checkpoint) fn bytes(dtype: Dtype, shape: &[usize]) -> Option<u64> {
     // The dimensions that are not 0 have to be countable too, as array libraries ask.
     let nonzero = shape
         .iter()
@@ -199,7 +202,7 @@ impl<'de> Deserialize<'de> for Raw {
                     if !seen.insert(name.clone()) {
                         raw.duplicate.get_or_insert(name.clone());
                     }
-                    if name == "__metadata__" {
+                    if name == RESERVED {
                         raw.metadata = map.next_value()?;
                         continue;
                     }

@@ -6,12 +6,12 @@ use safetensors::Dtype;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::header;
-use crate::error::{Error, MaskError, Result};
+use super::header::{self, RESERVED};
+use crate::error::{CheckpointError, Error, Result};
 
 /// One tensor of a new file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Planned {
+pub(crate) struct Planned {
     pub name: String,
     pub dtype: Dtype,
     pub shape: Vec<usize>,
@@ -19,7 +19,7 @@ pub(super) struct Planned {
 
 /// The beginning of a new file, and where each of its tensors begins.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     /// The length field and the JSON.
     pub header: Vec<u8>,
     /// By tensor: its first byte in the file.
@@ -34,13 +34,16 @@ impl Layout {
         let mut ranges = Vec::with_capacity(tensors.len());
         let mut end = 0;
         for tensor in tensors {
+            if tensor.name == RESERVED {
+                return Err(Error::Checkpoint(CheckpointError::ReservedName {
+                    name: tensor.name.clone(),
+                }));
+            }
             let bytes = header::bytes(tensor.dtype, &tensor.shape);
             let next = bytes.and_then(|bytes| u64::checked_add(end, bytes));
             let Some(next) = next else {
-                return Err(Error::Mask(MaskError::ShapeMismatch {
-                    what: "a tensor to be written",
-                    expected: vec![],
-                    got: tensor.shape.clone(),
+                return Err(Error::Checkpoint(CheckpointError::TooLarge {
+                    shape: tensor.shape.clone(),
                 }));
             };
             ranges.push((end, next));
@@ -81,7 +84,7 @@ impl Serialize for Json<'_> {
 
         let mut map = serializer.serialize_map(None)?;
         if !self.metadata.is_empty() {
-            map.serialize_entry("__metadata__", self.metadata)?;
+            map.serialize_entry(RESERVED, self.metadata)?;
         }
         for (tensor, range) in self.tensors.iter().zip(self.ranges) {
             map.serialize_entry(

@@ -5,9 +5,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::TensorInfo;
 use super::header::{self, Header, PREFIX};
-use super::positional::Positional;
 use crate::checkpoint::damage::Damage;
+use crate::checkpoint::io::{Positional, failed};
 use crate::error::{CheckpointError, Error, Result};
 
 /// One safetensors file of a checkpoint, open, its header checked.
@@ -15,27 +16,23 @@ use crate::error::{CheckpointError, Error, Result};
 pub struct Shard {
     path: PathBuf,
     file: Positional,
-    pub(super) header: Header,
-    /// Where the data begins: behind the header.
-    pub(super) data: u64,
+    pub(in crate::checkpoint) header: Header,
+    /// Where the data begins: after the header.
+    pub(in crate::checkpoint) data: u64,
     len: u64,
     modified: Option<SystemTime>,
 }
 
 impl Shard {
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let io = |source| Error::Io {
-            action: "read or write",
-            path: path.to_owned(),
-            error: source,
-        };
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let io = |error| failed("read", path)(error);
         let damaged = |damage| {
             Error::Checkpoint(CheckpointError::Damaged {
                 path: path.to_owned(),
                 damage: Box::new(damage),
             })
         };
-        // Asked before opening: opening a pipe would wait for its other end.
+        // Before it is opened: opening a pipe would wait for its other end.
         if !fs::metadata(path).map_err(io)?.is_file() {
             return Err(Error::Checkpoint(CheckpointError::NotCheckpoint {
                 path: path.to_owned(),
@@ -71,6 +68,18 @@ impl Shard {
         })
     }
 
+    /// The tensors of the file, which has this number in its checkpoint, in the order of their bytes.
+    pub(crate) fn tensors(&self, number: usize) -> impl Iterator<Item = TensorInfo> {
+        self.header.entries.iter().map(move |entry| TensorInfo {
+            name: entry.name.clone(),
+            dtype: entry.dtype,
+            shape: entry.shape.clone(),
+            shard: number,
+            begin: self.data + entry.begin,
+            bytes: entry.end - entry.begin,
+        })
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -92,14 +101,14 @@ impl Shard {
     }
 
     /// The header as it stands in the file, with the field of its length.
-    pub(super) fn header_bytes(&self) -> Result<Vec<u8>> {
+    pub(in crate::checkpoint) fn header_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.data as usize];
         self.read_at(&mut bytes, 0)?;
         Ok(bytes)
     }
 
     /// The JSON of the header, as it stands in the file.
-    pub(super) fn header_text(&self) -> Result<String> {
+    pub(in crate::checkpoint) fn header_text(&self) -> Result<String> {
         let text = self.header_bytes()?.split_off(PREFIX as usize);
         // It was valid JSON when the file was opened, and so valid UTF-8.
         String::from_utf8(text).map_err(|_| {
@@ -110,7 +119,7 @@ impl Shard {
     }
 
     /// Fills `buffer` from a position of the file.
-    pub(super) fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<()> {
+    pub(crate) fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<()> {
         self.file
             .read_exact_at(buffer, position)
             .map_err(|source| match source.kind() {
@@ -118,21 +127,14 @@ impl Shard {
                 std::io::ErrorKind::UnexpectedEof => Error::Checkpoint(CheckpointError::ChangedMeanwhile {
                     path: self.path.clone(),
                 }),
-                _ => Error::Io {
-                    action: "read or write",
-                    path: self.path.clone(),
-                    error: source,
-                },
+                _ => failed("read", &self.path)(source),
             })
     }
 
     /// An error where the file is no longer what it was when it was opened.
-    pub(super) fn check_unchanged(&self) -> Result<()> {
-        let now = self.file.file().metadata().map_err(|source| Error::Io {
-            action: "read or write",
-            path: self.path.clone(),
-            error: source,
-        })?;
+    pub(in crate::checkpoint) fn check_unchanged(&self) -> Result<()> {
+        let now = self.file.file().metadata();
+        let now = now.map_err(failed("read", &self.path))?;
         if now.len() == self.len && now.modified().ok() == self.modified {
             return Ok(());
         }
@@ -151,7 +153,7 @@ fn foreign(prefix: &[u8]) -> Option<String> {
 }
 
 /// What to do with a file that PyTorch pickled.
-pub(super) fn pytorch_advice() -> &'static str {
+pub(in crate::checkpoint) fn pytorch_advice() -> &'static str {
     "it is a file of PyTorch's own format; save it as safetensors first, in Python: \
      `safetensors.torch.save_file(torch.load(\"model.bin\", weights_only=True), \"model.safetensors\")`"
 }

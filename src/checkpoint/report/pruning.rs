@@ -1,25 +1,27 @@
-//! [`CheckpointReport`]: what pruning a checkpoint came to.
+//! [`CheckpointReport`]: what came of pruning a checkpoint (S19).
 
 use std::fmt;
 use std::path::PathBuf;
 
 use safetensors::Dtype;
 
-/// What pruning a checkpoint came to (S19).
+use super::share;
+
+/// What came of pruning a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointReport {
     /// The pruned tensors, in the order of their names.
     pub tensors: Vec<TensorReport>,
-    /// What was asked for, and counted in [`asked`](Self::asked) and [`reached`](Self::reached).
+    /// What [`requested`](Self::requested) and [`achieved`](Self::achieved) count.
     pub unit: Unit,
-    /// Units asked for in all.
-    pub asked: usize,
+    /// Units that were to be pruned.
+    pub requested: usize,
     /// The other files of the folder, copied as they are.
     pub copied: Vec<PathBuf>,
 }
 
-/// What pruning one tensor came to.
+/// What came of pruning one tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TensorReport {
@@ -29,22 +31,22 @@ pub struct TensorReport {
     pub dtype: Dtype,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Units that were asked for, of N:M the entries that the pattern does not keep; `None` where they were asked of
-    /// all tensors together.
-    pub asked: Option<usize>,
-    /// Units that fell.
-    pub reached: usize,
+    /// Units that were to be pruned; for N:M the entries that the pattern does not keep. `None` where one number was
+    /// requested for all tensors together.
+    pub requested: Option<usize>,
+    /// Units that are pruned.
+    pub achieved: usize,
     /// Units in all.
     pub units: usize,
-    /// Entries that fell.
+    /// Entries that are pruned.
     pub pruned: usize,
-    /// Entries that are zero now, fallen or zero before, of either sign.
+    /// Entries that are zero now, pruned or zero before, of either sign.
     pub zeros: usize,
     /// Entries in all.
     pub entries: usize,
 }
 
-/// What falls as one.
+/// What is pruned as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unit {
@@ -68,9 +70,9 @@ impl fmt::Display for Unit {
 }
 
 impl CheckpointReport {
-    /// Units that fell.
-    pub fn reached(&self) -> usize {
-        self.sum(|tensor| tensor.reached)
+    /// Units that are pruned.
+    pub fn achieved(&self) -> usize {
+        self.sum(|tensor| tensor.achieved)
     }
 
     /// Units of the pruned tensors.
@@ -78,7 +80,7 @@ impl CheckpointReport {
         self.sum(|tensor| tensor.units)
     }
 
-    /// Entries that fell.
+    /// Entries that are pruned.
     pub fn pruned(&self) -> usize {
         self.sum(|tensor| tensor.pruned)
     }
@@ -93,7 +95,7 @@ impl CheckpointReport {
         self.sum(|tensor| tensor.entries)
     }
 
-    /// The share of entries of the pruned tensors that fell, in [0, 1].
+    /// The share of entries of the pruned tensors that are pruned, in [0, 1].
     pub fn sparsity(&self) -> f64 {
         share(self.pruned(), self.entries())
     }
@@ -104,12 +106,8 @@ impl CheckpointReport {
 }
 
 impl TensorReport {
-    /// The share of entries that fell, in [0, 1].
+    /// The share of entries that are pruned, in [0, 1].
     pub fn sparsity(&self) -> f64 {
         share(self.pruned, self.entries)
     }
-}
-
-pub(super) fn share(part: usize, all: usize) -> f64 {
-    if all == 0 { 0.0 } else { part as f64 / all as f64 }
 }

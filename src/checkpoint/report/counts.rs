@@ -1,0 +1,22 @@
+//! [`Counts`]: what is counted while a tensor is written.
+
+/// Entries of a tensor, or of a part of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::checkpoint) struct Counts {
+    /// Entries that are pruned.
+    pub pruned: usize,
+    /// Entries that are zero now.
+    pub zeros: usize,
+}
+
+impl Counts {
+    pub fn add(&mut self, other: Counts) {
+        self.pruned += other.pruned;
+        self.zeros += other.zeros;
+    }
+}
+
+/// A part as a share of all, in [0, 1].
+pub(in crate::checkpoint) fn share(part: usize, all: usize) -> f64 {
+    if all == 0 { 0.0 } else { part as f64 / all as f64 }
+}

@@ -1,0 +1,10 @@
+//! Writing checkpoints: new files of which every byte is either copied or made by a job.
+
+pub(super) mod mask_file;
+pub(super) mod mask_tensor;
+pub(super) mod masked;
+pub(super) mod new_files;
+pub(super) mod plan;
+
+pub(super) use new_files::NewFiles;
+pub(super) use plan::{Copied, NewFile, OutputPlan};
