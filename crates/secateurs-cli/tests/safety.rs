@@ -87,7 +87,8 @@ fn no_output_is_or_lies_in_an_input_or_another_output() {
     let prune = ["prune", "model", "-a", "0.5", "--force", "-o"];
     let masks = ["masks", "model", "--force", "-o"];
     let cases = [
-        (&masks[..], &["model/config.json"][..], "it is the input"),
+        (&masks[..], &["model/config.json"][..], "lies in the input"),
+        (&masks, &["model/model.safetensors.index.json"], "it is the input"),
         (&masks, &["model/masks.safetensors"], "lies in the input"),
         (&masks, &["-"], "standard output"),
         (
@@ -238,7 +239,7 @@ fn shards_that_do_not_fit_their_index() {
     let error = edit("weight_map", "weight_mop");
     assert!(error.contains("no index of a sharded checkpoint"), "{error}");
     let error = refused(&|place| place.single(&format!("model/{two}"), &model[2..]));
-    assert!(error.contains("tensor `fc.weight` is there twice"), "{error}");
+    assert!(error.contains("tensor `fc.weight` is listed twice"), "{error}");
     let error = refused(&|place| {
         std::fs::remove_file(place.path("model/model.safetensors.index.json")).unwrap();
     });

@@ -76,7 +76,7 @@ fn write(report: &PackReport, args: &PackArgs, out: &mut Vec<u8>) -> io::Result<
             shape(&tensor.shape),
             percent(tensor.absent, tensor.entries),
             bytes(tensor.bytes),
-            tensor.packed_bytes.map_or("unpacked".into(), bytes),
+            tensor.packed_bytes.map_or("as is".into(), bytes),
             tensor
                 .packed_bytes
                 .map_or(String::new(), |packed| share(packed, tensor.bytes)),
