@@ -165,15 +165,15 @@ fn options_that_do_not_go_together_say_what_does() {
         ),
         (
             &["--pattern", "block:4x4", "-a", "0.5", "--scope", "global"],
-            "--pattern unstructured only",
+            "needs --pattern unstructured",
         ),
         (
             &["--pattern", "channel", "-a", "0.5", "--scope", "global"],
-            "--pattern unstructured only",
+            "needs --pattern unstructured",
         ),
         (
             &["--pattern", "channel", "-a", "0.5", "--method", "l1"],
-            "channels go by ln",
+            "for channels use ln",
         ),
         (
             &["--pattern", "channel", "-a", "0.5", "--max-sparsity", "0.9"],
@@ -204,7 +204,7 @@ fn options_that_do_not_go_together_say_what_does() {
         ),
         (
             &["-a", "0.5", "--method", "ln"],
-            "single entries go by l1 or random",
+            "for single entries use l1 or random",
         ),
         (&["-a", "0.5", "--method", "random"], "needs --seed"),
         (&["-a", "0.5", "--seed", "1"], "--seed needs --method random"),

@@ -127,7 +127,7 @@ pub(in crate::checkpoint) fn bytes(dtype: Dtype, shape: &[usize]) -> Option<u64>
         .try_fold(1_u64, |all, &n| all.checked_mul(n as u64))?;
     let entries = if shape.contains(&0) { 0 } else { nonzero };
     let bits = entries.checked_mul(dtype.bitsize() as u64)?;
-    usize::try_from(nonzero).ok()?;
+    isize::try_from(nonzero).ok()?;
     (bits % 8 == 0 && bits / 8 <= i64::MAX as u64).then_some(bits / 8)
 }
 
