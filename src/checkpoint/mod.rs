@@ -29,7 +29,7 @@
 //! same output removes it. It never touches that of a run that is still alive, which holds a lock on it. A program
 //! that handles signals calls [`discard_staged`] before it exits.
 
-// Each folder uses only those above it: io, format, stream, write. The operations use all of them.
+// Each folder uses only those before it: io, format, stream, report, write. The operations use all of them.
 mod apply;
 mod bake;
 pub(crate) mod damage;

@@ -70,7 +70,7 @@ impl Inputs {
             }
             .into())
         };
-        for input in self.files.iter().chain(&self.folders) {
+        for input in self.folders.iter().chain(&self.files) {
             if same_place(input, target) {
                 return refused("it is the input; choose another name");
             }
