@@ -1106,21 +1106,27 @@ mod files {
         says!(
             error,
             Error::Io { path, .. } if path.ends_with("all.safetensors"),
-            "cannot read or write /nowhere/at/all.safetensors: No such file or directory (os error 2)"
+            "cannot read /nowhere/at/all.safetensors: No such file or directory (os error 2)"
         );
         let state = nn::state_dict(&model());
         let error = state.save_safetensors("/nowhere/at/all.safetensors").unwrap_err();
         says!(
             error,
-            Error::Io { .. },
-            "cannot read or write /nowhere/at/all.safetensors: No such file or directory (os error 2)"
+            Error::Checkpoint(CheckpointError::Output(_)),
+            "cannot write /nowhere/at/all.safetensors: the folder that it should be in does not exist; create it first"
         );
         for path in ["", "/", ".."] {
             let error = state.save_safetensors(path).unwrap_err();
-            assert!(matches!(error, Error::Io { .. }), "{error:?}");
+            assert!(
+                matches!(error, Error::Checkpoint(CheckpointError::Output(_))),
+                "{error:?}"
+            );
         }
         let error = StateDict::load_safetensors(std::env::temp_dir()).unwrap_err();
-        assert!(matches!(error, Error::Io { .. }), "{error:?}");
+        assert!(
+            matches!(error, Error::Checkpoint(CheckpointError::NotCheckpoint { .. })),
+            "{error:?}"
+        );
     }
 
     #[test]
@@ -1130,7 +1136,10 @@ mod files {
         let error = nn::state_dict(&linear())
             .save_safetensors(folder.0.join("model.safetensors"))
             .unwrap_err();
-        assert!(matches!(error, Error::Io { .. }), "{error:?}");
+        assert!(
+            matches!(error, Error::Checkpoint(CheckpointError::Output(_))),
+            "{error:?}"
+        );
         assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
         std::fs::remove_dir_all(&folder.0).unwrap();
     }
