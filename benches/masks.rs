@@ -111,7 +111,10 @@ fn norms(c: &mut Criterion) {
     for shape in [&[4096, 4096][..], &[512, 512, 3, 3]] {
         let weights = uniform(shape);
         for threads in [1, 2] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             let mut group = c.benchmark_group(format!("norms of {shape:?}, threads {threads}"));
             group.throughput(Throughput::Elements(weights.len() as u64));
             group.bench_function("read", |b| {

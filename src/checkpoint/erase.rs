@@ -12,8 +12,6 @@ use crate::mask::patterns::entries::{EntrySelection, EntryWriter, Ties};
 #[derive(Default)]
 pub(super) struct Desk {
     pub values: Values,
-    /// Bytes that stay as they are, in place of a chunk.
-    pub bytes: Vec<u8>,
     /// What the entries of the chunk are ranked by, if not by themselves.
     ranked: Vec<f64>,
     /// The packed mask of the chunk.
@@ -45,11 +43,6 @@ impl<'a> Eraser<'a> {
             tensors,
             verdicts,
         }
-    }
-
-    /// Numbers of the tensors.
-    pub fn tensors(&self) -> &[usize] {
-        self.tensors
     }
 
     /// All parts of all tensors, in the order in which they have to come.
