@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::ArrayViewD;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::engine;
+use super::compute;
 use super::method::{IntoMethod, PruningMethod, PruningType};
 use super::packed::Mask;
 use crate::depth;
@@ -169,7 +169,7 @@ impl PruningMethod for PruningContainer {
 
     fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
         match self.methods.last() {
-            Some(method) => Ok(engine::compute(&**method, scores, Some(prior))?.mask),
+            Some(method) => Ok(compute::compute(&**method, scores, Some(prior))?.mask),
             None => Ok(prior.clone()),
         }
     }

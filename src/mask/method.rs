@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD};
 
-use super::engine;
+use super::compute;
 use super::packed::Mask;
 use super::plan::Plan;
 use crate::error::{MaskError, Result};
@@ -112,7 +112,7 @@ pub trait PruningMethod: Any + Debug + Send + Sync {
         scores: Option<ArrayViewD<'_, f32>>,
     ) -> Result<ArrayD<f32>> {
         let scores = scores.unwrap_or_else(|| t.clone());
-        engine::compute(self, scores, prior)?.mask.apply(t)
+        compute::compute(self, scores, prior)?.mask.apply(t)
     }
 }
 

@@ -24,8 +24,8 @@
 
 mod amount;
 pub(crate) mod bits;
+mod compute;
 mod container;
-mod engine;
 mod error;
 mod float_view;
 mod method;
@@ -41,9 +41,9 @@ pub mod select;
 pub(crate) mod strided;
 
 pub use amount::{Amount, AmountError};
+pub use compute::{GlobalOutcome, Outcome, Ranked, compute, compute_global, compute_global_with};
+pub(crate) use compute::{Tensor, check_scores, compute_tensor, compute_tensors};
 pub use container::PruningContainer;
-pub use engine::{GlobalOutcome, Outcome, Ranked, compute, compute_global, compute_global_with};
-pub(crate) use engine::{Tensor, check_scores, compute_tensor, compute_tensors};
 pub use error::{ListError, MaskError, PatternError};
 pub use float_view::{Float, FloatType, FloatView};
 pub use method::{IntoMethod, PruningMethod, PruningType};

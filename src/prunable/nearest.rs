@@ -17,7 +17,7 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>
             )
         })
         .collect();
-    ranked.sort_by(|a, b| a.0.cmp(&b.0)); // stable: ties in the order of the model
+    ranked.sort_by_key(|(distance, _)| *distance); // stable: ties in the order of the model
     ranked
         .into_iter()
         .take(MOST)

@@ -263,7 +263,7 @@ impl ChannelScorer {
                     for run in 0..outer {
                         let start = run * rows.stride + channel * inner;
                         with_wide!(rows.values, values => {
-                            matrix.extend(values[start..start + inner].iter().map(|x| f64::from(*x)))
+                            matrix.extend(values[start..start + inner].iter().map(|&x| -> f64 { x.into() }))
                         });
                     }
                     scores.push(nuclear::norm(matrix, outer * inner / *columns, *columns));
@@ -346,4 +346,11 @@ pub(super) fn axis(dim: isize, shape: &[usize]) -> Result<usize> {
             }
             .into()
         })
+}
+
+/// The Euclidean norm of all entries of a tensor.
+pub(crate) fn euclidean_norm(entries: &Entries<'_>) -> f64 {
+    let channel = Channels::whole(entries.len());
+    let scorer = channel.scorer(Norm::L2, &[]).expect("every tensor has this norm");
+    channel.norms(entries, &scorer)[0]
 }

@@ -119,24 +119,24 @@ pub(crate) fn select(
         EntryRank::Magnitude => Order::Magnitude,
         EntryRank::Value | EntryRank::Random { .. } => Order::Value,
     };
-    let mut parts = Vec::with_capacity(tensors);
-    let norms = if normalized {
-        source.norms(tensors)?
-    } else {
-        Vec::new()
+    let ranks: Vec<Ranks> = match by {
+        EntryRank::Random { seed } => (0..tensors)
+            .map(|place| Ranks::Random(random::stream_key(seed, place as u64, 0)))
+            .collect(),
+        _ if normalized => {
+            let norms = source.norms(tensors)?;
+            norms.into_iter().map(|norm| Ranks::Shares { norm }).collect()
+        }
+        _ => vec![Ranks::Values; tensors],
     };
-    for place in 0..tensors {
-        let ranks = match by {
-            EntryRank::Random { seed } => Ranks::Random(random::stream_key(seed, place as u64, 0)),
-            _ if normalized => Ranks::Shares { norm: norms[place] },
-            _ => Ranks::Values,
-        };
-        parts.push(Part {
+    let parts = ranks.into_iter().enumerate();
+    let mut parts: Vec<Part> = parts
+        .map(|(place, ranks)| Part {
             place,
             ranks,
             cap: None,
-        });
-    }
+        })
+        .collect();
     // What each tensor may lose is ranked together; the rest of it is kept.
     for (part, cap) in parts.iter_mut().zip(caps.unwrap_or_default()) {
         part.cap = Some(cut(source, std::slice::from_ref(part), *cap, order)?);

@@ -5,11 +5,9 @@ use std::ops::Range;
 
 use half::{bf16, f16};
 
-use super::channels::Channels;
 use super::piece::Rows;
 use super::{Floats, Piece, Wide};
 use crate::error::{Error, MaskError};
-use crate::mask::Norm;
 use crate::mask::bits::{BITS, masked, word_at};
 use crate::mask::float_view::FloatView;
 use crate::mask::packed::Mask;
@@ -120,13 +118,6 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// The Euclidean norm of all entries.
-    pub(crate) fn norm(&self) -> f64 {
-        let channel = Channels::whole(self.len());
-        let scorer = channel.scorer(Norm::L2, &[]).expect("every tensor has this norm");
-        channel.norms(self, &scorer)[0]
-    }
-
     /// Runs `score` over these entries. Where what comes out is NaN, and may be so because of a NaN that is pruned
     /// already, it runs again with that as 0 (S8); any other NaN is an error that names the first one.
     pub(crate) fn without_nan<R>(
@@ -216,7 +207,7 @@ impl<'a> Entries<'a> {
     /// Copies the entries of a piece, with all between its runs or without.
     fn copy<'b>(&self, piece: Piece, spread: bool, buffer: &'b mut Buffer) -> Rows<'b> {
         let (ranges, step) = if spread {
-            (vec![piece.first..piece.first + piece.span()], piece.stride)
+            (Vec::from([piece.first..piece.first + piece.span()]), piece.stride)
         } else {
             (piece.each_run().collect(), piece.len)
         };

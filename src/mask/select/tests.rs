@@ -606,7 +606,7 @@ fn nan_in_a_view_is_named_by_its_logical_index() {
         prior: None,
     };
     for order in [Order::Magnitude, Order::Value] {
-        let found = lowest_of_views(&[segment.clone()], 10, order);
+        let found = lowest_of_views(std::slice::from_ref(&segment), 10, order);
         assert_eq!(
             found,
             Err(SelectError::Nan {

@@ -2,31 +2,25 @@
 
 mod custom;
 mod entries;
-mod patterns;
+mod outcome;
 mod planned;
+mod tensor;
+mod units;
 
-use std::fmt::Debug;
+pub use outcome::{GlobalOutcome, Outcome};
+pub use tensor::Ranked;
+pub(crate) use tensor::Tensor;
+
+use planned::{no_options, not_global};
 
 use super::error::{ListError, MaskError};
 use super::float_view::FloatView;
 use super::method::{PruningMethod, PruningType};
 use super::options::GlobalOptions;
 use super::packed::Mask;
-use super::patterns::read::{Entries, Masked};
+use super::patterns::read::Masked;
+use super::plan::Plan;
 use crate::error::Result;
-
-/// What pruning one tensor came to.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Outcome {
-    /// The new mask; it keeps nothing that the prior mask pruned.
-    pub mask: Mask,
-    /// Units (entries, or channels or blocks for methods that prune these) that were requested; `None` where a
-    /// method does not request a number, as a custom mask and N:M do not.
-    pub requested: Option<usize>,
-    /// Units that are pruned now and were not before.
-    pub pruned: usize,
-}
 
 /// Runs a method over one tensor of scores: an array of f32, f64, f16 or bf16, by reference or as a view.
 ///
@@ -68,97 +62,6 @@ pub(crate) fn compute_tensor<M: PruningMethod + ?Sized>(method: &M, tensor: &Ten
         Some(plan) => planned::compute(&plan, tensor),
         None => custom::compute(method, tensor),
     }
-}
-
-/// One tensor of a [`compute_global`] call.
-#[derive(Clone, Debug)]
-pub struct Ranked<'a> {
-    /// What errors and options call the tensor; may be empty.
-    pub name: &'a str,
-    /// The scores, of the tensor's shape.
-    pub scores: FloatView<'a>,
-    /// The mask so far; everything is kept where there is none.
-    pub prior: Option<&'a Mask>,
-}
-
-impl<'a> Ranked<'a> {
-    /// A tensor of which nothing is pruned yet.
-    pub fn new(name: &'a str, scores: impl Into<FloatView<'a>>) -> Self {
-        Ranked {
-            name,
-            scores: scores.into(),
-            prior: None,
-        }
-    }
-
-    /// The same tensor under a mask.
-    pub fn with_prior(mut self, prior: Option<&'a Mask>) -> Self {
-        self.prior = prior;
-        self
-    }
-}
-
-/// A tensor to be ranked, and what its pruned entries count as.
-#[derive(Clone, Debug)]
-pub(crate) struct Tensor<'a> {
-    pub name: &'a str,
-    pub scores: FloatView<'a>,
-    pub prior: Option<&'a Mask>,
-    pub masked: Masked,
-}
-
-impl<'a> Tensor<'a> {
-    /// Scores that were given, so that pruned ones count as what they are.
-    fn given(name: &'a str, scores: &'a FloatView<'_>, prior: Option<&'a Mask>) -> Self {
-        Tensor {
-            name,
-            scores: scores.view(),
-            prior,
-            masked: Masked::AsGiven,
-        }
-    }
-
-    /// The tensors of a public call.
-    fn all_given(tensors: &'a [Ranked<'_>]) -> Vec<Self> {
-        let given = tensors.iter().map(|t| Tensor::given(t.name, &t.scores, t.prior));
-        given.collect()
-    }
-
-    /// Number of entries that remain to be pruned.
-    fn remaining(&self) -> usize {
-        self.prior.map_or(self.scores.len(), Mask::count_kept)
-    }
-
-    /// The entries as scores see them.
-    fn entries(&self) -> Entries<'_> {
-        Entries::new(self.scores.view(), self.prior, self.masked)
-    }
-
-    /// The mask so far.
-    fn mask(&self) -> Mask {
-        self.prior
-            .cloned()
-            .unwrap_or_else(|| Mask::ones(self.scores.shape()))
-    }
-
-    /// An error where the prior mask does not fit.
-    fn check(&self) -> Result<()> {
-        self.prior.map_or(Ok(()), |prior| {
-            prior.check_shape("the array of scores", self.scores.shape())
-        })
-    }
-}
-
-/// What ranking several tensors together came to.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct GlobalOutcome {
-    /// The new masks, in the order of the tensors.
-    pub masks: Vec<Mask>,
-    /// Entries that were requested, if the method requests a number.
-    pub requested: Option<usize>,
-    /// Entries that are pruned now and were not before.
-    pub pruned: usize,
 }
 
 /// Runs an unstructured method over several tensors, all ranked together. They may be of different float types.
@@ -267,18 +170,39 @@ pub(crate) fn check_scores(shape: &[usize], scores: &FloatView<'_>) -> Result<()
     .into())
 }
 
-fn not_global(method: &(impl Debug + ?Sized)) -> crate::Error {
-    MaskError::Unsupported {
-        method: format!("{method:?}"),
-        reason: "global pruning ranks single entries, so only unstructured methods can",
+impl Plan<'_> {
+    /// Carries the plan out on one tensor of scores of any float type.
+    ///
+    /// # Errors
+    ///
+    /// As [`mask::compute`](crate::mask::compute).
+    pub fn compute<'a>(&self, scores: impl Into<FloatView<'a>>, prior: Option<&Mask>) -> Result<Outcome> {
+        let scores = scores.into();
+        let tensor = Tensor::given("", &scores, prior);
+        tensor.check()?;
+        planned::compute(self, &tensor)
     }
-    .into()
-}
 
-fn no_options(method: &(impl Debug + ?Sized)) -> crate::Error {
-    MaskError::Unsupported {
-        method: format!("{method:?}"),
-        reason: "caps and norms are for methods that rank entries by magnitude, by value or at random",
+    /// Carries the plan out on several tensors, all ranked together.
+    ///
+    /// # Errors
+    ///
+    /// As [`mask::compute_global`](crate::mask::compute_global).
+    pub fn compute_global(&self, tensors: &[Ranked<'_>]) -> Result<GlobalOutcome> {
+        self.compute_global_with(tensors, &GlobalOptions::default())
     }
-    .into()
+
+    /// Carries the plan out on several tensors, all ranked together, with these options.
+    ///
+    /// # Errors
+    ///
+    /// As [`mask::compute_global_with`](crate::mask::compute_global_with).
+    pub fn compute_global_with(
+        &self,
+        tensors: &[Ranked<'_>],
+        options: &GlobalOptions<'_>,
+    ) -> Result<GlobalOutcome> {
+        let tensors = Tensor::all_given(tensors);
+        planned::compute_global(self, &prepare(&tensors, options)?, options)
+    }
 }

@@ -1,8 +1,11 @@
 //! Carries out plans, on views of any float type, without gathering the entries that remain.
 
-use super::{GlobalOutcome, Outcome, Ranked, Tensor, entries, no_options, not_global, patterns, prepare};
+use std::fmt::Debug;
+
+use super::outcome::{GlobalOutcome, Outcome};
+use super::tensor::Tensor;
+use super::{entries, units};
 use crate::error::{Error, MaskError, Result};
-use crate::mask::float_view::FloatView;
 use crate::mask::patterns::blocks::Blocks;
 use crate::mask::patterns::channels::Channels;
 use crate::mask::patterns::groups::Groups;
@@ -13,11 +16,11 @@ pub(super) fn compute(plan: &Plan<'_>, tensor: &Tensor<'_>) -> Result<Outcome> {
     match *plan {
         Plan::Channels { amount, dim, by } => {
             let channels = Channels::along(dim, tensor.scores.shape())?;
-            patterns::channels(channels, amount, by, tensor)
+            units::channels(channels, amount, by, tensor)
         }
         Plan::Groups { keep, of, dim, by } => {
             let groups = Groups::along(dim, tensor.scores.shape(), keep, of)?;
-            patterns::groups(groups, by, tensor)
+            units::groups(groups, by, tensor)
         }
         Plan::Blocks {
             amount,
@@ -26,7 +29,7 @@ pub(super) fn compute(plan: &Plan<'_>, tensor: &Tensor<'_>) -> Result<Outcome> {
             by,
         } => {
             let blocks = Blocks::of(tensor.scores.shape(), height, width)?;
-            patterns::blocks(blocks, amount, by, tensor)
+            units::blocks(blocks, amount, by, tensor)
         }
         Plan::Nothing | Plan::Mask(_) | Plan::Entries { .. } => {
             let outcome = compute_global(plan, std::slice::from_ref(tensor), &GlobalOptions::default())?;
@@ -82,39 +85,20 @@ pub(super) fn compute_global(
     })
 }
 
-impl Plan<'_> {
-    /// Carries the plan out on one tensor of scores of any float type.
-    ///
-    /// # Errors
-    ///
-    /// As [`mask::compute`](crate::mask::compute).
-    pub fn compute<'a>(&self, scores: impl Into<FloatView<'a>>, prior: Option<&Mask>) -> Result<Outcome> {
-        let scores = scores.into();
-        let tensor = Tensor::given("", &scores, prior);
-        tensor.check()?;
-        compute(self, &tensor)
+/// The error of a method that cannot rank several tensors together.
+pub(super) fn not_global(method: &(impl Debug + ?Sized)) -> crate::Error {
+    MaskError::Unsupported {
+        method: format!("{method:?}"),
+        reason: "global pruning ranks single entries, so only unstructured methods can",
     }
+    .into()
+}
 
-    /// Carries the plan out on several tensors, all ranked together.
-    ///
-    /// # Errors
-    ///
-    /// As [`mask::compute_global`](crate::mask::compute_global).
-    pub fn compute_global(&self, tensors: &[Ranked<'_>]) -> Result<GlobalOutcome> {
-        self.compute_global_with(tensors, &GlobalOptions::default())
+/// The error of a method that cannot have options.
+pub(super) fn no_options(method: &(impl Debug + ?Sized)) -> crate::Error {
+    MaskError::Unsupported {
+        method: format!("{method:?}"),
+        reason: "caps and norms are for methods that rank entries by magnitude, by value or at random",
     }
-
-    /// Carries the plan out on several tensors, all ranked together, with these options.
-    ///
-    /// # Errors
-    ///
-    /// As [`mask::compute_global_with`](crate::mask::compute_global_with).
-    pub fn compute_global_with(
-        &self,
-        tensors: &[Ranked<'_>],
-        options: &GlobalOptions<'_>,
-    ) -> Result<GlobalOutcome> {
-        let tensors = Tensor::all_given(tensors);
-        compute_global(self, &prepare(&tensors, options)?, options)
-    }
+    .into()
 }

@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::Tensor;
+use super::tensor::Tensor;
 use crate::error::{AmountError, Error, MaskError, Result};
 use crate::mask::float_view::FloatView;
 use crate::mask::parallel::Threads;
+use crate::mask::patterns::channels::euclidean_norm;
 use crate::mask::patterns::entries::{EntrySelection, Part, Source, Ties, select};
 use crate::mask::patterns::read::{Buffer, Entries};
 use crate::mask::patterns::{Floats, Piece, with_floats};
@@ -295,7 +296,7 @@ impl Source for Memory<'_, '_> {
         let mut pairs: Vec<_> = self.entries.iter().zip(self.tensors).take(tensors).collect();
         let all = pairs.iter().map(|(entries, _)| entries.len()).sum();
         let norms = Threads::of(all).each(&mut pairs, |(entries, tensor)| {
-            let norm = entries.without_nan(Entries::norm, |norm| norm.is_nan());
+            let norm = entries.without_nan(euclidean_norm, |norm| norm.is_nan());
             norm.map_err(|error| error.at(tensor.name))
         });
         norms.into_iter().collect()

@@ -1,6 +1,7 @@
 //! Channels, groups and blocks of one tensor in memory: which of them, or of their entries, are pruned.
 
-use super::{Outcome, Tensor};
+use super::outcome::Outcome;
+use super::tensor::Tensor;
 use crate::error::Result;
 use crate::mask::patterns::blocks::Blocks;
 use crate::mask::patterns::channels::Channels;

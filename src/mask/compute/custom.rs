@@ -2,7 +2,8 @@
 
 use ndarray::{Array1, ArrayViewD, Axis};
 
-use super::{GlobalOutcome, Outcome, Tensor};
+use super::outcome::{GlobalOutcome, Outcome};
+use super::tensor::Tensor;
 use crate::error::{MaskError, Result};
 use crate::mask::patterns::channels::Channels;
 use crate::mask::patterns::read::Masked;
