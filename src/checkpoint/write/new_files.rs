@@ -94,6 +94,7 @@ impl<'a> NewFiles<'a> {
 
     /// Copies what the plan says, and takes the jobs through the steps of an [`ordered`] pipeline, which write what
     /// they make. `bytes` says how many bytes of the whole output a job counts for.
+    #[expect(clippy::too_many_arguments)] // the steps of the pipeline, a closure each
     pub fn run<J: Clone + Send, W: Send>(
         &self,
         plan: &OutputPlan,

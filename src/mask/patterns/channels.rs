@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use num_traits::AsPrimitive;
+
 use super::fold::{Fold, Units};
 use super::piece::{Piece, Rows};
 use super::read::{Buffer, Entries, PLACES};
@@ -263,7 +265,7 @@ impl ChannelScorer {
                     for run in 0..outer {
                         let start = run * rows.stride + channel * inner;
                         with_wide!(rows.values, values => {
-                            matrix.extend(values[start..start + inner].iter().map(|&x| -> f64 { x.into() }))
+                            matrix.extend(values[start..start + inner].iter().map(|x| AsPrimitive::<f64>::as_(*x)))
                         });
                     }
                     scores.push(nuclear::norm(matrix, outer * inner / *columns, *columns));

@@ -1,6 +1,7 @@
 //! The entries of a tensor in memory, of any type and layout, as scores see them: piece by piece, without a copy of
 //! the tensor.
 
+use std::iter;
 use std::ops::Range;
 
 use half::{bf16, f16};
@@ -207,9 +208,12 @@ impl<'a> Entries<'a> {
     /// Copies the entries of a piece, with all between its runs or without.
     fn copy<'b>(&self, piece: Piece, spread: bool, buffer: &'b mut Buffer) -> Rows<'b> {
         let (ranges, step) = if spread {
-            (Vec::from([piece.first..piece.first + piece.span()]), piece.stride)
+            (
+                iter::once(piece.first..piece.first + piece.span()).collect(),
+                piece.stride,
+            )
         } else {
-            (piece.each_run().collect(), piece.len)
+            (piece.each_run().collect::<Vec<_>>(), piece.len)
         };
         let Buffer { f16, bf16, f32, f64 } = buffer;
         match &self.values {
