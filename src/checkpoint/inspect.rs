@@ -1,8 +1,8 @@
 //! [`TensorStats`]: what a tensor of a checkpoint holds, found in one pass.
 
 use super::Checkpoint;
-use super::find::Channels;
 use super::report::share;
+use super::select::Channels;
 use super::stream::chunk::whole;
 use super::stream::values::{Float, Values, with_floats};
 use super::stream::{Phase, ordered};

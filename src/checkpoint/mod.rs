@@ -31,12 +31,11 @@
 
 // Each folder uses only those before it: io, format, stream, report, write. The operations use all of them.
 mod apply;
+mod apply_selection;
 mod bake;
 pub(crate) mod damage;
 mod diff;
-mod erase;
 mod error;
-mod find;
 pub(crate) mod format;
 mod infer;
 mod inspect;
@@ -46,6 +45,7 @@ pub mod pack;
 mod prune;
 mod reading;
 mod report;
+mod select;
 mod stream;
 mod write;
 
@@ -63,9 +63,6 @@ pub use report::{CheckpointReport, MaskedTensor, MaskingReport, TensorReport, Un
 pub use safetensors::Dtype;
 pub use stream::{Phase, Progress};
 pub use write::mask_tensor::MaskTensorError;
-
-mod compat;
-use compat::{crew, extent, values, work};
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::erase::{Cuts, Desk, Eraser, Tally};
-use super::find::{Asked, Verdicts};
-use super::report::{CheckpointReport, TensorReport};
+use super::apply_selection::{Applier, Cuts, Worker};
+use super::report::{CheckpointReport, Counts, TensorReport};
+use super::select::{Requested, Selections};
 use super::stream::{Chunk, Phase, ordered};
 use super::write::mask_file::MaskFile;
 use super::write::{NewFiles, OutputPlan};
@@ -185,28 +185,28 @@ impl Pruning<'_> {
     /// structured method does not fit, and [`PatternError::Indivisible`](crate::error::PatternError::Indivisible) where N:M does not; [`AmountError::Capped`](crate::error::AmountError::Capped) where caps do not
     /// leave as much to prune as is requested; [`Error::Io`]; [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile) where a file changed.
     pub fn measure(&self) -> Result<CheckpointReport> {
-        let verdicts = self.find()?;
-        let eraser = Eraser::new(self.checkpoint, &self.tensors, &verdicts);
-        let mut report = self.checkpoint.meter(Phase::Reading, eraser.extents());
+        let selections = self.select()?;
+        let applier = Applier::new(self.checkpoint, &self.tensors, &selections);
+        let mut report = self.checkpoint.meter(Phase::Reading, applier.chunks());
         let mut cuts = Cuts::default();
         let work = &self.checkpoint.work;
-        let mut workers = work.workers_for(eraser.extents(), Desk::default);
+        let mut workers = work.workers_for(applier.chunks(), Worker::default);
         ordered(
             &mut workers,
-            eraser.extents(),
-            |chunk, worker| eraser.read(*chunk, worker),
+            applier.chunks(),
+            |chunk, worker| applier.read(*chunk, worker),
             |chunk, worker| {
-                eraser.cut(*chunk, &mut cuts, worker);
+                applier.cut(*chunk, &mut cuts, worker);
                 report(*chunk);
                 Ok(())
             },
             |chunk, worker| {
-                eraser.erase(chunk, worker);
+                applier.mask(chunk, worker);
                 Ok(())
             },
         )?;
-        let tally = eraser.tally(workers);
-        self.report(&verdicts, tally, Vec::new())
+        let counts = applier.counts(workers);
+        self.report(&selections, counts, Vec::new())
     }
 
     /// Prunes into a new checkpoint: the same names, order, types, shapes and metadata, and everything that is not
@@ -225,30 +225,30 @@ impl Pruning<'_> {
         let stage_masks =
             |path: &PathBuf| MaskFile::stage(checkpoint, &self.tensors, path, existing, Some(files.staged()));
         let masks = self.masks.as_ref().map(stage_masks).transpose()?;
-        let verdicts = self.find()?;
-        let eraser = Eraser::new(checkpoint, &self.tensors, &verdicts);
+        let selections = self.select()?;
+        let applier = Applier::new(checkpoint, &self.tensors, &selections);
         let plan = OutputPlan::same_layout(checkpoint, &self.tensors);
         files.create(&plan)?;
         let mut cuts = Cuts::default();
         let workers = files.run(
             &plan,
-            eraser.extents(),
-            Desk::default,
+            applier.chunks(),
+            Worker::default,
             |chunk| checkpoint.bytes_of(*chunk),
-            |chunk, worker| eraser.read(*chunk, worker),
+            |chunk, worker| applier.read(*chunk, worker),
             |chunk, worker| {
-                eraser.cut(*chunk, &mut cuts, worker);
+                applier.cut(*chunk, &mut cuts, worker);
                 Ok(())
             },
             |chunk, worker| {
-                eraser.erase(chunk, worker);
+                applier.mask(chunk, worker);
                 self.write_chunk(chunk, worker.values.stored(), &files)?;
                 masks
                     .as_ref()
                     .map_or(Ok(()), |masks| masks.write(chunk, &worker.kept))
             },
         )?;
-        let mut report = self.report(&verdicts, eraser.tally(workers), Vec::new())?;
+        let mut report = self.report(&selections, applier.counts(workers), Vec::new())?;
         report.copied = files.finish(&plan, masks, |_| Ok(()))?;
         Ok(report)
     }
@@ -263,42 +263,42 @@ impl Pruning<'_> {
         })
     }
 
-    fn find(&self) -> Result<Verdicts> {
+    fn select(&self) -> Result<Selections> {
         self.checkpoint
-            .find(&self.tensors, &self.plan, self.scope, &self.options)
+            .select(&self.tensors, &self.plan, self.scope, &self.options)
     }
 
     /// The report, once what is pruned is checked against what was requested.
     fn report(
         &self,
-        verdicts: &Verdicts,
-        tally: Vec<Tally>,
+        selections: &Selections,
+        counts: Vec<Counts>,
         copied: Vec<PathBuf>,
     ) -> Result<CheckpointReport> {
-        let tensors = self.tensors().zip(&tally).enumerate();
-        let tensors = tensors.map(|(place, (info, tally))| {
-            let (units, achieved) = verdicts.each[place].units(info.entries(), tally.fell);
+        let tensors = self.tensors().zip(&counts).enumerate();
+        let tensors = tensors.map(|(place, (info, counts))| {
+            let (units, achieved) = selections.each[place].units(info.entries(), counts.pruned);
             TensorReport {
                 name: info.name().to_owned(),
                 dtype: info.dtype(),
                 shape: info.shape().to_vec(),
-                requested: match &verdicts.asked {
-                    Asked::Each(asked) => Some(asked[place]),
-                    Asked::Together(_) => None,
+                requested: match &selections.requested {
+                    Requested::Each(requested) => Some(requested[place]),
+                    Requested::Together(_) => None,
                 },
                 achieved,
                 units,
-                pruned: tally.fell,
-                zeros: tally.zeros,
+                pruned: counts.pruned,
+                zeros: counts.zeros,
                 entries: info.entries(),
             }
         });
         let report = CheckpointReport {
             tensors: tensors.collect(),
-            unit: verdicts.unit,
-            requested: match &verdicts.asked {
-                Asked::Each(asked) => asked.iter().sum(),
-                Asked::Together(asked) => *asked,
+            unit: selections.unit,
+            requested: match &selections.requested {
+                Requested::Each(requested) => requested.iter().sum(),
+                Requested::Together(requested) => *requested,
             },
             copied,
         };

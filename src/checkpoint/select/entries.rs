@@ -5,11 +5,12 @@ use std::ops::Range;
 use num_traits::AsPrimitive;
 use safetensors::Dtype;
 
-use super::{Asked, Verdict, Verdicts, floats};
-use crate::checkpoint::crew::crew;
-use crate::checkpoint::extent::{Extent, whole};
-use crate::checkpoint::values::Values;
-use crate::checkpoint::work::Phase;
+use super::{Requested, Selection, Selections, floats};
+use crate::checkpoint::stream::Chunk;
+use crate::checkpoint::stream::Phase;
+use crate::checkpoint::stream::chunk::whole;
+use crate::checkpoint::stream::ordered;
+use crate::checkpoint::stream::values::Values;
 use crate::checkpoint::{Checkpoint, TensorInfo, Unit};
 use crate::error::{AmountError, Error, MaskError, Result};
 use crate::mask::patterns::channels::Channels;
@@ -45,15 +46,15 @@ impl Checkpoint {
         place: usize,
         amount: Amount,
         by: EntryRank,
-    ) -> Result<(Verdict, usize)> {
+    ) -> Result<(Selection, usize)> {
         let entries = self.tensors()[tensors[place]].entries();
-        let asked = amount.units(entries, entries)?; // nothing is masked in a file (S3)
+        let requested = amount.units(entries, entries)?; // nothing is masked in a file (S3)
         let listed = Listed {
             checkpoint: self,
             tensors,
         };
-        let selection = select_of(&listed, place, asked, by)?;
-        Ok((Verdict::Entries(selection), asked))
+        let selection = select_of(&listed, place, requested, by)?;
+        Ok((Selection::Entries(selection), requested))
     }
 
     /// The entries that are pruned of several tensors, ranked together.
@@ -63,20 +64,20 @@ impl Checkpoint {
         amount: Amount,
         by: EntryRank,
         options: &GlobalOptions<'_>,
-    ) -> Result<Verdicts> {
+    ) -> Result<Selections> {
         let infos = tensors.iter().map(|&tensor| &self.tensors()[tensor]);
         let rooms = infos
             .clone()
             .map(|info| options.prunable(info.name(), info.entries(), info.entries()));
         let rooms: Vec<usize> = rooms.collect();
         let all = infos.map(TensorInfo::entries).sum();
-        let asked = amount.units(all, all)?;
+        let requested = amount.units(all, all)?;
         let achievable = rooms.iter().sum();
         if let Some(max_sparsity) = options.lowest_cap()
-            && asked > achievable
+            && requested > achievable
         {
             return Err(AmountError::Capped {
-                requested: asked,
+                requested: requested,
                 achievable,
                 max_sparsity,
             }
@@ -87,18 +88,24 @@ impl Checkpoint {
             tensors,
         };
         let caps = (achievable < all).then_some(&rooms[..]);
-        let selections = select(&listed, tensors.len(), (asked, caps), by, options.is_normalized())?;
-        Ok(Verdicts {
-            each: selections.into_iter().map(Verdict::Entries).collect(),
-            asked: Asked::Together(asked),
+        let selections = select(
+            &listed,
+            tensors.len(),
+            (requested, caps),
+            by,
+            options.is_normalized(),
+        )?;
+        Ok(Selections {
+            each: selections.into_iter().map(Selection::Entries).collect(),
+            requested: Requested::Together(requested),
             unit: Unit::Entries,
         })
     }
 
     /// Reads a chunk, where there is anything in it to rank by.
-    fn read_to_rank(&self, ranks: Ranks, extent: Extent, values: &mut Values) -> Result<()> {
+    fn read_to_rank(&self, ranks: Ranks, chunk: Chunk, values: &mut Values) -> Result<()> {
         if ranks.reads() {
-            self.read_extent(extent, values)?;
+            self.read_chunk(chunk, values)?;
         }
         Ok(())
     }
@@ -107,11 +114,11 @@ impl Checkpoint {
 /// What the entries of a chunk rank by.
 pub(in crate::checkpoint) fn ranked<'a>(
     ranks: Ranks,
-    extent: Extent,
+    chunk: Chunk,
     values: &'a Values,
     buffer: &'a mut Vec<f64>,
 ) -> Floats<'a> {
-    ranks.of(extent.piece(), floats(values), buffer)
+    ranks.of(chunk.piece(), floats(values), buffer)
 }
 
 impl Source for Listed<'_> {
@@ -138,9 +145,9 @@ impl Source for Listed<'_> {
 
     fn sample(&self, part: &Part, entries: Range<usize>, sample: &mut Vec<f64>) -> Result<()> {
         let (mut values, mut buffer) = (Values::default(), Vec::new());
-        let extent = Extent::run(self.tensors[part.place], entries.start, entries.len());
-        self.checkpoint.read_to_rank(part.ranks, extent, &mut values)?;
-        with_floats!(ranked(part.ranks, extent, &values, &mut buffer), ranked => {
+        let chunk = Chunk::run(self.tensors[part.place], entries.start, entries.len());
+        self.checkpoint.read_to_rank(part.ranks, chunk, &mut values)?;
+        with_floats!(ranked(part.ranks, chunk, &values, &mut buffer), ranked => {
             sample.extend(ranked.iter().map(|x| AsPrimitive::<f64>::as_(*x)));
         });
         Ok(())
@@ -155,36 +162,36 @@ impl Source for Listed<'_> {
         let checkpoint = self.checkpoint;
         let jobs = parts.iter().flat_map(|part| {
             let tensor = self.tensors[part.place];
-            whole(tensor, &checkpoint.tensors()[tensor], 64).map(move |extent| (part, extent))
+            whole(tensor, &checkpoint.tensors()[tensor], 64).map(move |chunk| (part, chunk))
         });
-        let mut told = checkpoint.meter(Phase::Ranking, jobs.clone().map(|(_, extent)| extent));
-        let mut rankers = checkpoint.work.hire(jobs.clone(), || Ranker {
+        let mut told = checkpoint.meter(Phase::Ranking, jobs.clone().map(|(_, chunk)| chunk));
+        let mut rankers = checkpoint.work.workers_for(jobs.clone(), || Ranker {
             values: Values::default(),
             ranked: Vec::new(),
             finder: finder.clone(),
             candidates: Vec::new(),
         });
         let mut caps = Caps::default();
-        crew(
+        ordered(
             &mut rankers,
             jobs,
-            |(part, extent), ranker| {
-                checkpoint.read_to_rank(part.ranks, *extent, &mut ranker.values)?;
+            |(part, chunk), ranker| {
+                checkpoint.read_to_rank(part.ranks, *chunk, &mut ranker.values)?;
                 match part.cap {
-                    None => self.count(part, *extent, ranker),
+                    None => self.count(part, *chunk, ranker),
                     Some(_) => Ok(()),
                 }
             },
-            |(part, extent), ranker| {
+            |(part, chunk), ranker| {
                 if let Some(cap) = &part.cap {
-                    caps.candidates(part, cap, *extent, ranker);
+                    caps.candidates(part, cap, *chunk, ranker);
                 }
-                told(*extent);
+                told(*chunk);
                 Ok(())
             },
-            |(part, extent), ranker| match part.cap {
+            |(part, chunk), ranker| match part.cap {
                 None => Ok(()),
-                Some(_) => self.count(part, extent, ranker),
+                Some(_) => self.count(part, chunk, ranker),
             },
         )?;
         let finders = rankers.into_iter().map(|ranker| ranker.finder);
@@ -202,14 +209,14 @@ impl Source for Listed<'_> {
 
 impl Listed<'_> {
     /// Feeds the entries of a chunk to the finder of a worker.
-    fn count(&self, part: &Part, extent: Extent, ranker: &mut Ranker) -> Result<()> {
-        let ranked = ranked(part.ranks, extent, &ranker.values, &mut ranker.ranked);
+    fn count(&self, part: &Part, chunk: Chunk, ranker: &mut Ranker) -> Result<()> {
+        let ranked = ranked(part.ranks, chunk, &ranker.values, &mut ranker.ranked);
         let candidates = part.cap.map(|_| &ranker.candidates[..]);
         let fed = with_floats!(ranked, values => ranker.finder.feed(values, candidates));
         fed.map_err(|error| match error {
             SelectError::Nan { index, .. } => MaskError::NanScore {
-                parameter: Some(self.checkpoint.tensors()[extent.tensor].name().to_owned()),
-                index: extent.first + index,
+                parameter: Some(self.checkpoint.tensors()[chunk.tensor].name().to_owned()),
+                index: chunk.first + index,
             }
             .into(),
             _ => self.changed(part.place),
@@ -226,12 +233,12 @@ struct Caps {
 }
 
 impl Caps {
-    fn candidates(&mut self, part: &Part, cap: &Cut, extent: Extent, ranker: &mut Ranker) {
+    fn candidates(&mut self, part: &Part, cap: &Cut, chunk: Chunk, ranker: &mut Ranker) {
         let writer = match &mut self.writer {
             Some((place, writer)) if *place == part.place => writer,
             other => &mut other.insert((part.place, cap.writer())).1,
         };
-        let ranked = ranked(part.ranks, extent, &ranker.values, &mut ranker.ranked);
+        let ranked = ranked(part.ranks, chunk, &ranker.values, &mut ranker.ranked);
         under(writer, ranked, None, &mut ranker.candidates);
     }
 }

@@ -4,9 +4,9 @@
 
 mod entries;
 
-use super::extent::{CHUNK, Extent, chunk, whole};
-use super::values::{Float, Values, with_floats};
-use super::work::Phase;
+use super::stream::chunk::{CHUNK_BYTES, entries_per_chunk, whole};
+use super::stream::values::{Float, Values, with_floats};
+use super::stream::{Chunk, Phase};
 use super::{Checkpoint, Scope, Unit};
 use crate::error::{CheckpointError, Error, MaskError, Result};
 use crate::mask::patterns::blocks::{BlockSelection, Blocks};
@@ -23,14 +23,14 @@ pub(super) use entries::ranked;
 pub(super) use crate::mask::patterns::channels::Channels;
 
 /// Partial sums that are held at once.
-const PLACES: usize = CHUNK / size_of::<f64>();
+const PLACES: usize = CHUNK_BYTES / size_of::<f64>();
 
 /// Fewer consecutive entries than these are not worth a read of their own.
 const SHORTEST_RUN: usize = 64;
 
 /// What is pruned of one tensor: a rule that yields its mask chunk by chunk.
 #[derive(Clone, Debug)]
-pub(super) enum Verdict {
+pub(super) enum Selection {
     /// Nothing.
     Keep,
     /// The entries under a cut.
@@ -50,17 +50,17 @@ pub(super) enum Verdict {
 
 /// What is pruned of all tensors.
 #[derive(Clone, Debug)]
-pub(super) struct Verdicts {
+pub(super) struct Selections {
     /// By tensor, in the order in which they are ranked.
-    pub each: Vec<Verdict>,
+    pub each: Vec<Selection>,
     /// Units that were requested of each tensor, or of all together.
-    pub asked: Asked,
+    pub requested: Requested,
     /// What was requested.
     pub unit: Unit,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Asked {
+pub(super) enum Requested {
     Each(Vec<usize>),
     /// There is one cut for all: ties are pruned in the first tensors first.
     Together(usize),
@@ -68,13 +68,13 @@ pub(super) enum Asked {
 
 impl Checkpoint {
     /// Finds what is pruned of these tensors, which are given by number and in the order of their names.
-    pub(super) fn find(
+    pub(super) fn select(
         &self,
         tensors: &[usize],
         plan: &Plan<'_>,
         scope: Scope,
         options: &GlobalOptions<'_>,
-    ) -> Result<Verdicts> {
+    ) -> Result<Selections> {
         if let (Plan::Entries { amount, by }, Scope::Global) = (*plan, scope) {
             return self.entries_together(tensors, amount, by, options);
         }
@@ -85,7 +85,7 @@ impl Checkpoint {
         };
         let found = tensors.iter().enumerate().map(|(place, &tensor)| {
             let found = match *plan {
-                Plan::Nothing => Ok((Verdict::Keep, 0)),
+                Plan::Nothing => Ok((Selection::Keep, 0)),
                 Plan::Entries { amount, by } => self.entries_of(tensors, place, amount, by),
                 Plan::Channels { amount, dim, by } => self.channels(place, tensor, amount, dim, by),
                 Plan::Groups { keep, of, dim, by } => {
@@ -95,12 +95,12 @@ impl Checkpoint {
                     };
                     let groups = Groups::along(dim, self.tensors()[tensor].shape(), keep, of);
                     groups.map(|groups| {
-                        let verdict = Verdict::Groups {
+                        let selection = Selection::Groups {
                             groups,
                             by,
                             stream: random::stream_key(seed, place as u64, 0),
                         };
-                        (verdict, groups.requested())
+                        (selection, groups.requested())
                     })
                 }
                 Plan::Blocks {
@@ -116,10 +116,10 @@ impl Checkpoint {
             };
             found.map_err(|error| error.at(self.tensors()[tensor].name()))
         });
-        let (each, asked) = found.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        Ok(Verdicts {
+        let (each, requested) = found.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        Ok(Selections {
             each,
-            asked: Asked::Each(asked),
+            requested: Requested::Each(requested),
             unit,
         })
     }
@@ -132,12 +132,12 @@ impl Checkpoint {
         amount: Amount,
         dim: isize,
         by: ChannelRank,
-    ) -> Result<(Verdict, usize)> {
+    ) -> Result<(Selection, usize)> {
         let shape = self.tensors()[tensor].shape();
         let channels = Channels::along(dim, shape)?;
         let remaining = channels.remaining(None);
         let left = remaining.iter().filter(|remains| **remains).count();
-        let asked = amount.units(left, channels.count)?;
+        let requested = amount.units(left, channels.count)?;
         let scores = match by {
             ChannelRank::Norm(norm) => {
                 let mut scorer = channels.scorer(norm, shape)?;
@@ -147,8 +147,8 @@ impl Checkpoint {
             }
             ChannelRank::Random { seed } => channels.random_scores(random::stream_key(seed, place as u64, 0)),
         };
-        let selection = channels.select(&scores, remaining, asked);
-        Ok((Verdict::Channels(selection), asked))
+        let selection = channels.select(&scores, remaining, requested);
+        Ok((Selection::Channels(selection), requested))
     }
 
     /// The blocks of a tensor that are pruned, and how many.
@@ -158,15 +158,15 @@ impl Checkpoint {
         amount: Amount,
         (height, width): (usize, usize),
         by: BlockRank,
-    ) -> Result<(Verdict, usize)> {
+    ) -> Result<(Selection, usize)> {
         let blocks = Blocks::of(self.tensors()[tensor].shape(), height, width)?;
-        let asked = amount.units(blocks.count(), blocks.count())?;
+        let requested = amount.units(blocks.count(), blocks.count())?;
         let mut scorer = blocks.scorer(by);
         let pieces = blocks.pieces(blocks.bands(), PLACES, PLACES);
         self.feed(tensor, pieces, |rows| scorer.feed(rows))?;
         let scores = self.without_nan(tensor, scorer.finish())?;
-        let selection = blocks.select(&scores, &Mask::ones(&[blocks.count()]), asked);
-        Ok((Verdict::Blocks(selection), asked))
+        let selection = blocks.select(&scores, &Mask::ones(&[blocks.count()]), requested);
+        Ok((Selection::Blocks(selection), requested))
     }
 
     /// Reads the pieces of a tensor, and feeds them one after the other.
@@ -178,8 +178,8 @@ impl Checkpoint {
     ) -> Result<()> {
         let mut wide = Vec::new();
         let mut in_order = pieces.clone();
-        let extents = pieces.map(|piece| Extent::of(tensor, piece.joined()));
-        self.look(Phase::Ranking, extents, |_, values| {
+        let chunks = pieces.map(|piece| Chunk::of(tensor, piece.joined()));
+        self.for_each_chunk(Phase::Ranking, chunks, |_, values| {
             if let Some(piece) = in_order.next() {
                 feed(Rows::packed(piece, floats(values).widen(&mut wide)));
             }
@@ -199,10 +199,10 @@ impl Checkpoint {
     pub(super) fn first_nan(&self, tensor: usize) -> Result<Error> {
         let info = &self.tensors()[tensor];
         let mut first = None;
-        self.look(Phase::Ranking, whole(tensor, info, 64), |extent, values| {
+        self.for_each_chunk(Phase::Ranking, whole(tensor, info, 64), |chunk, values| {
             if first.is_none() {
                 let at = with_floats!(values, values => values.iter().position(Float::is_not_a_number), raw => None);
-                first = at.map(|at| extent.first + at);
+                first = at.map(|at| chunk.first + at);
             }
             Ok(())
         })?;
@@ -234,40 +234,42 @@ fn floats(values: &Values) -> Floats<'_> {
     }
 }
 
-impl Verdict {
+impl Selection {
     /// The parts of the tensor, each of which can be masked when what comes before it has been.
-    pub fn extents(
+    pub fn chunks(
         &self,
         checkpoint: &Checkpoint,
         tensor: usize,
-    ) -> impl Iterator<Item = Extent> + Clone + Send + use<> {
+    ) -> impl Iterator<Item = Chunk> + Clone + Send + use<> {
         let info = &checkpoint.tensors()[tensor];
         let (groups, others) = match self {
-            Verdict::Groups { groups, .. } => (Some(groups.pieces(chunk(info), SHORTEST_RUN)), None),
+            Selection::Groups { groups, .. } => {
+                (Some(groups.pieces(entries_per_chunk(info), SHORTEST_RUN)), None)
+            }
             _ => (None, Some(whole(tensor, info, 64))),
         };
         let groups = groups.into_iter().flatten();
-        let groups = groups.map(move |piece| Extent::of(tensor, piece));
+        let groups = groups.map(move |piece| Chunk::of(tensor, piece));
         groups.chain(others.into_iter().flatten())
     }
 
-    /// Clears the bits of what is pruned of an extent, where that depends on nothing before it: everywhere but under a
+    /// Clears the bits of what is pruned of a chunk, where that depends on nothing before it: everywhere but under a
     /// cut.
-    pub fn mask(&self, extent: Extent, values: &Values, kept: &mut [u64]) -> Result<(), FoundNan> {
+    pub fn mask(&self, chunk: Chunk, values: &Values, kept: &mut [u64]) -> Result<(), FoundNan> {
         match self {
-            Verdict::Keep | Verdict::Entries(_) => {}
-            Verdict::Channels(selection) => selection.apply(extent.first, extent.entries(), kept),
-            Verdict::Blocks(selection) => selection.apply(extent.first, extent.entries(), kept),
-            Verdict::Groups { groups, by, stream } => {
+            Selection::Keep | Selection::Entries(_) => {}
+            Selection::Channels(selection) => selection.apply(chunk.first, chunk.entries(), kept),
+            Selection::Blocks(selection) => selection.apply(chunk.first, chunk.entries(), kept),
+            Selection::Groups { groups, by, stream } => {
                 let order = match by {
                     EntryRank::Magnitude => Order::Magnitude,
                     EntryRank::Value => Order::Value,
                     EntryRank::Random { .. } => {
-                        return groups.prune_at_random(extent.piece(), *stream, kept);
+                        return groups.prune_at_random(chunk.piece(), *stream, kept);
                     }
                 };
                 let mut wide = Vec::new();
-                let rows = Rows::packed(extent.piece(), floats(values).widen(&mut wide));
+                let rows = Rows::packed(chunk.piece(), floats(values).widen(&mut wide));
                 groups.prune(rows, order, kept)?;
             }
         }
@@ -277,9 +279,9 @@ impl Verdict {
     /// Units that there are, of a tensor of so many entries, and units that are pruned where so many entries are.
     pub fn units(&self, entries: usize, pruned: usize) -> (usize, usize) {
         match self {
-            Verdict::Keep | Verdict::Entries(_) | Verdict::Groups { .. } => (entries, pruned),
-            Verdict::Channels(selection) => (selection.count(), selection.pruned()),
-            Verdict::Blocks(selection) => (selection.count(), selection.pruned()),
+            Selection::Keep | Selection::Entries(_) | Selection::Groups { .. } => (entries, pruned),
+            Selection::Channels(selection) => (selection.count(), selection.pruned()),
+            Selection::Blocks(selection) => (selection.count(), selection.pruned()),
         }
     }
 }
