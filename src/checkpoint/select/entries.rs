@@ -164,7 +164,7 @@ impl Source for Listed<'_> {
             let tensor = self.tensors[part.place];
             whole(tensor, &checkpoint.tensors()[tensor], 64).map(move |chunk| (part, chunk))
         });
-        let mut told = checkpoint.meter(Phase::Ranking, jobs.clone().map(|(_, chunk)| chunk));
+        let mut report = checkpoint.meter(Phase::Ranking, jobs.clone().map(|(_, chunk)| chunk));
         let mut rankers = checkpoint.work.workers_for(jobs.clone(), || Ranker {
             values: Values::default(),
             ranked: Vec::new(),
@@ -186,7 +186,7 @@ impl Source for Listed<'_> {
                 if let Some(cap) = &part.cap {
                     caps.candidates(part, cap, *chunk, ranker);
                 }
-                told(*chunk);
+                report(*chunk);
                 Ok(())
             },
             |(part, chunk), ranker| match part.cap {
