@@ -9,10 +9,11 @@ use crate::error::{ModelError, Result};
 use crate::mask::{Float, FloatView, Mask};
 use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown};
 
-/// Named arrays of any float type, in order, as a model that can be pruned: the simplest one there is.
+/// Named arrays of any float type, in order: the simplest model that can be pruned.
 ///
-/// For whoever has only arrays, and for tests. The arrays keep their original values until a mask is removed;
-/// [`effective`](Self::effective) gives them as masked.
+/// It is for those who have only arrays, and for tests. The arrays keep their original values until pruning is made
+/// permanent by [`prune::remove`](crate::prune::remove). [`effective`](Self::effective) returns them with the mask
+/// applied.
 ///
 /// ```
 /// use half::bf16;
@@ -84,11 +85,11 @@ impl FloatArray {
     }
 }
 
-/// A type of which an [`ArrayModel`] can hold arrays.
+/// A float type whose arrays an [`ArrayModel`] can hold.
 pub trait ArrayElement: Float {
     /// The array, its type known at run time.
     fn float_array(array: ArrayD<Self>) -> FloatArray;
-    /// The array of this type, if that is what it is.
+    /// The array, if it has this type.
     fn of(array: &FloatArray) -> Option<&ArrayD<Self>>;
 }
 
@@ -127,7 +128,7 @@ impl ArrayModel {
     ///
     /// # Errors
     ///
-    /// [`ModelError::NameTaken`] if there is an array of this name.
+    /// [`ModelError::NameTaken`] if an array of this name exists.
     pub fn insert(&mut self, name: impl Into<String>, array: impl Into<FloatArray>) -> Result<()> {
         let name = name.into();
         if self.numbers.contains_key(&name) {
@@ -147,17 +148,18 @@ impl ArrayModel {
         self.entries.iter().map(|entry| &*entry.name)
     }
 
-    /// The array of this name, if there is one of type `T`: the original values, whether it is pruned or not.
+    /// The array of this name, if it exists and has type `T`. It holds the original values, whether it is pruned or
+    /// not.
     pub fn get<T: ArrayElement>(&self, name: &str) -> Option<&ArrayD<T>> {
         T::of(&self.entry(name)?.array)
     }
 
-    /// The array of this name, of whatever type: the original values, whether it is pruned or not.
+    /// The array of this name, of any type. It holds the original values, whether it is pruned or not.
     pub fn array(&self, name: &str) -> Option<&FloatArray> {
         Some(&self.entry(name)?.array)
     }
 
-    /// The array of this name, to be changed; mask and history stay.
+    /// The array of this name, mutably. Mask and history stay.
     pub fn array_mut(&mut self, name: &str) -> Option<&mut FloatArray> {
         let number = *self.numbers.get(name)?;
         Some(&mut self.entries[number].array)
@@ -167,8 +169,8 @@ impl ArrayModel {
     ///
     /// # Errors
     ///
-    /// [`ModelError::UnknownParameter`] where there is none, and [`MaskError::ShapeMismatch`](crate::error::MaskError)
-    /// where an array of another shape was put in place of a pruned one.
+    /// [`ModelError::UnknownParameter`] for an unknown name, and
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError) if a pruned array was replaced by one of another shape.
     pub fn effective(&self, name: &str) -> Result<FloatArray> {
         let entry = self.entry(name).ok_or_else(|| unknown(self, name))?;
         match &entry.pruning {

@@ -1,7 +1,7 @@
 //! A limit to how deeply boxed values nest in what is serialised.
 //!
-//! A few bytes of a hostile file can open one more level, and a stack that overflows is not an error but the end
-//! of the process. The limit is the same for writing, so that what is saved can be loaded.
+//! Each level takes only a few bytes of a hostile file, and a stack overflow is not an error: it ends the process.
+//! The limit also holds for writing, so that what is saved can be loaded.
 
 use std::cell::Cell;
 
@@ -9,12 +9,12 @@ use serde::de;
 #[cfg(feature = "nn")]
 use serde::ser;
 
-/// How many boxed values of one kind may nest, one in another.
+/// How many boxed values of one kind may nest.
 ///
 /// A level takes up to 64 KB of stack in a build without optimisation, and a thread has 2 MB.
 pub(crate) const LIMIT: usize = 16;
 
-/// How many boxed values may nest in all: a container in the innermost module is no level too many.
+/// How many boxed values of both kinds may nest, so that the innermost module may hold a container.
 const LIMIT_OF_ALL: usize = LIMIT + 4;
 
 /// Longer messages are cut, in bytes.
@@ -39,7 +39,7 @@ thread_local! {
 struct Level(Boxed);
 
 impl Level {
-    /// One level more, unless there are too many.
+    /// Enters one more level, or returns `None` at the limit.
     fn enter(kind: Boxed) -> Option<Self> {
         LEVELS.with(|levels| {
             let level = &levels[kind as usize];
@@ -85,10 +85,10 @@ fn too_deep(done: &str) -> String {
     format!("nested too deeply: at most {LIMIT} levels of boxed values can be {done}; nest fewer")
 }
 
-/// The error as a text of a bearable length, without the quotes of quotes.
+/// The error with its text cut to a readable length, without repeated quoting.
 ///
-/// Some formats quote an error's text when it passes from one level of type-erased content to the next, and then
-/// quote the quotes: a text that doubles several times a level, so that a file of a few levels would fill memory.
+/// Some formats quote an error's text at each level of type-erased content, quotes included. The text then doubles at
+/// every level, and a file of a few dozen levels would fill memory.
 pub(crate) fn readable<E: de::Error>(error: E) -> E {
     let mut text = error.to_string();
     if !text.contains('\\') && text.len() <= LONGEST_MESSAGE {

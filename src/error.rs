@@ -1,16 +1,14 @@
 //! [`Error`], which wraps the errors of every part of the crate, and those errors by name.
 //!
-//! Each part owns a small error type, next to the code that returns it. To match an error, match its part first:
+//! Each part of the crate has a small error type of its own. To match an error, match its part first:
 //!
 //! ```
 //! use secateurs::Error;
 //! use secateurs::error::AmountError;
 //! use secateurs::mask::Amount;
 //!
-//! match Amount::try_from(1.5) {
-//!     Err(Error::Amount(AmountError::FractionOutOfRange { value })) => assert_eq!(value, 1.5),
-//!     other => panic!("1.5 is no fraction: {other:?}"),
-//! }
+//! match Amount::try_from(1.5) { Err(Error::Amount(AmountError::FractionOutOfRange { value })) => assert_eq!(value,
+//! 1.5), other => panic!("1.5 is not a fraction: {other:?}"), }
 //! ```
 
 use std::path::PathBuf;
@@ -28,30 +26,30 @@ pub use crate::tensor::TensorError;
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can be wrong with what a caller hands over.
+/// Everything that can go wrong in this crate.
 ///
-/// A message says what was wrong, where, and what to do about it. Whatever returned an error changed nothing.
+/// A message says what was wrong, where, and what to do about it. A call that returns an error has changed nothing.
 ///
 /// Messages are complete: [`source`](std::error::Error::source) returns nothing that the message already says.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An amount that makes no sense, or is more than there is to prune.
+    /// An amount that is invalid, or more than there is to prune.
     #[error(transparent)]
     Amount(#[from] AmountError),
-    /// A norm that makes no sense, or does not fit a tensor.
+    /// A norm that is invalid, or does not fit a tensor.
     #[error(transparent)]
     Norm(#[from] NormError),
-    /// A dimension, channels, groups or blocks that a tensor does not have.
+    /// A dimension, or a pattern of channels, groups or blocks, that a tensor does not have.
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// A mask, an array of scores or a method that does not fit what it is used for.
     #[error(transparent)]
     Mask(#[from] MaskError),
-    /// A list of parameters to be pruned together that makes no sense.
+    /// An invalid list of parameters to be pruned together.
     #[error(transparent)]
     List(#[from] ListError),
-    /// A path that leads to no parameter, or to one that is not pruned.
+    /// A path without a parameter, a parameter that is not pruned, or a model that contradicts itself.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// An operation on tensors whose shapes do not fit.
@@ -87,7 +85,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Names the parameter that an error is about, where it does not say so yet.
+    /// Names the parameter that an error is about, unless the error names it already.
     pub(crate) fn at(self, path: &str) -> Self {
         match self {
             unnamed if path.is_empty() => unnamed,

@@ -10,7 +10,7 @@
 //! let mut model = ArrayModel::new();
 //! model.insert("fc.weight", array![[0.1, -2.0, 0.3], [4.0, 0.2, -0.5]])?;
 //!
-//! // Prune the half of the weights that is lowest in magnitude. The originals stay under the mask.
+//! // Prune the half of the weights with the lowest magnitude. The original values stay under the mask.
 //! let report = prune::l1_unstructured(&mut model, "fc.weight", 0.5)?;
 //! assert_eq!((report.pruned, report.entries), (3, 6));
 //! assert_eq!(prune::mask(&model, "fc.weight")?.unwrap().to_array::<u8>(), array![[0, 1, 0], [1, 0, 1]].into_dyn());
@@ -25,28 +25,29 @@
 //!
 //! | module | holds | feature |
 //! |---|---|---|
-//! | [`prune`] | the functions that prune parameters of a model: start here | |
-//! | [`prunable`] | [`Prunable`], what a model offers to be pruned where it lives | |
-//! | [`mask`] | masks from scores: amounts, methods, norms, exact selection; arrays in, masks out | |
-//! | [`error`] | the errors of every part | |
-//! | `nn` | modules, layers, losses, optimisers, state dicts | `nn` |
+//! | [`prune`] | the functions that prune the parameters of a model: start here | |
+//! | [`prunable`] | [`Prunable`], the trait that a model implements to be pruned | |
+//! | [`mask`] | masks from scores: amounts, methods, norms; arrays in, masks out. [`mask::select`] does the same for streams | |
+//! | [`error`] | [`Error`], and the error types that it wraps | |
+//! | `nn` | modules, layers, `nn::loss`, `nn::optim`, state dicts | `nn` |
 //! | `tensor` | tensors with automatic differentiation | `nn` |
 //! | `checkpoint` | safetensors checkpoints of any size: pruned, inspected, compared, packed | `checkpoint` |
-//! | `testing` | a test suite for models of your own | `testing` |
+//! | `testing` | a test suite for your own implementations of [`Prunable`] | `testing` |
 //!
-//! [`ArrayModel`], a map of arrays, is the simplest model. Modules of `nn` are models too, and a model of your own or of
-//! another framework becomes one by implementing [`Prunable`].
+//! [`ArrayModel`], a map of arrays, is the simplest model. Modules of `nn` are models, too. To prune a model of your
+//! own or of another framework, implement [`Prunable`] for it.
 //!
 //! # Features
 //!
 //! - `nn` (default): modules, tensors with automatic differentiation, optimisers and state dicts.
-//! - `checkpoint` (default): safetensors checkpoints of any size, and state dicts as safetensors files.
+//! - `checkpoint` (default): safetensors checkpoints of any size. With `nn`, also state dicts as safetensors files.
 //! - `rayon` (default): several threads for large tensors, with the same results.
-//! - `testing`: the suite that checks an implementation of [`Prunable`].
+//! - `testing`: a test suite that checks an implementation of [`Prunable`].
 //!
-//! # Names of serialised types
+//! # Serialisation
 //!
-//! Methods and modules are serialised through [`typetag`], which with [`serde`] is re-exported for implementors.
+//! Methods and modules are serialised through [`typetag`]. It is re-exported, as [`serde`] is, for those who write
+//! their own.
 
 mod array_model;
 #[cfg(feature = "checkpoint")]

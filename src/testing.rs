@@ -1,7 +1,8 @@
-//! A test suite for models of your own: whatever implements [`Prunable`].
+//! A test suite for your own implementations of [`Prunable`].
 //!
-//! [`check_model`] runs every function of [`prune`] on a model that you make of given arrays, and compares masks, values,
-//! histories and errors with what they have to be. It panics where something differs, so one test is enough:
+//! [`check_model`] asks you to build a model from given arrays. It runs every function of [`prune`] on that model,
+//! and compares masks, values, histories and errors with the expected ones. It panics if anything differs, so one
+//! test is enough:
 //!
 //! ```
 //! use secateurs::{ArrayModel, mask::FloatType, testing};
@@ -33,14 +34,14 @@ use crate::mask::{self, FloatType, FloatView, MergedMask, PruningType, Ranked};
 use crate::prune::{self, *};
 use crate::{Error, FloatArray, Prunable};
 
-/// Checks every function of [`prune`] on models that `make` makes of named arrays, which may be of any of these types.
+/// Checks every function of [`prune`] on models that `make` builds from named arrays of each of these float types.
 ///
-/// `make` is called often, with one to three arrays each time, named `fc.weight`, `head.weight` and `fc.bias`. The model
-/// has to list them under these names, in an order of its own, with these values.
+/// `make` is called many times, with one to three arrays each time, named `fc.weight`, `head.weight` and `fc.bias`.
+/// The model must list them under these names and with these values. The order is up to the model.
 ///
 /// # Panics
 ///
-/// Where the model does not do what it should; the message says what.
+/// If the model does not behave as [`Prunable`] requires. The message says what is wrong.
 pub fn check_model<M: Prunable>(types: &[FloatType], make: impl Fn(&[(&str, FloatArray)]) -> M) {
     assert!(
         !types.is_empty(),

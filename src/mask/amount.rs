@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
-/// An amount that makes no sense, or is more than there is to prune.
+/// An amount that is invalid, or more than there is to prune.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AmountError {
@@ -23,7 +23,7 @@ pub enum AmountError {
         /// The value that was given.
         value: i128,
     },
-    /// Text that is no amount.
+    /// Text that is not an amount.
     #[error(
         "`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a sparsity to \
          reach (`until 90%`)"
@@ -63,11 +63,11 @@ pub enum AmountError {
     },
 }
 
-/// How much to prune: a fraction of the units that remain, a count of them, or a share of all units to reach.
+/// How much to prune: a fraction of the units that remain, a count of units, or a target share of all units.
 ///
 /// A unit is an entry for unstructured methods, and a channel or a block for methods that prune these. Every pruning
-/// function takes `impl TryInto<Amount>`: an `f64` in [0, 1] is a fraction, an integer is a count, so that `1` is one unit and
-/// `1.0` is everything.
+/// function takes `impl TryInto<Amount>`. An `f64` in [0, 1] is a fraction and an integer is a count, so `1` is one
+/// unit and `1.0` is everything.
 ///
 /// PyTorch's `amount`, with [`Amount::until`] added.
 ///
@@ -85,13 +85,13 @@ pub enum AmountError {
 /// # Ok::<(), secateurs::Error>(())
 /// ```
 ///
-/// An `f32` is refused by the compiler, because `0.1_f32` is another number than `0.1`:
+/// An `f32` does not compile, because `0.1_f32` and `0.1` are different numbers:
 ///
 /// ```compile_fail,E0277
 /// secateurs::mask::Amount::try_from(0.1_f32);
 /// ```
 ///
-/// and so is text, which commands parse with [`FromStr`]:
+/// Text does not compile either. Commands parse it with [`FromStr`]:
 ///
 /// ```compile_fail,E0277
 /// secateurs::mask::Amount::try_from("0.1");
@@ -121,8 +121,8 @@ impl Amount {
         Amount(Kind::Count(count))
     }
 
-    /// As much as brings the pruned units to this share of *all* units, or nothing if they are there already:
-    /// what "90 % sparse" means, and what a schedule asks for step by step.
+    /// A target: prune until this share of *all* units is pruned, counting those pruned before. Prunes nothing if the
+    /// share is reached already. This is what "90 % sparse" means, and what a schedule sets step by step.
     ///
     /// # Errors
     ///
@@ -133,7 +133,7 @@ impl Amount {
 
     /// The number of units to prune where `remaining` of `total` units are still unpruned.
     ///
-    /// Fractions become counts by rounding to the nearest integer in f64, halves to the even one.
+    /// A fraction becomes a count by rounding to the nearest integer in f64. Halves round to the even integer.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ fn round(fraction: f64, units: usize) -> usize {
 }
 
 impl Serialize for Amount {
-    /// As text: it comes through parsers that get the last digit of a number wrong, and serde_json's is one.
+    /// As text, because some parsers get the last digit of a number wrong; serde_json's is one.
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -197,7 +197,7 @@ macro_rules! amount_from_integer {
                     Ok(count) => Ok(Amount::count(count)),
                     #[allow(unused_comparisons)]
                     Err(_) if count < 0 => Err(Error::Amount(AmountError::NegativeCount { value: count as i128 })),
-                    // No array has so many units: the largest count is refused as soon as it meets one.
+                    // No array has that many units, so the largest count is refused as soon as it is used.
                     Err(_) => Ok(Amount::count(usize::MAX)),
                 }
             }
@@ -210,7 +210,7 @@ amount_from_integer!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 impl FromStr for Amount {
     type Err = Error;
 
-    /// Parses a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a share to reach (`until 90%`).
+    /// Parses a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a target sparsity (`until 90%`).
     fn from_str(text: &str) -> Result<Self> {
         let syntax = || {
             Error::Amount(AmountError::Syntax {

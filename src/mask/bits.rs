@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Entries that share a word.
 pub(crate) const BITS: usize = u64::BITS as usize;
 
-/// The 64 bits from bit `start` on; bits behind the last word are 0.
+/// The 64 bits from bit `start` on; bits after the last word are 0.
 #[inline(always)]
 pub(crate) fn word_at(words: &[u64], start: usize) -> u64 {
     let (word, shift) = (start / BITS, start % BITS);

@@ -13,9 +13,9 @@ use crate::error::{Error, MaskError, Result};
 
 /// The successive methods that pruned one tensor, in order.
 ///
-/// A second pruning of a parameter turns its hook into one of these. As a method, it runs the *last* method of
-/// the list on top of the prior mask, which stands for all that came before: what PyTorch's `PruningContainer`
-/// does. An empty one prunes nothing.
+/// When a parameter is pruned a second time, its hook becomes a container. Used as a method, a container runs its
+/// *last* method on top of the prior mask, which holds what the earlier ones pruned, as PyTorch's `PruningContainer`
+/// does. An empty container prunes nothing.
 ///
 /// ```
 /// use ndarray::array;
@@ -40,7 +40,8 @@ pub struct PruningContainer {
     methods: Vec<Arc<dyn PruningMethod>>,
 }
 
-/// What a serialised container looks like before it is known to hold none other, and methods of one tensor only.
+/// The serialised form of a container, before it is checked: it must hold no other container, and methods of one
+/// tensor only.
 #[derive(Deserialize)]
 struct Unchecked {
     tensor_name: String,
@@ -80,8 +81,8 @@ impl PruningContainer {
         &self.tensor_name
     }
 
-    /// Appends a method that is bound to the tensor `tensor_name`. The methods of a container are appended one
-    /// by one, so that no container holds another.
+    /// Appends a method that is bound to the tensor `tensor_name`. A container is not appended as such, but its methods
+    /// are, one by one.
     ///
     /// PyTorch's `add_pruning_method`.
     ///
@@ -146,7 +147,7 @@ impl std::ops::Index<usize> for PruningContainer {
     ///
     /// # Panics
     ///
-    /// If there are not so many methods; [`PruningContainer::get`] does not.
+    /// If `index` is not below the number of methods. [`PruningContainer::get`] does not panic.
     fn index(&self, index: usize) -> &Self::Output {
         &*self.methods[index]
     }

@@ -1,4 +1,4 @@
-//! [`MaskError`], [`PatternError`] and [`ListError`]: what does not fit a tensor, or a list of them.
+//! [`MaskError`], [`PatternError`] and [`ListError`]: what does not fit a tensor or a list of tensors.
 
 /// A mask, an array of scores or a method that does not fit what it is used for.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum MaskError {
     Method(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A dimension, channels, groups or blocks that a tensor does not have.
+/// A dimension, or a pattern of channels, groups or blocks, that a tensor does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
@@ -108,14 +108,14 @@ pub enum PatternError {
     },
 }
 
-/// A list of parameters to be pruned together that makes no sense.
+/// An invalid list of parameters to be pruned together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
     /// An empty list of parameters.
     #[error("no parameter was listed; global pruning ranks at least one")]
     NoParameters,
-    /// A parameter listed twice, be it by two paths that lead to one parameter.
+    /// A parameter listed twice, perhaps by two paths that lead to it.
     #[error("parameter `{path}` is listed twice; list each parameter once")]
     ListedTwice {
         /// Path of the parameter.

@@ -33,9 +33,9 @@ impl fmt::Display for FloatType {
     }
 }
 
-/// A read-only view of an array of weights or scores: of any type that can be pruned, any rank, any memory layout.
+/// A read-only view of an array of weights or scores, of any float type, rank and memory layout.
 ///
-/// Made from a reference to an array, or from a view:
+/// It is made from a reference to an array, or from a view:
 ///
 /// ```
 /// use half::bf16;
@@ -123,7 +123,7 @@ impl<'a> FloatView<'a> {
 
 /// A float that can be pruned: `f16`, `bf16`, `f32` or `f64`.
 ///
-/// It is sealed, as [`Element`] is.
+/// This trait is sealed, as [`Element`] is.
 pub trait Float: Element {
     /// The view of an array of this type.
     fn float_view(array: ArrayViewD<'_, Self>) -> FloatView<'_>;

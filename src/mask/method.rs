@@ -11,7 +11,7 @@ use super::packed::Mask;
 use super::plan::Plan;
 use crate::error::{MaskError, Result};
 
-/// Which part of a tensor a method is handed, and so what it can prune.
+/// Which part of a tensor a method receives, and so what it can prune.
 ///
 /// PyTorch's `PRUNING_TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,20 +20,21 @@ pub enum PruningType {
     Unstructured,
     /// The channels along `dim` that are not yet wholly pruned, as an array of the tensor's rank.
     Structured {
-        /// The dimension that numbers the channels; from the end where negative.
+        /// The dimension of the channels. A negative value counts from the end.
         dim: isize,
     },
-    /// The whole tensor, as it is (PyTorch's `"global"`).
+    /// The whole tensor (PyTorch's `"global"`).
     Whole,
 }
 
 /// A way to choose what to prune.
 ///
 /// PyTorch's `BasePruningMethod`. A method of your own needs [`pruning_type`](Self::pruning_type) and
-/// [`compute_mask`](Self::compute_mask), about ten lines: the engine slices out what remains to be pruned, checks the
-/// shape of the answer, and combines it with the prior mask, so that a method can only prune.
+/// [`compute_mask`](Self::compute_mask), about ten lines. The crate slices out what remains to be pruned, checks the
+/// shape of the mask that the method returns, and combines it with the prior mask, so that a method can only prune.
 ///
-/// Methods are values: serialisable through [`typetag`], shared between threads, and never changed by use.
+/// Methods are values. They are serialised through [`typetag`], can be shared between threads, and are not changed by
+/// use.
 ///
 /// ```
 /// use ndarray::{ArrayViewD, array};
@@ -62,20 +63,20 @@ pub enum PruningType {
 /// ```
 #[typetag::serde]
 pub trait PruningMethod: Any + Debug + Send + Sync {
-    /// Which part of a tensor [`compute_mask`](Self::compute_mask) is handed.
+    /// Which part of a tensor [`compute_mask`](Self::compute_mask) receives.
     fn pruning_type(&self) -> PruningType;
 
-    /// The mask of what to keep, of the shape of `scores`, where `prior` tells what is still kept.
+    /// The new mask, of the shape of `scores`. `prior` says which entries are still kept.
     ///
-    /// `scores` and `prior` are the part of the tensor that [`pruning_type`](Self::pruning_type) asks for. The
-    /// answer is combined with the prior mask by AND.
+    /// `scores` and `prior` are the part of the tensor that [`pruning_type`](Self::pruning_type) names. The result is
+    /// combined with the prior mask by AND.
     ///
-    /// A method that has a [`plan`](Self::plan) need not implement this: the plan is carried out instead.
+    /// A method with a [`plan`](Self::plan) need not implement this: the plan is carried out instead.
     ///
     /// # Errors
     ///
-    /// Whatever makes it impossible to prune; a method's own errors go into
-    /// [`MaskError::Method`](crate::error::MaskError::Method). The tensor is then left as it was.
+    /// Whatever makes pruning impossible. A method's own errors go into
+    /// [`MaskError::Method`](crate::error::MaskError::Method). After an error the tensor is unchanged.
     fn compute_mask(&self, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
         match self.plan() {
             Some(plan) => Ok(plan.compute(scores, Some(prior))?.mask),
@@ -90,21 +91,21 @@ pub trait PruningMethod: Any + Debug + Send + Sync {
     /// What to prune, as a description that is carried out without calling
     /// [`compute_mask`](Self::compute_mask): faster, on every float type, and over many parameters in place.
     ///
-    /// `None`, unless the method is one of those that a [`Plan`] can describe.
+    /// `None` by default: only some methods can be described by a [`Plan`].
     fn plan(&self) -> Option<Plan<'_>> {
         None
     }
 
     /// The tensor `t` with the entries that this method prunes set to +0.0, without any module.
     ///
-    /// `prior` is the mask so far (everything is kept where there is none); `scores` rank the entries, `t`
-    /// itself where there are none. Amounts are relative to what the prior mask keeps, while PyTorch's method of this
-    /// name counts masked entries too.
+    /// `prior` is the mask so far; `None` keeps everything. `scores` rank the entries; with `None`, `t` itself does.
+    /// Amounts are relative to what the prior mask keeps, while PyTorch's method of this name counts masked entries,
+    /// too.
     ///
     /// # Errors
     ///
-    /// Whatever makes it impossible to prune, as [`compute`](super::compute) says it; also
-    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the shapes differ.
+    /// As [`compute`](super::compute), and [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if
+    /// the shapes differ.
     fn prune(
         &self,
         t: ArrayViewD<'_, f32>,
@@ -116,7 +117,7 @@ pub trait PruningMethod: Any + Debug + Send + Sync {
     }
 }
 
-/// What can be used as a method: a method, or one that is shared already.
+/// Anything that can be used as a method: a method by value, boxed, or already shared.
 pub trait IntoMethod {
     /// The method, shared.
     fn into_method(self) -> Arc<dyn PruningMethod>;

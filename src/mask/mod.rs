@@ -1,13 +1,13 @@
-//! Masks from scores: scores and a prior mask in, a mask out. No models, no gradients, no files.
+//! Masks from scores: scores and a prior mask in, a new mask out. No models, no gradients, no files.
 //!
-//! Four things are kept apart, and any one combines with any other:
+//! Four choices are independent of each other:
 //!
-//! - the *score*, what is important: an array, the tensor itself unless you give another;
-//! - the *pattern*, which shapes may be pruned: a [`PruningMethod`];
-//! - the *scope*, one tensor or many: [`compute`], or [`compute_global`] and its [`GlobalOptions`];
+//! - the *score*, what is important: the tensor itself, or an array of scores that you give;
+//! - the *pattern*, what is pruned as a unit (entries, channels, blocks): a [`PruningMethod`];
+//! - the *scope*, one tensor or many ranked together: [`compute`], or [`compute_global`] and its [`GlobalOptions`];
 //! - the *amount*, how much: an [`Amount`].
 //!
-//! Arrays may be of `f32`, `f64`, `f16` or `bf16`, of any rank and memory layout ([`FloatView`]).
+//! Arrays may be of `f32`, `f64`, `f16` or `bf16`, and of any rank and memory layout ([`FloatView`]).
 //!
 //! | method | prunes | ranked by | PyTorch |
 //! |---|---|---|---|
@@ -17,10 +17,10 @@
 //! | [`ScoreUnstructured`] | entries | value | |
 //! | [`RandomStructured`] | channels | random keys | `RandomStructured` |
 //! | [`LnStructured`] | channels | [`Norm`] | `LnStructured` |
-//! | [`NmStructured`] | all but n of each m consecutive entries | absolute value | |
+//! | [`NmStructured`] | all but n of each m consecutive entries (N:M) | absolute value | |
 //! | [`BlockStructured`] | tiles of the last two dimensions | mean square, or largest absolute value | |
-//! | [`CustomFromMask`] | what a mask says | | `CustomFromMask` |
-//! | [`PruningContainer`] | what its last method says | | `PruningContainer` |
+//! | [`CustomFromMask`] | what a given mask prunes | | `CustomFromMask` |
+//! | [`PruningContainer`] | what its last method prunes | | `PruningContainer` |
 
 mod amount;
 pub(crate) mod bits;

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// A norm that makes no sense, or does not fit a tensor.
+/// A norm that is invalid, or does not fit a tensor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NormError {
     /// A norm order that is NaN.
     #[error("the order of a norm cannot be NaN")]
     Nan,
-    /// Text that is no norm.
+    /// Text that is not a norm.
     #[error("`{text}` is not a norm; write a number, `inf`, `-inf`, `fro` or `nuc`")]
     Syntax {
         /// The text that was given.
@@ -31,11 +31,11 @@ pub enum NormError {
     },
 }
 
-/// The norm by which a channel is ranked: of any real order, ±∞, Frobenius or nuclear (S6).
+/// The norm by which a channel is ranked: of any real order, ±∞, Frobenius or nuclear.
 ///
-/// The order-`n` norm of entries `x` is `(Σ |x|ⁿ)^(1/n)`; of order 0 it is the number of non-zero entries, of
-/// order ∞ the largest, of order −∞ the smallest absolute value. Where entries are pruned they count as 0, so a
-/// partly pruned channel ranks low under `n = −∞` and `n = 0`, and has norm 0 under every negative order.
+/// The order-`n` norm of entries `x` is `(Σ |x|ⁿ)^(1/n)`; Order 0 is the number of non-zero entries, order ∞ the
+/// largest absolute value, and order −∞ the smallest. Pruned entries count as 0. So a partly pruned channel ranks low
+/// under `n = −∞` and `n = 0`, and has norm 0 under every negative order.
 ///
 /// The `n` of PyTorch's `ln_structured`, after `torch.norm`'s `p`.
 ///

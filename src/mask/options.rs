@@ -1,4 +1,4 @@
-//! [`GlobalOptions`]: caps, norms and scores for tensors that are ranked together.
+//! [`GlobalOptions`]: scores, caps and norms for tensors that are ranked together.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use super::amount::AmountError;
 use super::float_view::FloatView;
 use crate::error::Result;
 
-/// Options of global pruning: caps on the sparsity of single parameters, ranking by an entry's share of its
-/// parameter's norm, and importance scores. None is set at first.
+/// Options of global pruning: importance scores, caps on the sparsity of single parameters, and ranking by an entry's
+/// share of its parameter's norm. None is set by default.
 ///
-/// PyTorch has scores alone. A cap keeps global pruning from collapsing a layer (Tanaka et al. 2020,
-/// <https://arxiv.org/abs/2006.05467>); ranking by norms makes layers of different scale comparable (to the same
-/// end as Lee et al. 2021, <https://arxiv.org/abs/2010.07611>, by simpler means).
+/// PyTorch has scores only. A cap keeps global pruning from collapsing a layer (Tanaka et al. 2020,
+/// <https://arxiv.org/abs/2006.05467>). Ranking by norms makes layers of different scale comparable, which Lee et al.
+/// 2021 (<https://arxiv.org/abs/2010.07611>) achieve by other means.
 ///
 /// ```
 /// use ndarray::array;
@@ -45,17 +45,17 @@ pub struct GlobalOptions<'a> {
 }
 
 impl<'a> GlobalOptions<'a> {
-    /// No caps, no scores, and entries rank as they are.
+    /// No scores, no caps, no normalisation.
     pub fn new() -> Self {
         GlobalOptions::default()
     }
 
     /// With a cap on the sparsity of each parameter: at most ⌊cap × entries⌋ of its entries are pruned in total,
-    /// including those that are pruned already (the product is rounded as f64s are). A parameter that is above the
-    /// cap already loses nothing more.
+    /// including those that are pruned already. The product is computed in f64. A parameter that is above the cap
+    /// already loses nothing more.
     ///
-    /// What may be pruned of a parameter are its lowest-ranked entries, as many as the cap allows. Of these, the
-    /// lowest-ranked of all parameters are pruned.
+    /// The candidates of a parameter are its lowest-ranked entries, as many as the cap allows. The lowest-ranked
+    /// candidates of all parameters together are pruned.
     ///
     /// # Errors
     ///
@@ -75,21 +75,21 @@ impl<'a> GlobalOptions<'a> {
         Ok(self)
     }
 
-    /// Whether an entry w of a tensor W ranks by w / ‖W‖₂ rather than by w, each method in its way: by magnitude
-    /// or by value.
+    /// Whether an entry w of a tensor W is ranked by w / ‖W‖₂ instead of w. The method decides whether that is ranked
+    /// by magnitude or by value.
     ///
-    /// The norm is that of all the scores of the tensor: where a parameter ranks by itself, of its effective tensor,
-    /// so that pruned entries count as 0; scores that are given count as given. It is taken in f64, the squares
-    /// in row-major order added in 16 lanes (square `i` in lane `i mod 16`), which are added pairwise (`0+8, 1+9,
-    /// …`, then `0+4, …`, `0+2, …`, `0+1`). The quotient is one of f64s, too. Where the norm is 0, all entries rank
-    /// 0; where it is infinite, the finite ones do.
+    /// The norm is that of all scores of the tensor. A parameter without given scores has the norm of its effective
+    /// tensor, in which pruned entries are 0; given scores count as given. The norm is computed in f64: squares in
+    /// row-major order are added in 16 lanes (square `i` in lane `i mod 16`), which are added pairwise
+    /// (`0+8, 1+9, …`, then `0+4, …`, `0+2, …`, `0+1`). The quotient is an f64, too. If the norm is 0, all entries
+    /// rank as 0; if it is infinite, the finite ones do.
     pub fn normalize(mut self, normalize: bool) -> Self {
         self.normalize = normalize;
         self
     }
 
     /// With importance scores for the parameter at `path`, of its shape and of any float type. Parameters without
-    /// scores rank by themselves.
+    /// scores are ranked by their own values.
     ///
     /// PyTorch's `importance_scores`.
     pub fn scores(mut self, path: impl Into<String>, scores: impl Into<FloatView<'a>>) -> Self {
@@ -102,7 +102,7 @@ impl<'a> GlobalOptions<'a> {
         self.caps.get(name).copied().or(self.max_sparsity)
     }
 
-    /// Whether entries rank by their share of their tensor's norm.
+    /// Whether entries are ranked by their share of their tensor's norm.
     pub fn is_normalized(&self) -> bool {
         self.normalize
     }

@@ -41,7 +41,7 @@ pub struct Mask {
     words: Vec<u64>,
 }
 
-/// What a serialised mask looks like before it is known to be one.
+/// The serialised form of a mask, before it is checked.
 #[derive(Deserialize)]
 struct Unchecked {
     shape: Vec<usize>,
@@ -85,12 +85,13 @@ impl Mask {
         }
     }
 
-    /// The mask whose packed words these are: entry `i` (row-major) is bit `i % 64` of word `i / 64`.
+    /// The mask with these packed words: entry `i` (row-major) is bit `i % 64` of word `i / 64`.
     ///
     /// # Errors
     ///
-    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if `words` is not as long as the shape asks for;
-    /// [`MaskError::NotBinary`](crate::error::MaskError::NotBinary) if a bit past the last entry is set.
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if `words` does not have the length that
+    /// the shape needs; [`MaskError::NotBinary`](crate::error::MaskError::NotBinary) if a bit past the last entry is
+    /// set.
     pub fn from_words(shape: &[usize], words: Vec<u64>) -> Result<Self> {
         let len = entries(shape).filter(|len| len.div_ceil(BITS) == words.len());
         let Some(len) = len else {
@@ -305,7 +306,7 @@ impl Mask {
         })
     }
 
-    /// The array with a positive zero wherever the mask prunes, whatever stood there: NaN, ∞ and −2.0 too.
+    /// The array with +0.0 wherever the mask prunes, even in place of NaN, ∞ or a negative number.
     ///
     /// # Errors
     ///
@@ -321,7 +322,7 @@ impl Mask {
         Ok(Array::from_shape_vec(IxDyn(&self.shape), out).expect("a mask has as many entries as its shape"))
     }
 
-    /// Puts a positive zero wherever the mask prunes, in place, in any memory layout.
+    /// Puts +0.0 wherever the mask prunes, in place, in any memory layout.
     ///
     /// # Errors
     ///
@@ -423,7 +424,7 @@ impl fmt::Debug for Mask {
 ///
 /// # Panics
 ///
-/// If the index is outside the shape; [`Mask::get`] does not.
+/// If the index is outside the shape. [`Mask::get`] does not panic.
 impl<I: AsRef<[usize]>> Index<I> for Mask {
     type Output = bool;
 
@@ -441,7 +442,7 @@ impl<I: AsRef<[usize]>> Index<I> for Mask {
 ///
 /// # Panics
 ///
-/// If the shapes differ; [`Mask::and`] does not.
+/// If the shapes differ. [`Mask::and`] does not panic.
 impl BitAnd for &Mask {
     type Output = Mask;
 
@@ -454,7 +455,7 @@ impl BitAnd for &Mask {
 ///
 /// # Panics
 ///
-/// If the shapes differ; [`Mask::or`] does not.
+/// If the shapes differ. [`Mask::or`] does not panic.
 impl BitOr for &Mask {
     type Output = Mask;
 
@@ -531,8 +532,8 @@ impl<'a> IntoIterator for &'a Mask {
 
 /// The number of entries of a shape, unless it overflows.
 ///
-/// The product of the non-zero dimensions has to fit as well, as ndarray asks of a shape, so that whatever is
-/// accepted here can be expanded.
+/// The product of the non-zero dimensions has to fit as well, because ndarray requires it. So every shape accepted
+/// here can be expanded into an array.
 fn entries(shape: &[usize]) -> Option<usize> {
     let nonzero = shape
         .iter()

@@ -1,6 +1,6 @@
 //! How loops use the machine: its vector instructions, and its threads.
 
-/// From so many entries on, a second thread is worth waking.
+/// From this number of entries on, a second thread is worth waking.
 #[cfg(feature = "rayon")]
 const LARGE: usize = 1 << 18;
 
@@ -10,7 +10,7 @@ pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
-/// How many threads share the work. What they do to each task is the same, so the result is too.
+/// How many threads share the work. The result does not depend on it.
 #[derive(Clone, Copy)]
 pub(crate) enum Threads {
     One,
@@ -55,7 +55,7 @@ impl Threads {
         }
     }
 
-    /// Into how many tasks work should be cut, so that threads that are done early find more of it.
+    /// Into how many tasks work should be cut, so that a thread that finishes early finds more.
     pub(crate) fn tasks(self) -> usize {
         match self {
             Threads::One => 1,
@@ -67,9 +67,9 @@ impl Threads {
 
 /// Calls `work` on every item from this thread and others of the pool.
 ///
-/// Not by a parallel iterator: for that a caller outside of the pool goes to sleep until others have woken up and done
-/// the work. Waking takes longer than all the work on a layer of some million weights, so the caller begins at once,
-/// and whoever wakes up takes what is left.
+/// It does not use a parallel iterator: with one, a caller outside of the pool sleeps until other threads have woken
+/// up and done the work. Waking takes longer than all the work on a layer of a few million weights. So the caller
+/// begins at once, and threads that wake up share what remains.
 #[cfg(feature = "rayon")]
 fn each_by_many<T: Send, R: Send>(items: &mut [T], work: impl Fn(&mut T) -> R + Sync + Send) -> Vec<R> {
     use std::sync::{Mutex, PoisonError};
@@ -79,7 +79,7 @@ fn each_by_many<T: Send, R: Send>(items: &mut [T], work: impl Fn(&mut T) -> R + 
     let queue = Mutex::new(items.iter_mut().zip(&mut answers));
     let take_all = || {
         loop {
-            // Poisoned only where another thread has panicked, which the scope hands on.
+            // Poisoned only if another thread has panicked, and the scope passes that panic on.
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((item, answer)) = next else { break };
             *answer = Some(work(item));

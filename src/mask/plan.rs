@@ -1,4 +1,4 @@
-//! [`Plan`]: what a method wants pruned, described rather than done.
+//! [`Plan`]: a description of what a method prunes.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,12 +6,12 @@ use super::amount::Amount;
 use super::norm::Norm;
 use super::packed::Mask;
 
-/// What a method wants pruned, in terms that the engine carries out itself.
+/// A description of what a method prunes, which the crate carries out itself.
 ///
-/// The built-in methods are descriptions: *which units* may be pruned (entries, channels or blocks), *how many* ([`Amount`]),
-/// and *by what* they are ranked. The engine carries a description out on views of any float type, without
-/// gathering survivors, over one tensor or many. A method of your own that ranks in one of these ways can return
-/// its plan from [`PruningMethod::plan`](super::PruningMethod::plan) and gain the same.
+/// A plan says *which units* may be pruned (entries, channels or blocks), *how many* ([`Amount`]), and *by what* they
+/// are ranked. It is carried out in place on one tensor or many, of any float type. All built-in methods have a plan.
+/// A method of your own that ranks in one of these ways can return one from
+/// [`PruningMethod::plan`](super::PruningMethod::plan), and is then as fast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Plan<'a> {
@@ -35,11 +35,11 @@ pub enum Plan<'a> {
         /// What ranks them.
         by: ChannelRank,
     },
-    /// Of each group of consecutive entries, keep the highest-ranked few (N:M).
+    /// Keep the highest-ranked few entries of each group of consecutive ones (N:M).
     Groups {
         /// How many entries of a group to keep. Entries that are pruned already count among those not kept.
         keep: usize,
-        /// How many consecutive entries are a group.
+        /// How many consecutive entries form a group.
         of: usize,
         /// The dimension along which they are consecutive; from the end where negative.
         dim: isize,
@@ -98,7 +98,7 @@ pub enum BlockRank {
 }
 
 impl Plan<'_> {
-    /// Whether carrying the plan out reads scores: not for random ranks, nor for a given mask.
+    /// Whether carrying out the plan reads scores. Random ranks and given masks need none.
     pub(crate) fn reads_scores(&self) -> bool {
         match self {
             Plan::Nothing | Plan::Mask(_) => false,

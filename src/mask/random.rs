@@ -1,9 +1,9 @@
-//! The random numbers behind random masks: one stream for each use of a method, addressed by position (S18).
+//! The random numbers behind random masks: one stream for each use of a method, addressed by position.
 //!
-//! Unit `i` (an entry by its row-major index, a channel by its number) has as its key word `i` of a ChaCha8
-//! stream, and the units of lowest keys are pruned, ties by index. Any part of a stream can be had without the rest,
-//! so a mask can be split over threads and chunks. These definitions are pinned for ever: a change of any would
-//! change the masks of a given seed.
+//! The key of unit `i` (an entry by its row-major index, a channel by its number) is word `i` of a ChaCha8 stream.
+//! The units with the lowest keys are pruned, ties by index. Any part of a stream can be computed without the rest,
+//! so a mask can be split over threads and chunks. These definitions never change, because a change would alter the
+//! masks of a given seed (S18).
 
 use super::select::random_words;
 

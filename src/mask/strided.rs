@@ -2,10 +2,10 @@
 
 use ndarray::{ArrayView1, ArrayViewD, Axis, Ix1, Slice};
 
-/// Entries that lie in one cache line, about: so many rows of a transposed matrix are copied side by side.
+/// Entries that lie in one cache line, about: this many rows of a transposed matrix are copied side by side.
 const ROWS: usize = 32;
 
-/// An array view that hands out its entries by flat index, which counts in row-major order whatever the strides are.
+/// An array view that gives its entries by flat index, which counts in row-major order whatever the strides are.
 ///
 /// Runs of entries are copied into a buffer of the caller's. A view in standard layout needs no copy at all: it is a
 /// [`slice`](Strided::slice).

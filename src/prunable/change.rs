@@ -1,4 +1,4 @@
-//! [`MaskChange`]: what is to become of the mask of one parameter.
+//! [`MaskChange`]: a change to the mask of one parameter.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use super::error::ModelError;
 use super::pruning::Pruning;
 use crate::error::{Error, ListError, Result};
 
-/// What is to become of the mask of one parameter.
+/// A change to the mask of one parameter.
 #[derive(Clone, Debug)]
 pub struct MaskChange {
     /// Path of the parameter, as the model lists it.
@@ -16,21 +16,21 @@ pub struct MaskChange {
     pub action: MaskAction,
 }
 
-/// What is to be done with the mask of a parameter.
+/// What to do with the mask of a parameter.
 #[derive(Clone, Debug)]
 pub enum MaskAction {
-    /// Put this mask and history in place of those that the parameter has, if any. The original values stay.
+    /// Set this mask and history, and replace those that the parameter has, if any. The original values stay.
     Set(Pruning),
-    /// Make the masked values the parameter's own: +0.0 wherever the mask prunes. Drop mask and history.
+    /// Make pruning permanent: write +0.0 wherever the mask prunes, then drop mask and history.
     Remove,
-    /// Drop mask and history. The original values are the parameter's own again.
+    /// Drop mask and history. The model computes with the original values again.
     Discard,
 }
 
 /// Checks changes before they are made: each path leads to a parameter, no parameter is changed twice, masks have their
 /// parameter's shape, and only pruned parameters lose a mask.
 ///
-/// A model's [`commit`](Prunable::commit) calls this first, and then cannot fail half-way.
+/// A model's [`commit`](Prunable::commit) calls this first, so that it cannot fail half-way.
 ///
 /// # Errors
 ///

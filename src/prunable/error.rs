@@ -1,6 +1,6 @@
-//! [`ModelError`]: what a model does not have.
+//! [`ModelError`]: a path without a parameter, or a parameter that is not pruned.
 
-/// A path that leads to no parameter, or to one that is not pruned.
+/// A path without a parameter, a parameter that is not pruned, or a model that contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -9,10 +9,10 @@ pub enum ModelError {
     UnknownParameter {
         /// The path that was given.
         path: String,
-        /// The paths of the model that are most like it, at most three.
+        /// The most similar paths of the model, at most three.
         nearest: Vec<String>,
     },
-    /// A parameter that had to be pruned and is not.
+    /// A parameter that is not pruned, where only a pruned one makes sense.
     #[error("parameter `{path}` is not pruned, so it has no mask to remove or discard")]
     NotPruned {
         /// Path of the parameter.
@@ -34,7 +34,7 @@ pub enum ModelError {
     },
 }
 
-/// What to try instead of an unknown name.
+/// What to try in place of an unknown name.
 pub(crate) fn hint(nearest: &[String]) -> String {
     match nearest {
         [] => String::new(),

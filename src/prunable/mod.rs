@@ -1,9 +1,9 @@
-//! [`Prunable`]: what a model offers to be pruned where it lives.
+//! [`Prunable`]: the trait that a model implements to be pruned in place.
 //!
 //! Every function of [`prune`](crate::prune) works on any model that implements this one trait: modules of
-//! [`nn`](crate::nn), a map of arrays ([`ArrayModel`](crate::ArrayModel)), or a model of another framework. Such a model
-//! keeps its weights; what it adds is a place for a [`Pruning`] (mask and history) beside each pruned parameter, and
-//! three functions: which parameters there are, a view of one, and the commit of new masks.
+//! [`nn`](crate::nn), a map of arrays ([`ArrayModel`](crate::ArrayModel)), or a model of another framework. The model
+//! keeps its weights where they are. It stores a [`Pruning`] (mask and history) for each pruned parameter, and
+//! implements three functions: list the parameters, view one of them, and commit new masks.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -55,7 +55,7 @@
 //! # Ok::<(), secateurs::Error>(())
 //! ```
 //!
-//! The public test suite [`testing`](crate::testing) (feature `testing`) checks an implementation.
+//! To check an implementation, run the test suite in [`testing`](crate::testing) (feature `testing`).
 
 mod change;
 mod error;
@@ -75,10 +75,10 @@ pub use weights::is_weight;
 
 use crate::error::{Error, Result};
 
-/// A model that can be pruned where it lives.
+/// A model that can be pruned in place. The [module documentation](self) has an example.
 pub trait Prunable {
     /// The paths of all floating-point parameters, such as `weight` or `encoder.0.weight`, in the model's order. Each
-    /// parameter is listed once: one that is reached by several paths (tied weights), by the first.
+    /// parameter is listed once. Tied weights, which have several paths, are listed by the first.
     fn paths(&self) -> Vec<String>;
 
     /// A view of the parameter at a path. Paths beyond those that [`paths`](Self::paths) lists may be accepted, such as
@@ -86,16 +86,16 @@ pub trait Prunable {
     ///
     /// # Errors
     ///
-    /// [`ModelError::UnknownParameter`] where there is none; the function [`unknown`] makes it.
+    /// [`ModelError::UnknownParameter`] if there is none. The function [`unknown`] makes this error.
     fn view(&self, path: &str) -> Result<ParameterView<'_>>;
 
-    /// Makes changes to the masks of several parameters: all of them, or on an error none.
+    /// Changes the masks of several parameters: all of them, or none if there is an error.
     ///
-    /// What the model computes with afterwards is the original with +0.0 wherever the mask prunes.
+    /// From then on, the model computes with the original values, except that entries that the mask prunes are +0.0.
     ///
     /// # Errors
     ///
-    /// As [`check_changes`], which an implementation calls first.
+    /// As [`check_changes`]. An implementation calls it first.
     fn commit(&mut self, changes: Vec<MaskChange>) -> Result<()>;
 }
 

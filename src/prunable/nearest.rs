@@ -1,4 +1,4 @@
-//! Names that are most like one that is unknown, for error messages.
+//! The known names that are most like an unknown one, for error messages.
 
 /// How many names are suggested.
 const MOST: usize = 3;
@@ -25,10 +25,10 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>
         .collect()
 }
 
-/// Only so many characters of a name are compared.
+/// Only this many characters of a name are compared.
 const LONGEST: usize = 64;
 
-/// The number of insertions, deletions and replacements of a character that turn one name into the other.
+/// The edit distance of two names: how many characters have to be inserted, deleted or replaced.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {

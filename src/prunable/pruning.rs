@@ -23,7 +23,7 @@ pub struct Pruning {
 }
 
 impl Pruning {
-    /// A mask that was set outright, with one [`CustomFromMask`] as its history.
+    /// A mask that was set directly, with one [`CustomFromMask`] as its history.
     pub fn from_mask(mask: impl Into<Arc<Mask>>) -> Self {
         let mask = mask.into();
         Pruning {
@@ -32,9 +32,10 @@ impl Pruning {
         }
     }
 
-    /// The pruning of the parameter `name` after `method` left it with `mask`: the history so far, and `method`.
+    /// The pruning of the parameter `name` after `method` has made `mask`: the history `before`, followed by
+    /// `method`.
     ///
-    /// A method that pruned nothing of a parameter that is pruned already leaves the history as it is.
+    /// If the parameter is pruned already and `method` pruned nothing more, the history stays as it is.
     pub(crate) fn after(
         before: Option<&Pruning>,
         name: &str,
@@ -81,12 +82,12 @@ impl Pruning {
         &self.history
     }
 
-    /// The container of the methods that pruned the parameter, where more than one did.
+    /// The container of the methods that pruned the parameter, if more than one did.
     pub fn container(&self) -> Option<&PruningContainer> {
         self.history.downcast_ref()
     }
 
-    /// Checks that this can be the pruning of a parameter of this name and shape, as after loading both.
+    /// Checks that this can be the pruning of a parameter of this name and shape. Call it after loading both.
     ///
     /// # Errors
     ///

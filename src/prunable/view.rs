@@ -9,9 +9,9 @@ use crate::mask::{FloatType, FloatView, Mask};
 
 /// One parameter of a model, as pruning sees it: shape, float type, values, mask and history.
 ///
-/// Shape, type, mask and history are known at once. The values are lent when [`values`](Self::values) is called, which
-/// costs what the model says: nothing for weights that lie in memory, a lock or a copy for others. Methods that rank
-/// nothing, such as random ones, never ask for them.
+/// Shape, type, mask and history are known at once. The values are lent when [`values`](Self::values) is called. The
+/// cost depends on the model: nothing for weights in memory, a lock or a copy for others. Methods that rank nothing,
+/// such as random ones, never read them.
 pub struct ParameterView<'a> {
     path: String,
     id: u64,
@@ -21,16 +21,16 @@ pub struct ParameterView<'a> {
     values: Box<dyn LendValues + 'a>,
 }
 
-/// Lends the values of a parameter: the original ones, whether the parameter is pruned or not.
+/// Lends the original values of a parameter, whether it is pruned or not.
 ///
-/// For models that cannot hand out a plain reference. It may hold the guard of a lock, or copy the values from
-/// a device on first use and keep them in a [`OnceCell`](std::cell::OnceCell).
+/// It is for models that cannot give a plain reference. It may hold the guard of a lock, or copy the values from a
+/// device on first use and keep them in a [`OnceCell`](std::cell::OnceCell).
 pub trait LendValues {
     /// The values.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the model from giving them.
+    /// Whatever keeps the model from lending them.
     fn lend(&self) -> Result<FloatView<'_>>;
 }
 
@@ -43,8 +43,8 @@ impl LendValues for FloatView<'_> {
 impl<'a> ParameterView<'a> {
     /// A view of a parameter whose values lie in memory, so that lending them costs nothing.
     ///
-    /// `path` is the path under which the model lists the parameter, and `id` its identity within the model: two paths
-    /// lead to the same parameter exactly where the ids are equal.
+    /// `path` is the path under which the model lists the parameter. `id` is its identity within the model: two paths
+    /// lead to the same parameter if and only if their ids are equal.
     pub fn new(
         path: impl Into<String>,
         id: u64,
@@ -85,7 +85,7 @@ impl<'a> ParameterView<'a> {
         self.path.rsplit('.').next().unwrap_or(&self.path)
     }
 
-    /// The identity of the parameter within its model: equal for two paths exactly where they lead to the same
+    /// The identity of the parameter within its model: equal for two paths if and only if they lead to the same
     /// parameter.
     pub fn id(&self) -> u64 {
         self.id
@@ -111,17 +111,17 @@ impl<'a> ParameterView<'a> {
         self.len() == 0
     }
 
-    /// The mask and the pruning history, where the parameter is pruned.
+    /// The mask and the pruning history, if the parameter is pruned.
     pub fn pruning(&self) -> Option<&Pruning> {
         self.pruning.as_ref()
     }
 
-    /// The mask, where the parameter is pruned.
+    /// The mask, if the parameter is pruned.
     pub fn mask(&self) -> Option<&Mask> {
         self.pruning.as_ref().map(|pruning| &**pruning.mask())
     }
 
-    /// The values: the original ones, which lie under the mask where the parameter is pruned.
+    /// The original values. If the parameter is pruned, the mask is not applied to them.
     ///
     /// # Errors
     ///

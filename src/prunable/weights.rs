@@ -1,7 +1,7 @@
-//! Which parameters people prune.
+//! Which parameters are usually pruned.
 
-/// Whether a parameter of this name is one of those that are pruned unless others are named: a weight that is not an
-/// embedding, a norm, or the head of a language model.
+/// Whether a parameter of this name is pruned by default: whether it is a weight, but not an embedding, a norm, or
+/// the head of a language model.
 ///
 /// The exact rule: the last part between dots starts or ends with `weight`, and no part, in lower case,
 ///
@@ -9,7 +9,7 @@
 /// - contains `norm`, or is `ln` or `bn` followed by nothing, by digits, or by an underscore and more (norms),
 /// - is `lm_head`.
 ///
-/// A parameter also has to be of a floating-point type and have two or more dimensions.
+/// To be pruned by default, a parameter must also have a floating-point type and two or more dimensions.
 ///
 /// ```
 /// use secateurs::prunable::is_weight;

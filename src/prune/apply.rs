@@ -1,4 +1,4 @@
-//! Any method, or any mask, on one parameter.
+//! Any method or mask, applied to one parameter.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::error::{MaskError, Result};
 use crate::mask::{self, FloatView, IntoMethod, Mask, Masked, PruningMethod, Tensor};
 use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning};
 
-/// Prunes a parameter by any method, ranked by the parameter itself as forward sees it.
+/// Prunes a parameter by any method. Its entries are ranked by their own values, in which pruned entries are 0.
 ///
 /// PyTorch's `method.apply(module, name)`.
 ///
@@ -28,16 +28,16 @@ use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning};
 ///
 /// # Errors
 ///
-/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere;
-/// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a container, whose methods are applied one by
-/// one; [`Error::Parameter`](crate::Error::Parameter) or
-/// [`MaskError::NanScore`](crate::error::MaskError::NanScore), which name the path, for whatever
-/// [`mask::compute`](crate::mask::compute) finds wrong. The model is then bit for bit as it was.
+/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for an unknown path;
+/// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a container, whose methods have to be applied
+/// one by one; [`Error::Parameter`](crate::Error::Parameter) or
+/// [`MaskError::NanScore`](crate::error::MaskError::NanScore), which name the path, for every error of
+/// [`mask::compute`](crate::mask::compute). After an error, the model is bit for bit as it was.
 pub fn apply<M: Prunable + ?Sized>(model: &mut M, path: &str, method: impl IntoMethod) -> Result<Report> {
     prune_one(&mut ByRef(model), path, method.into_method(), None)
 }
 
-/// Prunes a parameter by any method, ranked by importance scores of the parameter's shape: an array of any rank and
+/// Prunes a parameter by any method, ranked by the given importance scores: an array of the parameter's shape, of any
 /// float type, by reference or as a view.
 ///
 /// PyTorch's `method.apply(module, name, importance_scores=…)`.
@@ -78,7 +78,7 @@ fn prune_one(
     Ok(report)
 }
 
-/// What a method does to a parameter, before it is done.
+/// What a method is going to do to a parameter.
 fn compute(
     parameter: &ParameterView<'_>,
     path: &str,
@@ -116,17 +116,17 @@ pub(super) fn ranks_nothing(method: &dyn PruningMethod) -> bool {
     method.plan().is_some_and(|plan| !plan.reads_scores())
 }
 
-/// Scores that are all 0, of any shape, without memory of their own: for methods that do not read them.
+/// Scores that are all 0, of any shape, without memory of their own. They are for methods that do not read scores.
 pub(super) fn of_zeros<'a>(zero: &'a ndarray::ArrayD<f32>, shape: &[usize]) -> FloatView<'a> {
     let zeros = zero.broadcast(IxDyn(shape));
     zeros.expect("a scalar broadcasts to any shape").into()
 }
 
-/// Replaces the mask of a parameter outright, whether it was pruned or not; entries may come back. Its history becomes
+/// Replaces the mask of a parameter, whether it was pruned or not. Pruned entries may come back. The history becomes
 /// one [`CustomFromMask`](crate::mask::CustomFromMask).
 ///
-/// Where [`custom_from_mask`](super::custom_from_mask) prunes on top of what is pruned already, this is for what
-/// regrows or recomputes: schedules, dynamic sparse training, undo.
+/// [`custom_from_mask`](super::custom_from_mask) only prunes more. This function is for whatever regrows entries or
+/// computes masks anew: schedules, dynamic sparse training, undo.
 ///
 /// ```
 /// use ndarray::array;
@@ -142,9 +142,10 @@ pub(super) fn of_zeros<'a>(zero: &'a ndarray::ArrayD<f32>, shape: &[usize]) -> F
 ///
 /// # Errors
 ///
-/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for a path that leads nowhere,
+/// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) for an unknown path,
 /// [`Error::Parameter`](crate::Error::Parameter) around
-/// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the mask has another shape than the parameter.
+/// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the mask does not have the shape of the
+/// parameter.
 pub fn set_mask<M: Prunable + ?Sized>(
     model: &mut M,
     path: &str,

@@ -1,4 +1,4 @@
-//! A function for each method; PyTorch's users know most of them by these names.
+//! A function for each method, most of them named as in PyTorch.
 
 use rand::Rng;
 
@@ -10,7 +10,7 @@ use crate::mask::{
 };
 use crate::prunable::Prunable;
 
-/// Makes a parameter a pruned one without pruning anything. PyTorch's `prune.identity`; see [`Identity`].
+/// Gives a parameter a mask that prunes nothing. PyTorch's `prune.identity`; see [`Identity`].
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ pub fn random_structured<M: Prunable + ?Sized>(
     apply(model, path, RandomStructured::new(amount, dim, rng)?)
 }
 
-/// Prunes the channels along `dim` whose norm of order `n` is lowest. PyTorch's `prune.ln_structured`; see
+/// Prunes the channels along `dim` with the lowest norm of order `n`. PyTorch's `prune.ln_structured`; see
 /// [`LnStructured`].
 ///
 /// ```
@@ -136,8 +136,8 @@ pub fn ln_structured_with_scores<'a, M: Prunable + ?Sized>(
     apply_with_scores(model, path, LnStructured::new(amount, n, dim)?, scores)
 }
 
-/// Keeps `keep` entries `of` so many consecutive ones along `dim`, those of highest absolute value: `2, 4, 1` is
-/// 2:4 sparsity along the inputs of a linear layer. See [`NmStructured`]; PyTorch has no equivalent.
+/// Keeps, of each `of` consecutive entries along `dim`, the `keep` entries with the highest absolute value. `2, 4, 1`
+/// is 2:4 sparsity along the inputs of a linear layer. See [`NmStructured`]; PyTorch has no equivalent.
 ///
 /// ```
 /// use ndarray::array;
@@ -154,8 +154,9 @@ pub fn ln_structured_with_scores<'a, M: Prunable + ?Sized>(
 ///
 /// # Errors
 ///
-/// As [`NmStructured::new`] and [`apply`]; [`Error::Parameter`] around [`PatternError::Indivisible`](crate::error::PatternError::Indivisible) where the length of the
-/// dimension is not divisible by `of`.
+/// As [`NmStructured::new`] and [`apply`]; [`Error::Parameter`] around
+/// [`PatternError::Indivisible`](crate::error::PatternError::Indivisible) if the length of the dimension is not
+/// divisible by `of`.
 pub fn nm_structured<M: Prunable + ?Sized>(
     model: &mut M,
     path: &str,
@@ -166,8 +167,8 @@ pub fn nm_structured<M: Prunable + ?Sized>(
     apply(model, path, NmStructured::new(keep, of, dim)?)
 }
 
-/// Prunes the blocks of `height` × `width` entries, tiles of the last two dimensions, whose score is lowest. See
-/// [`BlockStructured`]; PyTorch has no equivalent.
+/// Prunes the blocks of `height` × `width` entries with the lowest score. Blocks are tiles of the last two
+/// dimensions. See [`BlockStructured`]; PyTorch has no equivalent.
 ///
 /// ```
 /// use ndarray::array;
@@ -197,7 +198,7 @@ pub fn block_structured<M: Prunable + ?Sized>(
     apply(model, path, BlockStructured::new(amount, height, width, by)?)
 }
 
-/// Prunes what a mask prunes, on top of what is pruned already. PyTorch's `prune.custom_from_mask`; see
+/// Prunes what the given mask prunes, on top of what is pruned already. PyTorch's `prune.custom_from_mask`; see
 /// [`CustomFromMask`]. Takes a [`Mask`] or an array of booleans; 0-1 arrays go through [`Mask::from_array`].
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Several parameters, ranked together.
+//! Several parameters, pruned and ranked together.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning};
 
 /// Prunes several parameters by one unstructured method that ranks all their entries together.
 ///
-/// The amount is relative to all entries that remain. Each parameter's history keeps its own share of the mask, as a
-/// [`CustomFromMask`]. Parameters may be of different float types; they are compared exactly. Separately owned modules
-/// are pruned together as one [`Group`](crate::nn::Group).
+/// The amount is relative to all entries that remain. The history of each parameter records that parameter's mask, as
+/// a [`CustomFromMask`]. Parameters may have different float types; their values are compared exactly. To prune
+/// separately owned modules together, put them into a [`Group`](crate::nn::Group).
 ///
 /// PyTorch's `prune.global_unstructured`.
 ///
@@ -40,8 +40,8 @@ use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning};
 ///
 /// [`ListError::NoParameters`] for an empty list, [`ListError::ListedTwice`],
 /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter),
-/// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a method that is not unstructured; else as
-/// [`apply`](super::apply). The model is then bit for bit as it was.
+/// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a method that is not unstructured; otherwise
+/// as [`apply`](super::apply). After an error, the model is bit for bit as it was.
 pub fn global_unstructured<M: Prunable + ?Sized>(
     model: &mut M,
     paths: impl IntoIterator<Item = impl AsRef<str>>,

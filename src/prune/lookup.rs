@@ -1,4 +1,4 @@
-//! What is pruned, by what, and what people prune.
+//! What is pruned, by which method, and what is usually pruned.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub fn is_pruned<M: Prunable + ?Sized>(model: &M) -> bool {
     model.paths().iter().any(pruned)
 }
 
-/// The mask of a parameter, or `None` where it is not pruned. PyTorch's `module.weight_mask`.
+/// The mask of a parameter, or `None` if it is not pruned. PyTorch's `module.weight_mask`.
 ///
 /// # Errors
 ///
@@ -21,7 +21,7 @@ pub fn mask<M: Prunable + ?Sized>(model: &M, path: &str) -> Result<Option<Arc<Ma
     Ok(model.view(path)?.pruning().map(|pruning| pruning.mask().clone()))
 }
 
-/// The method that pruned a parameter, or the container of all that did, or `None` where it is not pruned.
+/// The method that pruned a parameter, or the container of all methods that did; `None` if it is not pruned.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub fn hook<M: Prunable + ?Sized>(model: &M, path: &str) -> Result<Option<Arc<dy
         .map(|pruning| pruning.history().clone()))
 }
 
-/// The container of the methods that pruned a parameter, or `None` where fewer than two did.
+/// The container of the methods that pruned a parameter, or `None` if fewer than two did.
 ///
 /// # Errors
 ///
@@ -42,9 +42,9 @@ pub fn container<M: Prunable + ?Sized>(model: &M, path: &str) -> Result<Option<P
     Ok(model.view(path)?.pruning().and_then(Pruning::container).cloned())
 }
 
-/// The paths that people prune, in the order of the model: of the parameters of two or more dimensions whose name says
-/// that they are weights, and not embeddings, norms or the head of a language model. [`is_weight`] has the exact rule,
-/// which the command `secateurs prune` follows too. A parameter that several paths lead to is listed once.
+/// The paths of the parameters that are usually pruned, in the order of the model: weights of two or more dimensions
+/// that, by their names, are not embeddings, norms or the head of a language model. [`is_weight`] has the exact rule,
+/// which the command `secateurs prune` follows, too. A parameter with several paths is listed once.
 ///
 /// ```
 /// use ndarray::{Array1, Array2};

@@ -1,9 +1,9 @@
 //! Functions that prune the parameters of a model: `torch.nn.utils.prune`, in Rust.
 //!
-//! Each takes a model and the path of a parameter, `weight` or `encoder.0.weight`. A model is anything
-//! [`Prunable`](crate::Prunable): modules of [`nn`](crate::nn), an [`ArrayModel`](crate::ArrayModel), or a model of your
-//! own or of another framework. A call does all of what it says or, on any error, nothing, and reports what it did
-//! ([`Report`]).
+//! Each function takes a model and the path of a parameter, such as `weight` or `encoder.0.weight`. A model is
+//! anything that implements [`Prunable`](crate::Prunable): modules of [`nn`](crate::nn), an
+//! [`ArrayModel`](crate::ArrayModel), or a model of your own or of another framework. A call either succeeds as a
+//! whole and returns a [`Report`], or returns an error and changes nothing.
 //!
 //! ```
 //! use ndarray::array;
@@ -29,11 +29,11 @@
 //! | prune one parameter | [`l1_unstructured`], [`ln_structured`], [`random_unstructured`], [`random_structured`], [`nm_structured`], [`block_structured`], [`custom_from_mask`], [`identity`]; [`apply`] for any method |
 //! | rank by scores of your own | [`l1_unstructured_with_scores`], [`ln_structured_with_scores`], [`apply_with_scores`] |
 //! | prune several, ranked together | [`global_unstructured`] |
-//! | … with scores, caps on the sparsity of each, or ranked by norms | [`global_unstructured_with`] |
-//! | set a mask, growth allowed | [`set_mask`] |
+//! | … with scores, with caps on the sparsity of each, or ranked by norms | [`global_unstructured_with`] |
+//! | replace a mask, also to bring entries back | [`set_mask`] |
 //! | make pruning permanent | [`remove`], [`remove_all`] |
-//! | get the original back | [`discard`] |
-//! | look | [`is_pruned`], [`mask`](fn@mask), [`hook`], [`container`], [`weights`] |
+//! | drop the mask and get the original back | [`discard`] |
+//! | see what is pruned | [`is_pruned`], [`mask`](fn@mask), [`hook`], [`container`] |
 
 mod apply;
 mod by_name;

@@ -1,4 +1,4 @@
-//! Any model behind one type, so that the functions of this module are compiled once.
+//! One type for any model, so that the functions of this module are compiled once.
 
 use crate::error::Result;
 use crate::prunable::{MaskChange, ParameterView, Prunable};

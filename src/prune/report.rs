@@ -6,19 +6,19 @@ use crate::mask::Mask;
 
 /// What a pruning call did.
 ///
-/// Units are entries, or channels or blocks for methods that prune these.
+/// Units are entries, or channels or blocks for methods that prune those.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Units that were requested; `None` where a method requests no number, as a custom mask and N:M do not.
+    /// Units that were requested. `None` for methods without an amount, such as custom masks and N:M.
     pub requested: Option<usize>,
     /// Units that this call pruned.
     pub pruned: usize,
-    /// Entries that are masked now, by this call and by those before it.
+    /// Entries that are masked after the call, including those masked before it.
     pub masked: usize,
     /// Entries in all.
     pub entries: usize,
-    /// The share of each parameter.
+    /// The same for each parameter.
     pub parameters: Vec<ParameterReport>,
 }
 
@@ -79,7 +79,7 @@ fn share(masked: usize, entries: usize) -> f64 {
 }
 
 impl fmt::Display for Report {
-    /// A line for each parameter, and one for all where there are several.
+    /// A line for each parameter, and if there are several, one for the total.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self
             .parameters

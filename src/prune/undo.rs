@@ -1,11 +1,11 @@
-//! The ways out of pruning: bake the mask in, or drop it.
+//! How to end pruning: make it permanent, or drop the mask.
 
 use super::model::ByRef;
 use crate::error::{ModelError, Result};
 use crate::prunable::{MaskAction, MaskChange, Prunable};
 
-/// Makes the pruning of a parameter permanent: pruned entries become zeros of the parameter itself, and mask and
-/// history are gone. The parameter keeps its identity and its place, and the model computes what it computed.
+/// Makes the pruning of a parameter permanent: pruned entries become zeros in the parameter itself, and mask and
+/// history are dropped. The parameter keeps its identity and its place, and the outputs of the model do not change.
 ///
 /// PyTorch's `prune.remove`.
 ///
@@ -24,12 +24,12 @@ use crate::prunable::{MaskAction, MaskChange, Prunable};
 ///
 /// # Errors
 ///
-/// [`ModelError::UnknownParameter`] for a path that leads nowhere, [`ModelError::NotPruned`] where there is no mask.
+/// [`ModelError::UnknownParameter`] for an unknown path, [`ModelError::NotPruned`] if there is no mask.
 pub fn remove<M: Prunable + ?Sized>(model: &mut M, path: &str) -> Result<()> {
     end(&mut ByRef(model), path, MaskAction::Remove)
 }
 
-/// Makes the pruning of all parameters of a model permanent, and gives their paths.
+/// Makes the pruning of all parameters of a model permanent, and returns the paths of those that were pruned.
 ///
 /// ```
 /// use ndarray::array;
@@ -45,7 +45,7 @@ pub fn remove<M: Prunable + ?Sized>(model: &mut M, path: &str) -> Result<()> {
 ///
 /// # Errors
 ///
-/// Whatever keeps the model from changing its parameters. It is then as it was.
+/// Whatever keeps the model from changing its parameters. After an error, the model is unchanged.
 pub fn remove_all<M: Prunable + ?Sized>(model: &mut M) -> Result<Vec<String>> {
     let model: &mut dyn Prunable = &mut ByRef(model);
     let mut paths = Vec::new();
@@ -63,7 +63,7 @@ pub fn remove_all<M: Prunable + ?Sized>(model: &mut M) -> Result<Vec<String>> {
     Ok(paths)
 }
 
-/// Drops the mask and the history of a parameter and gives the original back, untouched.
+/// Drops the mask and the history of a parameter, so that the model computes with the original values again.
 ///
 /// ```
 /// use ndarray::array;

@@ -1,4 +1,4 @@
-//! Runs methods of users' own: slices out what remains for them, and holds their answers to the rules.
+//! Runs users' own methods: slices out what remains for them, and checks what they return.
 
 use ndarray::{Array1, ArrayViewD, Axis};
 
@@ -9,7 +9,7 @@ use crate::mask::patterns::channels::Channels;
 use crate::mask::patterns::read::Masked;
 use crate::mask::{Mask, PruningMethod, PruningType};
 
-/// Runs a user's own method: slices out what remains, checks the answer, combines it with the prior mask.
+/// Runs a user's own method: slices out what remains, checks the returned mask, and combines it with the prior mask.
 pub(super) fn compute<M: PruningMethod + ?Sized>(method: &M, tensor: &Tensor<'_>) -> Result<Outcome> {
     let prior = tensor.mask();
     let (mask, pruned) = match method.pruning_type() {
@@ -81,7 +81,7 @@ pub(super) fn compute_global<M: PruningMethod + ?Sized>(
     })
 }
 
-/// The scores that a method of a user's own sees: widened, with zeros where they are of a pruned parameter.
+/// The scores as f32 for a user's own method, with zeros where a parameter's own values are pruned.
 fn scores(tensor: &Tensor<'_>) -> Result<ndarray::ArrayD<f32>> {
     let mut scores = tensor.scores.to_f32();
     if let (Masked::AsZero, Some(prior)) = (tensor.masked, tensor.prior) {

@@ -20,7 +20,7 @@ const CHUNK: usize = 4096;
 /// Entries that a thread deals with at a time.
 const TASK: usize = 1 << 16;
 
-/// Keys that each share of a pass may hold.
+/// Keys that each thread's part of a pass may hold.
 const MOST_KEYS: usize = 1 << 20;
 
 /// The masks of the tensors without the `requested` lowest-ranked entries of all of them.
@@ -79,7 +79,7 @@ pub(super) fn lowest(
         .collect()
 }
 
-/// The same of tensors of one type, ranked as they are or at random, in about one pass; `None` if they are not.
+/// The same for tensors of one type that are ranked as they are or at random, in about one pass. `None` for others.
 fn of_one_type(by: EntryRank, tensors: &[Tensor<'_>], requested: usize) -> Option<Result<Vec<Vec<u64>>>> {
     let order = match by {
         EntryRank::Magnitude => Order::Magnitude,
@@ -138,7 +138,7 @@ fn nan(index: usize) -> Error {
 struct Memory<'a, 't> {
     tensors: &'a [Tensor<'t>],
     entries: Vec<Entries<'a>>,
-    /// The entries of each tensor that are under its cap, once there is one.
+    /// The entries of each tensor that are under its cap, once the caps are known.
     under: Vec<OnceLock<Vec<u64>>>,
 }
 
@@ -151,7 +151,7 @@ impl<'a, 't> Memory<'a, 't> {
         }
     }
 
-    /// What entries of a tensor rank by.
+    /// What the entries of a tensor are ranked by.
     fn rank<'b>(&'b self, part: &Part, range: Range<usize>, buffers: &'b mut Buffers) -> Floats<'b> {
         let piece = Piece::run(range.start, range.len());
         let values = if part.ranks.reads() {
@@ -167,7 +167,7 @@ impl<'a, 't> Memory<'a, 't> {
         self.tensors[place].mask().into_words()
     }
 
-    /// What is to be ranked of a tensor, packed; everything where there are no words.
+    /// The entries of a tensor that are to be ranked, packed. Empty words mean all entries.
     fn candidates(&self, part: &Part) -> Option<&[u64]> {
         let Some(cap) = part.cap else {
             return self.tensors[part.place].prior.map(Mask::as_words);
@@ -185,10 +185,10 @@ impl<'a, 't> Memory<'a, 't> {
         }))
     }
 
-    /// The masks of consecutive tensors from one on, which selections are applied to.
+    /// The masks of consecutive tensors, to which selections are applied.
     ///
-    /// Tasks do not wait for each other: each begins as if no ties had been pruned before it. One that pruned more ties
-    /// than were left for it is done again.
+    /// Tasks do not wait for each other: each begins as if no ties had been pruned before it. A task that pruned too
+    /// many ties is run again.
     fn apply(&self, first: usize, selections: &[EntrySelection]) -> Vec<Vec<u64>> {
         let mut masks: Vec<_> = (0..selections.len())
             .map(|place| self.words(first + place))
@@ -255,7 +255,8 @@ impl<'a, 't> Memory<'a, 't> {
         masks
     }
 
-    /// Applies a selection to the entries of a task, before which some ties were pruned; returns all that were.
+    /// Applies a selection to the entries of a task, after some ties were pruned before it. Returns all ties pruned
+    /// so far.
     fn apply_task(&self, task: &mut Apply<'_>, before: Ties) -> Ties {
         let mut buffers = Buffers::default();
         let mut writer = task.selection.writer(before);
@@ -269,7 +270,7 @@ impl<'a, 't> Memory<'a, 't> {
     }
 }
 
-/// A part of a mask, which a selection is to be applied to.
+/// A part of a mask, to which a selection is to be applied.
 struct Apply<'m> {
     selection: EntrySelection,
     part: Part,

@@ -1,4 +1,4 @@
-//! Runs methods: scores and a prior mask in, a mask out, under the rules that no method can break.
+//! Runs methods: scores and a prior mask in, a mask out, with all checks that no method can bypass.
 
 mod custom;
 mod entries;
@@ -24,8 +24,8 @@ use crate::error::Result;
 
 /// Runs a method over one tensor of scores: an array of f32, f64, f16 or bf16, by reference or as a view.
 ///
-/// `prior` is the mask so far; everything is kept where there is none. The result never depends on the memory
-/// layout of `scores`. A method of your own, which takes `f32`, sees f16 and bf16 widened, and f64 rounded.
+/// `prior` is the mask so far; `None` keeps everything. The result never depends on the memory layout of `scores`. A
+/// method of your own takes `f32`, so it sees f16 and bf16 widened and f64 rounded.
 ///
 /// ```
 /// use ndarray::array;
@@ -41,7 +41,8 @@ use crate::error::Result;
 ///
 /// # Errors
 ///
-/// - [`MaskError::ShapeMismatch`] if `prior`, a custom mask, or a method's answer has another shape than `scores`;
+/// - [`MaskError::ShapeMismatch`] if `prior`, a custom mask, or the mask that a method returns does not have the
+///   shape of `scores`;
 /// - [`AmountError::TooLarge`](super::AmountError::TooLarge) for a count above the units that remain;
 /// - [`PatternError`](super::PatternError) or [`NormError`](super::NormError) if a method does not fit the shape;
 /// - [`MaskError::NanScore`] if an entry to be ranked is NaN;
@@ -81,8 +82,8 @@ pub(crate) fn compute_tensor<M: PruningMethod + ?Sized>(method: &M, tensor: &Ten
 ///
 /// # Errors
 ///
-/// As [`compute`]; [`ListError::NoParameters`] for an empty list, and [`MaskError::Unsupported`] for a method that
-/// is not unstructured. An error about one tensor says which.
+/// As [`compute`]; [`ListError::NoParameters`] for an empty list, and [`MaskError::Unsupported`] for a method that is
+/// not unstructured. An error about one tensor names it.
 pub fn compute_global<M: PruningMethod + ?Sized>(
     method: &M,
     tensors: &[Ranked<'_>],
@@ -90,15 +91,15 @@ pub fn compute_global<M: PruningMethod + ?Sized>(
     compute_global_with(method, tensors, &GlobalOptions::default())
 }
 
-/// Runs an unstructured method over several tensors, all ranked together, with caps on their sparsity, ranking by
-/// norms, or scores in place of those of a tensor; [`GlobalOptions`] has an example.
+/// Runs an unstructured method over several tensors, all ranked together, with options: other scores for some
+/// tensors, caps on sparsity, ranking by norms. [`GlobalOptions`] has an example.
 ///
 /// # Errors
 ///
-/// As [`compute_global`]; [`AmountError::Capped`](super::AmountError::Capped) where the caps do not leave as much to
-/// prune as is requested; [`ListError::UnexpectedScores`] and [`ListError::UnexpectedCap`] for a name that is not
-/// in the list; and [`MaskError::Unsupported`] for caps or norms with a method of your own that does not describe
-/// itself by a [`Plan`](super::Plan), or for norms with a random method.
+/// As [`compute_global`]; [`AmountError::Capped`](super::AmountError::Capped) if the caps leave less to prune than is
+/// requested; [`ListError::UnexpectedScores`] and [`ListError::UnexpectedCap`] for a name that is not in the list;
+/// and [`MaskError::Unsupported`] for caps or norms with a method of your own that has no [`Plan`](super::Plan), or
+/// for norms with a random method.
 pub fn compute_global_with<M: PruningMethod + ?Sized>(
     method: &M,
     tensors: &[Ranked<'_>],
@@ -126,7 +127,7 @@ pub(crate) fn compute_tensors<M: PruningMethod + ?Sized>(
     }
 }
 
-/// Checks a list of tensors, and puts the scores that options give in place of a tensor's own.
+/// Checks a list of tensors, and replaces their own scores by those in the options.
 fn prepare<'a>(tensors: &'a [Tensor<'_>], options: &'a GlobalOptions<'_>) -> Result<Vec<Tensor<'a>>> {
     if tensors.is_empty() {
         return Err(ListError::NoParameters.into());
@@ -157,7 +158,7 @@ fn prepare<'a>(tensors: &'a [Tensor<'_>], options: &'a GlobalOptions<'_>) -> Res
     prepared.collect()
 }
 
-/// An error where importance scores have another shape than their parameter.
+/// Refuses importance scores that do not have the shape of their parameter.
 pub(crate) fn check_scores(shape: &[usize], scores: &FloatView<'_>) -> Result<()> {
     if scores.shape() == shape {
         return Ok(());

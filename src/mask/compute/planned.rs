@@ -1,4 +1,4 @@
-//! Carries out plans, on views of any float type, without gathering the entries that remain.
+//! Carries out plans on views of any float type, without gathering the entries that remain.
 
 use std::fmt::Debug;
 

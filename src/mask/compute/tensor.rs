@@ -8,16 +8,16 @@ use crate::mask::patterns::read::{Entries, Masked};
 /// One tensor of a [`compute_global`](crate::mask::compute_global) call.
 #[derive(Clone, Debug)]
 pub struct Ranked<'a> {
-    /// What errors and options call the tensor; may be empty.
+    /// The name of the tensor in errors and options. It may be empty.
     pub name: &'a str,
     /// The scores, of the tensor's shape.
     pub scores: FloatView<'a>,
-    /// The mask so far; everything is kept where there is none.
+    /// The mask so far; `None` keeps everything.
     pub prior: Option<&'a Mask>,
 }
 
 impl<'a> Ranked<'a> {
-    /// A tensor of which nothing is pruned yet.
+    /// A tensor without a prior mask.
     pub fn new(name: &'a str, scores: impl Into<FloatView<'a>>) -> Self {
         Ranked {
             name,
@@ -26,14 +26,14 @@ impl<'a> Ranked<'a> {
         }
     }
 
-    /// The same tensor under a mask.
+    /// The same tensor with a prior mask.
     pub fn with_prior(mut self, prior: Option<&'a Mask>) -> Self {
         self.prior = prior;
         self
     }
 }
 
-/// A tensor to be ranked, and what its pruned entries count as.
+/// A tensor to be ranked, with the value that its pruned entries count as.
 #[derive(Clone, Debug)]
 pub(crate) struct Tensor<'a> {
     pub name: &'a str,
@@ -43,7 +43,7 @@ pub(crate) struct Tensor<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    /// Scores that were given, so that pruned ones count as what they are.
+    /// Given scores, so that pruned entries count as given.
     pub fn given(name: &'a str, scores: &'a FloatView<'_>, prior: Option<&'a Mask>) -> Self {
         Tensor {
             name,
@@ -64,7 +64,7 @@ impl<'a> Tensor<'a> {
         self.prior.map_or(self.scores.len(), Mask::count_kept)
     }
 
-    /// The entries as scores see them.
+    /// The entries, as they count in scores.
     pub fn entries(&self) -> Entries<'_> {
         Entries::new(self.scores.view(), self.prior, self.masked)
     }
@@ -76,7 +76,7 @@ impl<'a> Tensor<'a> {
             .unwrap_or_else(|| Mask::ones(self.scores.shape()))
     }
 
-    /// An error where the prior mask does not fit.
+    /// Refuses a prior mask of another shape.
     pub fn check(&self) -> Result<()> {
         self.prior.map_or(Ok(()), |prior| {
             prior.check_shape("the array of scores", self.scores.shape())

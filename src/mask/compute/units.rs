@@ -1,4 +1,4 @@
-//! Channels, groups and blocks of one tensor in memory: which of them, or of their entries, are pruned.
+//! Prunes channels, blocks and groups of one tensor in memory.
 
 use super::outcome::Outcome;
 use super::tensor::Tensor;

@@ -6,17 +6,17 @@ use crate::error::{Error, Result};
 use crate::mask::patterns::blocks;
 use crate::mask::{Amount, BlockRank, Plan, PruningMethod, PruningType};
 
-/// Prunes the blocks of h × w entries whose score is lowest: tiles of the last two dimensions.
+/// Prunes the blocks of `height` × `width` entries with the lowest score: tiles of the last two dimensions.
 ///
-/// Tiles begin at the first entry; those that an edge cuts off are smaller blocks, whose size
-/// is also what a [mean](BlockRank::MeanSquare) is taken over. The dimensions before the last two number matrices,
-/// each with tiles of its own. Of ties the first block is pruned first, numbered by matrix, then by row of
-/// blocks, then by column of blocks.
+/// Tiles begin at the first entry. Tiles that an edge cuts off are smaller blocks, and a
+/// [mean](BlockRank::MeanSquare) is taken over the entries they have. With more than two dimensions, the tensor is a
+/// list of matrices, each with tiles of its own. Blocks are numbered by matrix, then by row of blocks, then by column
+/// of blocks; the first of several ties is pruned first.
 ///
-/// The amount is relative to the blocks that are not yet wholly pruned. A score is taken over all entries of a block:
-/// in a parameter that is pruned already, pruned entries count as 0; scores that are given count as given.
-/// Sums are f64: first down each column of a block, then its columns in 16 lanes (column `i` in lane `i mod 16`),
-/// which are added pairwise (`0+8, 1+9, …`, then `0+4, …`, `0+2, …`, `0+1`).
+/// The amount is relative to the blocks that are not yet wholly pruned. A score covers all entries of a block. In a
+/// parameter that is pruned already, pruned entries count as 0; given scores count as given. Sums are f64: first down
+/// each column of a block, then its columns in 16 lanes (column `i` in lane `i mod 16`), which are added pairwise
+/// (`0+8, 1+9, …`, then `0+4, …`, `0+2, …`, `0+1`).
 ///
 /// Block-sparse pruning after Narang et al. 2017, <https://arxiv.org/abs/1711.02782>. PyTorch has no equivalent
 /// among its pruning methods.
@@ -57,7 +57,7 @@ pub struct BlockStructured {
     by: BlockRank,
 }
 
-/// What a serialised method looks like before it is known to make sense.
+/// The serialised form of the method, before it is checked.
 #[derive(Deserialize)]
 struct Unchecked {
     amount: Amount,
@@ -79,7 +79,8 @@ impl BlockStructured {
     ///
     /// # Errors
     ///
-    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense,
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or
+    /// [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an invalid amount,
     /// [`PatternError::BlockSize`](crate::error::PatternError::BlockSize) where `height` or `width` is 0.
     pub fn new(
         amount: impl TryInto<Amount, Error: Into<Error>>,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mask::{Plan, PruningMethod, PruningType};
 
-/// Prunes nothing, but makes the parameter a pruned one, so that a mask can be set later.
+/// Prunes nothing, but gives the parameter a mask of ones and a hook, as PyTorch's does.
 ///
 /// PyTorch's `Identity`.
 ///

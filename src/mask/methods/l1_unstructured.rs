@@ -7,7 +7,7 @@ use crate::mask::{Amount, EntryRank, Plan, PruningMethod, PruningType};
 
 /// Prunes the entries of lowest absolute value, or of lowest absolute score where scores are given.
 ///
-/// Exactly as many as requested are pruned, whatever the ties; of ties the first in row-major order.
+/// Exactly as many entries as requested are pruned, whatever the ties. Ties are pruned in row-major order.
 ///
 /// PyTorch's `L1Unstructured`; magnitude pruning after Han et al. 2015, <https://arxiv.org/abs/1506.02626>.
 ///
@@ -30,7 +30,8 @@ impl L1Unstructured {
     ///
     /// # Errors
     ///
-    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense.
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or
+    /// [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an invalid amount.
     pub fn new(amount: impl TryInto<Amount, Error: Into<Error>>) -> Result<Self> {
         Ok(L1Unstructured {
             amount: amount.try_into().map_err(Into::into)?,

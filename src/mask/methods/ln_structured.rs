@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::mask::{Amount, ChannelRank, Norm, Plan, PruningMethod, PruningType};
 
-/// Prunes the channels along a dimension whose norm is lowest.
+/// Prunes the channels with the lowest norm along a dimension.
 ///
-/// The norm is taken over all entries of a channel: in a parameter that is pruned already, pruned entries count
-/// as 0; scores that are given count as given. Channels that are wholly pruned are left out.
+/// The norm is taken over all entries of a channel. In a parameter that is pruned already, pruned entries count as 0;
+/// given scores count as given. Wholly pruned channels are not ranked.
 ///
 /// PyTorch's `LnStructured`; filter pruning after Li et al. 2016, <https://arxiv.org/abs/1608.08710>.
 ///
@@ -34,7 +34,8 @@ impl LnStructured {
     ///
     /// # Errors
     ///
-    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense,
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or
+    /// [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an invalid amount,
     /// [`NormError::Nan`](crate::error::NormError::Nan) if `n` is NaN.
     pub fn new(
         amount: impl TryInto<Amount, Error: Into<Error>>,

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::mask::{Plan, PruningMethod, PruningType};
 
 /// The record of an earlier mask in a parameter's pruning history: how many entries it kept. As a method it prunes
-/// nothing, because what it pruned is part of the parameter's mask by now.
+/// nothing, because its mask is already part of the parameter's mask.
 ///
-/// Custom and global pruning work by whole masks. If a history kept each of them, it would grow by one bit per weight
-/// at every call; so only the last one is kept as a [`CustomFromMask`](super::CustomFromMask), and earlier ones become
-/// this. PyTorch keeps them all.
+/// Custom and global pruning work by whole masks. A history that kept each of them would grow by one bit per weight
+/// at every call. So only the last mask is kept, as a [`CustomFromMask`](super::CustomFromMask), and earlier ones
+/// become this record. PyTorch keeps them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MergedMask {

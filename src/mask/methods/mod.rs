@@ -1,4 +1,4 @@
-//! The built-in methods, one a file.
+//! The built-in methods, one per file.
 
 mod block_structured;
 mod custom_from_mask;

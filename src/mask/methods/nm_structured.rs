@@ -8,13 +8,14 @@ use crate::mask::{EntryRank, Plan, PruningMethod, PruningType};
 
 /// Keeps n of each m consecutive entries along a dimension, those of highest absolute value: N:M sparsity.
 ///
-/// 2 of each 4 along the input dimension of a linear layer (dimension 1 of its weight) is what the sparse tensor
-/// cores of GPUs speed up (Mishra et al. 2021, <https://arxiv.org/abs/2104.08378>). Of ties in a group the first
-/// is pruned first. Entries that are pruned already count among the m − n that a group loses, so that a second
-/// pruning by the same pattern changes nothing; a group that has lost more stays as it is.
+/// The sparse tensor cores of GPUs speed up 2:4 along the input dimension of a linear layer, which is dimension 1 of
+/// its weight (Mishra et al. 2021, <https://arxiv.org/abs/2104.08378>). The first of several ties in a group is
+/// pruned first. Entries that are pruned already count among the m − n that a group loses, so a second pruning by the
+/// same pattern changes nothing. A group that has lost more stays as it is.
 ///
-/// It takes no amount, since the pattern says how much is pruned; [`Outcome::requested`](crate::mask::Outcome::requested) is
-/// `None`. Tensors of one dimension have groups, too. PyTorch has no equivalent among its pruning methods.
+/// It takes no amount, since the pattern says how much is pruned;
+/// [`Outcome::requested`](crate::mask::Outcome::requested) is `None`. It also works on tensors of one dimension.
+/// PyTorch has no equivalent among its pruning methods.
 ///
 /// ```
 /// use ndarray::array;
@@ -38,7 +39,7 @@ pub struct NmStructured {
     dim: isize,
 }
 
-/// What a serialised method looks like before it is known to make sense.
+/// The serialised form of the method, before it is checked.
 #[derive(Deserialize)]
 struct Unchecked {
     keep: usize,
@@ -55,8 +56,8 @@ impl TryFrom<Unchecked> for NmStructured {
 }
 
 impl NmStructured {
-    /// A method that keeps `keep` entries `of` so many consecutive ones along `dim`: 2, 4 for "2:4". A negative
-    /// `dim` counts from the end.
+    /// A method that keeps `keep` of each `of` consecutive entries along `dim`: 2 and 4 for "2:4". A negative `dim`
+    /// counts from the end.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::mask::{Amount, ChannelRank, Plan, PruningMethod, PruningType};
 
-/// Prunes whole channels along a dimension at random, every set of the requested size as likely as any other.
+/// Prunes whole channels along a dimension at random. Every set of the requested size is equally likely.
 ///
 /// Seeded as [`RandomUnstructured`](super::RandomUnstructured) is.
 ///
@@ -36,7 +36,8 @@ impl RandomStructured {
     ///
     /// # Errors
     ///
-    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense.
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or
+    /// [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an invalid amount.
     pub fn new(
         amount: impl TryInto<Amount, Error: Into<Error>>,
         dim: isize,

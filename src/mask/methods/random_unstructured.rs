@@ -35,7 +35,8 @@ impl RandomUnstructured {
     ///
     /// # Errors
     ///
-    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense.
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or
+    /// [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an invalid amount.
     pub fn new(
         amount: impl TryInto<Amount, Error: Into<Error>>,
         rng: &mut (impl Rng + ?Sized),

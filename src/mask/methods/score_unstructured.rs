@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::mask::{Amount, EntryRank, Plan, PruningMethod, PruningType};
 
-/// Prunes the entries of lowest score, sign and all: −9 is pruned before 0, and 0 before 2.
+/// Prunes the entries with the lowest signed score: −9 is pruned before 0, and 0 before 2.
 ///
-/// For importance scores where a negative one means "better off without it", as movement pruning's do (Sanh et
-/// al. 2020, <https://arxiv.org/abs/2005.07683>). PyTorch has no equivalent: its `L1Unstructured` ranks scores by
-/// absolute value.
+/// It is for scores whose sign means something. In movement pruning, for example, a negative score says that the
+/// model is better off without the entry (Sanh et al. 2020, <https://arxiv.org/abs/2005.07683>). PyTorch has no
+/// equivalent: its `L1Unstructured` ranks scores by absolute value.
 ///
 /// ```
 /// use ndarray::array;
@@ -31,7 +31,8 @@ impl ScoreUnstructured {
     ///
     /// # Errors
     ///
-    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an amount that makes no sense.
+    /// [`AmountError::FractionOutOfRange`](crate::error::AmountError::FractionOutOfRange) or
+    /// [`AmountError::NegativeCount`](crate::error::AmountError::NegativeCount) for an invalid amount.
     pub fn new(amount: impl TryInto<Amount, Error: Into<Error>>) -> Result<Self> {
         Ok(ScoreUnstructured {
             amount: amount.try_into().map_err(Into::into)?,

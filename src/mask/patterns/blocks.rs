@@ -11,9 +11,9 @@ use crate::mask::parallel::{Threads, vectorized};
 use crate::mask::select::{self, Order, Segment};
 use crate::mask::{BlockRank, Mask};
 
-/// A tensor seen as matrices of `rows × columns`, each cut into tiles of `height × width` from its first entry on;
-/// the last tiles of a row and of a column are as large as what is left. Blocks are numbered by matrix, then by row
-/// of blocks, which is called a band here, then by column of blocks.
+/// A tensor seen as matrices of `rows × columns`, each cut into tiles of `height × width` from its first entry on.
+/// The last tiles of a row and of a column may be smaller. A row of blocks is called a band here. Blocks are numbered
+/// by matrix, then by band, then by column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Blocks {
     /// Rows of all matrices.
@@ -38,7 +38,7 @@ impl Blocks {
             all_rows: shape[..shape.len() - 1].iter().product(),
             rows,
             columns,
-            // So cut, products of sizes do not overflow.
+            // With sizes limited like this, their products do not overflow.
             height: height.min(rows.max(1)),
             width: width.min(columns.max(1)),
         })
@@ -68,7 +68,7 @@ impl Blocks {
         (matrix * down + row / self.height, above, height)
     }
 
-    /// The first row of a band, also of the one after the last.
+    /// The first row of a band; for the band after the last, the number of rows.
     fn top(&self, band: usize) -> usize {
         let down = self.rows.div_ceil(self.height).max(1);
         band / down * self.rows + band % down * self.height
@@ -91,7 +91,7 @@ impl Blocks {
         }
     }
 
-    /// For each block whether any of its entries is kept, packed as a mask's entries are.
+    /// For each block, whether any of its entries is kept, packed like a mask.
     pub(crate) fn remaining(&self, mask: Option<&Mask>) -> Mask {
         let Some(mask) = mask else {
             return Mask::ones(&[self.count()]);
@@ -103,7 +103,7 @@ impl Blocks {
         Mask::collect(&[remaining.len()], remaining.into_iter())
     }
 
-    /// Scores, which are to be fed.
+    /// An accumulator of scores, still to be fed.
     pub(crate) fn scorer(self, by: BlockRank) -> BlockScorer {
         let fold = Fold::of_blocks(by);
         BlockScorer {
@@ -137,8 +137,8 @@ impl Blocks {
         scores.concat()
     }
 
-    /// The parts of some bands in the order in which they are to be fed: rows, as many as have `most` entries, at least
-    /// one; or where they are longer than so many `columns`, band by band, parts of its rows.
+    /// The parts of some bands, in the order in which they are to be fed. A part is a number of whole rows with at
+    /// most `most` entries, but at least one row. Rows longer than `columns` are cut, band by band.
     pub(crate) fn pieces(
         self,
         bands: Range<usize>,
@@ -148,7 +148,7 @@ impl Blocks {
         let stride = self.columns;
         let together = stride <= columns;
         let bands = if stride == 0 { 0..0 } else { bands };
-        // Whole rows of several bands follow each other.
+        // Whole rows of several bands, one after another.
         let step = if together { bands.len().max(1) } else { 1 };
         let end = bands.end;
         bands.step_by(step).flat_map(move |band| {
@@ -169,8 +169,8 @@ impl Blocks {
         })
     }
 
-    /// The blocks without the `requested` of lowest scores of those that remain, the first ones where scores are equal.
-    /// No score may be NaN.
+    /// The blocks that remain after the `requested` ones with the lowest scores are pruned. The first of several ties
+    /// is pruned first. No score may be NaN.
     pub(crate) fn select(self, scores: &[f64], remaining: &Mask, requested: usize) -> BlockSelection {
         let segment = Segment {
             values: scores,
@@ -190,7 +190,7 @@ pub(crate) struct BlockScorer {
     blocks: Blocks,
     fold: Fold,
     by: BlockRank,
-    /// What was added up of each column of the current band, or of some of them.
+    /// The sums so far of the columns of the current band, or of some of them.
     sums: Vec<f64>,
     units: Units,
     scores: Vec<f64>,
@@ -236,7 +236,7 @@ impl BlockScorer {
         }
     }
 
-    /// The scores, once all pieces were fed.
+    /// The scores, once all pieces have been fed.
     pub(crate) fn finish(self) -> Vec<f64> {
         self.scores
     }

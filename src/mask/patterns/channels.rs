@@ -13,18 +13,19 @@ use crate::mask::bits::{self, BITS};
 use crate::mask::parallel::{Threads, vectorized};
 use crate::mask::{Mask, Norm, random};
 
-/// A thread's share has no fewer places than this, so that what it reads of each slab is long enough to be read ahead.
+/// The least number of places in a thread's share, so that each run it reads is long enough for the processor to
+/// prefetch.
 const FEWEST_PLACES: usize = 1024;
 
-/// A tensor seen as channels: entry `(o, c, i)` has row-major index `(o × count + c) × inner + i`. All that differs
-/// only in the dimensions from the channel's on is a slab; an entry's index in its slab is its place.
+/// A tensor seen as channels: entry `(o, c, i)` has row-major index `(o × count + c) × inner + i`. Entries with the
+/// same `o` form a slab, and an entry's index in its slab is its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Channels {
     axis: usize,
     outer: usize,
     /// Number of channels.
     pub(crate) count: usize,
-    /// Entries of a channel that follow each other.
+    /// Consecutive entries of a channel.
     pub(crate) inner: usize,
 }
 
@@ -46,7 +47,7 @@ impl Channels {
         })
     }
 
-    /// A tensor of so many entries as one channel.
+    /// A tensor of this many entries as one channel.
     pub(crate) fn whole(entries: usize) -> Self {
         Channels {
             axis: 0,
@@ -61,7 +62,7 @@ impl Channels {
         self.axis
     }
 
-    /// The channel of an entry, and how many entries from this one on are in a row in it.
+    /// The channel of an entry, and how many consecutive entries from this one on belong to it.
     pub(crate) fn of(&self, entry: usize) -> (usize, usize) {
         (entry / self.inner % self.count, self.inner - entry % self.inner)
     }
@@ -74,7 +75,7 @@ impl Channels {
         self.outer * self.slab()
     }
 
-    /// For each channel whether any of its entries is kept. One without entries is pruned from the start.
+    /// For each channel, whether any of its entries is kept. A channel without entries counts as pruned.
     pub(crate) fn remaining(&self, mask: Option<&Mask>) -> Vec<bool> {
         let Some(mask) = mask else {
             return vec![self.entries() > 0; self.count];
@@ -88,7 +89,7 @@ impl Channels {
         channels.map(|places| bits::any_set(&any, places)).collect()
     }
 
-    /// Scores by a norm, which are to be fed. `shape` is that of the tensor.
+    /// An accumulator of norms, still to be fed. `shape` is that of the tensor.
     pub(crate) fn scorer(self, norm: Norm, shape: &[usize]) -> Result<ChannelScorer> {
         let way = match Fold::of_norm(norm) {
             Some(fold) => Way::Fold {
@@ -142,15 +143,15 @@ impl Channels {
         norms.concat()
     }
 
-    /// Scores of channels that are ranked at random: the words of a stream.
+    /// Scores of channels that are ranked at random: words of a stream.
     pub(crate) fn random_scores(&self, stream: [u8; 32]) -> Vec<f64> {
         let mut words = Vec::with_capacity(self.count);
         random::append_words(stream, 0, self.count, &mut words);
         words
     }
 
-    /// The channels without the `requested` of lowest scores of those that remain, the first ones where scores are
-    /// equal.
+    /// The channels that remain after the `requested` ones with the lowest scores are pruned. The first of several
+    /// ties is pruned first.
     pub(crate) fn select(self, scores: &[f64], remaining: Vec<bool>, requested: usize) -> ChannelSelection {
         let mut order: Vec<usize> = (0..self.count).filter(|&channel| remaining[channel]).collect();
         order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b])); // stable: ties by index
@@ -158,7 +159,7 @@ impl Channels {
         order[..requested]
             .iter()
             .for_each(|&channel| kept[channel] = false);
-        // The bits of a slab, where its channels are so short that to clear them one by one would take long.
+        // The bits of a slab, if its channels are so short that clearing them one by one would be slow.
         let slab = (self.outer > 1 && self.inner < BITS).then(|| {
             let mut slab = vec![u64::MAX; self.slab().div_ceil(BITS)];
             for channel in (0..self.count).filter(|&channel| !kept[channel]) {
@@ -187,17 +188,17 @@ pub(crate) struct ChannelScorer {
 enum Way {
     Fold {
         fold: Fold,
-        /// What was added up at some places so far.
+        /// The sums so far at some places.
         places: Vec<f64>,
         units: Units,
     },
-    /// Each channel is a matrix of so many columns.
+    /// Each channel is a matrix of this many columns.
     Nuclear { columns: usize },
 }
 
 impl ChannelScorer {
-    /// The parts of some channels in the order in which they are to be fed, where so many `places` are added up at
-    /// once: of each slab the entries at these places. Slabs are as many as have `most` entries, at least one.
+    /// The parts of some channels, in the order in which they are to be fed. `places` places are summed at once: a
+    /// part holds the entries at these places, from as many slabs as have `most` entries, at least one.
     pub(crate) fn pieces(
         &self,
         channels: Range<usize>,
@@ -209,7 +210,7 @@ impl ChannelScorer {
         let (block, most) = match self.way {
             Way::Fold { .. } if outer == 1 => (most, most),
             Way::Fold { .. } => (places, most),
-            // Whole channels, and so many that they can be read together.
+            // Whole channels, as many as can be read together.
             Way::Nuclear { .. } => ((places / (outer * inner).max(1)).max(1) * inner, usize::MAX),
         };
         let end = if outer == 0 { 0 } else { channels.end * inner };
@@ -227,7 +228,7 @@ impl ChannelScorer {
             })
     }
 
-    /// How many entries of a piece may be fed at once: what has to be seen together is not taken apart.
+    /// How many entries of a piece may be fed at once. What must be seen together is not split.
     fn most(&self, most: usize) -> usize {
         match self.way {
             Way::Fold { .. } => most,
@@ -274,13 +275,13 @@ impl ChannelScorer {
         }
     }
 
-    /// The norms of so many channels, once all of their pieces were fed.
+    /// The norms of this many channels, once all of their pieces have been fed.
     pub(crate) fn finish(mut self, channels: usize) -> Vec<f64> {
         let empty = match self.way {
             Way::Fold { fold, .. } => fold.empty(),
             Way::Nuclear { .. } => 0.0,
         };
-        self.scores.resize(channels, empty); // where there are no entries
+        self.scores.resize(channels, empty); // if there are no entries
         self.scores
     }
 }
@@ -332,7 +333,7 @@ impl ChannelSelection {
     }
 }
 
-/// The dimension that `dim` means: counted from the end where negative.
+/// The dimension that `dim` means. A negative value counts from the end.
 pub(super) fn axis(dim: isize, shape: &[usize]) -> Result<usize> {
     let axis = if dim < 0 {
         dim.checked_add_unsigned(shape.len())

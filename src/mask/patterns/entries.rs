@@ -1,5 +1,5 @@
-//! Entries that are ranked together, of any number of tensors of any float types: as they are, by their share of their
-//! tensor's norm, or at random; and under caps.
+//! Entries of any number of tensors, of any float types, ranked together: by their values, by their share of their
+//! tensor's norm, or at random; with or without caps.
 
 use std::ops::Range;
 
@@ -11,8 +11,8 @@ use crate::mask::{EntryRank, random};
 /// Consecutive entries that a sample takes at a time.
 const RUN: usize = 64;
 
-/// How many entries a sample is taken of: below, it takes as long as a pass; above, too many keys would be in doubt.
-/// Tests have few.
+/// The numbers of entries for which a sample pays. With fewer, it takes as long as a pass; with more, too many keys
+/// would be undecided. Tests use small numbers.
 const SAMPLED: Range<usize> = if cfg!(test) { 1 << 10 } else { 1 << 18 }..500_000_000;
 
 /// What the entries of one tensor are ranked by.
@@ -27,7 +27,7 @@ pub(crate) enum Ranks {
 }
 
 impl Ranks {
-    /// What the entries of a piece rank by: the entries, which are `values`, or what is put into `buffer`.
+    /// The scores of a piece: its `values`, or what is written into `buffer`.
     pub(crate) fn of<'a>(self, piece: Piece, values: Floats<'a>, buffer: &'a mut Vec<f64>) -> Floats<'a> {
         match self {
             Ranks::Values => values,
@@ -54,9 +54,10 @@ impl Ranks {
     }
 }
 
-/// What an entry of a tensor of this norm ranks by: `x / norm`, in f64.
+/// The score of an entry of a tensor with this norm: `x / norm`, in f64.
 ///
-/// All entries rank 0 where the norm is 0; and where it is infinite, finite entries rank 0 and infinite ones stay so.
+/// If the norm is 0, all entries rank as 0. If it is infinite, finite entries rank as 0, and infinite ones stay
+/// infinite.
 #[inline(always)]
 fn share(x: f64, norm: f64) -> f64 {
     if norm == 0.0 {
@@ -75,22 +76,22 @@ pub(crate) struct Part {
     pub(crate) place: usize,
     /// What its entries are ranked by.
     pub(crate) ranks: Ranks,
-    /// Only what is under this cut is ranked, if there is one.
+    /// Only entries under this cut are ranked, if there is one.
     pub(crate) cap: Option<Cut>,
 }
 
-/// What has the entries of tensors that are ranked together.
+/// A source of the entries of tensors that are ranked together.
 pub(crate) trait Source {
-    /// The entries of a tensor that remain, and the entries that it has.
+    /// How many entries of a tensor remain, and how many it has.
     fn entries(&self, place: usize) -> (usize, usize);
 
-    /// Whether a pass over a tensor's entries themselves does not show them all, as it does of types of 16 bits.
+    /// Whether one pass over a tensor's own entries does not tell all of them apart, as it does for types of 16 bits.
     fn is_wide(&self, place: usize) -> bool;
 
-    /// The Euclidean norms of so many tensors.
+    /// The Euclidean norms of this many tensors.
     fn norms(&self, tensors: usize) -> Result<Vec<f64>>;
 
-    /// Appends what some consecutive entries rank by, of those that remain.
+    /// Appends the scores of some consecutive entries, of those that remain.
     fn sample(&self, part: &Part, entries: Range<usize>, sample: &mut Vec<f64>) -> Result<()>;
 
     /// Keys that may be held between a pass and the next one, by each finder.
@@ -103,11 +104,11 @@ pub(crate) trait Source {
     fn changed(&self, place: usize) -> Error;
 }
 
-/// How many entries of a tensor may be pruned, where that is to be less than remain of it.
+/// How many entries of a tensor may be pruned, if the cap allows fewer than remain.
 pub(crate) type Caps<'a> = Option<&'a [usize]>;
 
-/// Finds the `requested` lowest of the entries that remain in so many `tensors` together, where no more of each are
-/// pruned than the caps allow, which in all is enough.
+/// Finds the `requested` lowest of the entries that remain in `tensors` tensors together, pruning no more of each
+/// than its cap allows. All caps together must allow `requested`.
 pub(crate) fn select(
     source: &impl Source,
     tensors: usize,
@@ -137,7 +138,7 @@ pub(crate) fn select(
             cap: None,
         })
         .collect();
-    // What each tensor may lose is ranked together; the rest of it is kept.
+    // The candidates of all tensors are ranked together. Entries above the cap of their tensor are kept.
     for (part, cap) in parts.iter_mut().zip(caps.unwrap_or_default()) {
         part.cap = Some(cut(source, std::slice::from_ref(part), *cap, order)?);
     }
@@ -150,7 +151,7 @@ pub(crate) fn select(
     Ok(selections.collect())
 }
 
-/// Finds the `requested` lowest of the entries of one tensor, which is the one at this place.
+/// Finds the `requested` lowest of the entries of one tensor, the one at `place`.
 pub(crate) fn select_of(
     source: &impl Source,
     place: usize,
@@ -196,7 +197,7 @@ fn cut(source: &impl Source, parts: &[Part], requested: usize, order: Order) -> 
     }
 }
 
-/// What some entries rank by, and how many remain in all; `None` where a sample spares no pass. The result does not
+/// A sample of scores, and how many entries remain in all. `None` if a sample would save no pass. The result does not
 /// depend on it.
 fn sample(source: &impl Source, parts: &[Part]) -> Result<Option<(Vec<f64>, usize)>> {
     let sizes = parts.iter().map(|part| source.entries(part.place));
@@ -206,7 +207,8 @@ fn sample(source: &impl Source, parts: &[Part]) -> Result<Option<(Vec<f64>, usiz
     if capped || !SAMPLED.contains(&entries) || !parts.iter().any(wide) {
         return Ok(None);
     }
-    // So many that the keys in doubt are about as many: with fewer there were more of those, and the other way round.
+    // As many as the undecided keys that they leave, about. A smaller sample leaves more undecided keys, a larger one
+    // fewer.
     let runs = ((entries as f64).powf(2.0 / 3.0) as usize).div_ceil(RUN);
     let stretch = entries / runs;
     let mut sample = Vec::with_capacity(runs * RUN);
@@ -236,8 +238,8 @@ pub(crate) struct EntrySelection {
 }
 
 impl EntrySelection {
-    /// Begins to apply the selection to a tensor. The cut of tensors that are ranked together goes on from one to the
-    /// next: so many of its ties, and of those of the cap, were pruned before.
+    /// Begins to apply the selection to a tensor. The ties of a cut are counted through all tensors that are ranked
+    /// together: `ties` says how many, of the cut and of the cap, were pruned before.
     pub(crate) fn writer(&self, ties: Ties) -> EntryWriter {
         EntryWriter {
             cut: self.cut.writer_after(ties.of_cut),
@@ -248,14 +250,14 @@ impl EntrySelection {
     }
 }
 
-/// How many entries that equal the cut, and the cap, were pruned so far.
+/// How many ties of the cut, and of the cap, were pruned so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ties {
     pub(crate) of_cut: usize,
     pub(crate) of_cap: usize,
 }
 
-/// Applies an [`EntrySelection`] piece by piece, in row-major order: of ties the first ones are pruned.
+/// Applies an [`EntrySelection`] piece by piece, in row-major order. The first of several ties are pruned.
 #[derive(Clone, Debug)]
 pub(crate) struct EntryWriter {
     cut: CutWriter,
@@ -273,7 +275,8 @@ impl EntryWriter {
         }
     }
 
-    /// Clears the bits of pruned entries, which rank by `ranked`; `words` are their packed mask so far.
+    /// Clears the bits of pruned entries. `ranked` are the scores of the entries, and `words` is their packed mask so
+    /// far.
     pub(crate) fn apply(&mut self, ranked: Floats<'_>, words: &mut [u64]) {
         let candidates = match &mut self.cap {
             Some(cap) => {
@@ -294,7 +297,7 @@ impl EntryWriter {
     }
 }
 
-/// The entries that remain and are under a cap, packed; they rank by `ranked`.
+/// The entries that remain and are under a cap, packed. `ranked` are their scores.
 pub(crate) fn under(
     cap: &mut CutWriter,
     ranked: Floats<'_>,

@@ -45,7 +45,7 @@ macro_rules! with_floats {
 pub(crate) use with_floats;
 
 impl<'a> Floats<'a> {
-    /// The same numbers, which are put into `buffer` where their type is narrow.
+    /// The same numbers. Those of a narrow type are written into `buffer`.
     pub(crate) fn widen(self, buffer: &'a mut Vec<f32>) -> Wide<'a> {
         fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
             if buffer.len() < len {
@@ -71,7 +71,7 @@ impl<'a> Floats<'a> {
 }
 
 impl Wide<'_> {
-    /// The place of the first NaN.
+    /// The index of the first NaN.
     pub(crate) fn first_nan(self) -> Option<usize> {
         with_wide!(self, values => values.iter().position(|x| x.is_nan()))
     }

@@ -1,8 +1,8 @@
 //! [`Fold`]: how the entries of a channel or a block become its score.
 //!
-//! The order of additions is fixed (S5): entries that share a place in their unit but for the outer dimensions are
-//! added first, in row-major order; the sums so found are added in lanes, as [`Lanes`] says. However a tensor is cut
-//! into pieces, the result is the same.
+//! The order of additions is fixed. Entries that differ only in the outer dimensions are added first, in row-major
+//! order. The resulting sums are then added in lanes, as [`Lanes`] says. The result does not depend on how a tensor
+//! is cut into pieces.
 
 use super::lanes::Lanes;
 use super::piece::Rows;
@@ -49,7 +49,7 @@ macro_rules! with_fold {
 }
 
 impl Fold {
-    /// `None` for the nuclear norm, which is not a fold.
+    /// The fold of a norm. `None` for the nuclear norm, which is not a fold.
     pub(super) fn of_norm(norm: Norm) -> Option<Self> {
         Some(match norm.kind() {
             Kind::Nuclear => return None,
@@ -70,7 +70,7 @@ impl Fold {
         }
     }
 
-    /// What nothing folds to.
+    /// The fold of no values.
     pub(super) fn empty(self) -> f64 {
         match self {
             Fold::Smallest => f64::INFINITY,
@@ -78,7 +78,7 @@ impl Fold {
         }
     }
 
-    /// What makes a norm of a sum.
+    /// Makes a norm of a sum.
     pub(super) fn root(self, sum: f64) -> f64 {
         match self {
             Fold::Squares => sum.sqrt(),
@@ -87,7 +87,7 @@ impl Fold {
         }
     }
 
-    /// Joins the runs of a piece, each as long as there are places, onto the places, run by run.
+    /// Joins the runs of a piece onto the places, run by run. Each run is as long as there are places.
     #[inline(always)]
     pub(super) fn add(self, places: &mut [f64], rows: Rows<'_>) {
         with_fold!(self, rows.values, |values, map, join| add(
@@ -101,7 +101,7 @@ impl Fold {
     }
 }
 
-/// Joins `runs` runs onto the places, some at a time: a place is then loaded and stored once for all of them.
+/// Joins `runs` runs onto the places, several at a time, so that a place is loaded and stored once for all of them.
 #[inline(always)]
 fn add<T>(
     places: &mut [f64],
@@ -127,7 +127,7 @@ fn add<T>(
     }
 }
 
-/// Folds a row into units, one after the other, each in lanes.
+/// Folds a row into consecutive units, each in lanes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Units {
     fold: Fold,
@@ -145,7 +145,7 @@ impl Units {
         }
     }
 
-    /// Folds in entries; whenever a unit has `len` of them it is `done`.
+    /// Folds in entries. A unit with `len` entries is passed to `done`.
     #[inline(always)]
     pub(super) fn entries(&mut self, values: Wide<'_>, len: usize, done: impl FnMut(f64)) {
         with_fold!(self.fold, values, |values, map, join| self
@@ -156,7 +156,7 @@ impl Units {
     #[inline(always)]
     pub(super) fn places(&mut self, values: &[f64], len: usize, mut done: impl FnMut(f64)) {
         if len == 1 {
-            // A unit of one place is what is there: all other lanes are empty.
+            // A unit of one place is that value itself: all other lanes are empty.
             return values.iter().for_each(|x| done(*x));
         }
         match self.fold {

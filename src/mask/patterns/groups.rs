@@ -11,14 +11,14 @@ use crate::mask::parallel::{Threads, vectorized};
 use crate::mask::random;
 use crate::mask::select::{Element, Key, Order};
 
-/// So many groups are looked at side by side.
+/// Number of groups that are processed side by side.
 const LANES: usize = 64;
 
-/// Larger groups than this are sorted; in smaller ones every entry is compared with every other, which has no
+/// Groups larger than this are sorted. In smaller ones every entry is compared with every other, which needs no
 /// branches.
 const COMPARED: usize = 16;
 
-/// Entries that a thread deals with at a time, about.
+/// Entries that a thread processes at a time, about.
 const PART: usize = 1 << 16;
 
 /// A tensor seen as groups. Group `g` has as its entries `j = 0, 1, …` those of row-major index
@@ -32,7 +32,7 @@ pub(crate) struct Groups {
     entries: usize,
 }
 
-/// A NaN among the entries that remain: there is no choice.
+/// A NaN among the entries that remain, so that they cannot be ranked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct FoundNan;
 
@@ -62,18 +62,19 @@ impl Groups {
         })
     }
 
-    /// How many entries are not kept of a tensor of which nothing is pruned yet.
+    /// How many entries the pattern prunes of a tensor of which nothing is pruned yet.
     pub(crate) fn requested(&self) -> usize {
         self.entries / self.of * (self.of - self.keep)
     }
 
-    /// Number of entries after which groups begin anew: the length of a slab.
+    /// The length of a slab, the number of entries after which new groups begin.
     fn slab(&self) -> usize {
         self.of * self.inner
     }
 
-    /// The tensor in parts of whole groups of `most` entries, about: some slabs one after the other; or, where a slab
-    /// is too long, some neighbouring groups of one, as many runs as a group has entries, of `fewest` entries at least.
+    /// The tensor in parts of whole groups, of about `most` entries each. A part is several consecutive slabs. If a
+    /// slab is too long, a part is several neighbouring groups of it: one run for each entry of a group, of at least
+    /// `fewest` entries.
     pub(crate) fn pieces(self, most: usize, fewest: usize) -> impl Iterator<Item = Piece> + Clone + Send {
         let Groups {
             of, inner, entries, ..
@@ -99,11 +100,11 @@ impl Groups {
         })
     }
 
-    /// Prunes a piece, whose packed mask so far is `words`: of each group the entries that rank lowest, equal ones by
-    /// index, until so many are pruned as the group may not keep. Those pruned before count among them.
+    /// Prunes a piece, whose packed mask so far is `words`: in each group the lowest-ranked entries, ties by index,
+    /// until only as many remain as the pattern keeps. Entries pruned before count as pruned.
     pub(crate) fn prune(&self, rows: Rows<'_>, order: Order, words: &mut [u64]) -> Result<(), FoundNan> {
         debug_assert_eq!(rows.stride, rows.piece.len, "runs follow each other");
-        // The piece by itself is a tensor of groups, too.
+        // The piece by itself is also a tensor of groups.
         let inner = if rows.piece.runs == 1 {
             self.inner
         } else {
@@ -190,8 +191,8 @@ impl Groups {
         }
     }
 
-    /// Chooses by comparing each entry of a group with each other one: an entry falls if fewer of them come before
-    /// it than are to be pruned.
+    /// Chooses by comparing each entry of a group with every other one: an entry is pruned if fewer entries rank
+    /// before it than are to be pruned.
     #[inline(always)]
     fn compare<K: Ord + Copy + Default>(
         &self,
@@ -245,7 +246,7 @@ impl Groups {
     }
 
     /// Visits the entries of `width` groups from `first` on, as `(entry of the group, lane, row-major index)`, in an
-    /// order that is kind to memory.
+    /// order that suits the memory layout.
     #[inline(always)]
     fn places(&self, first: usize, width: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let mut lane = 0;

@@ -1,4 +1,4 @@
-//! The order in which the entries of a sum are added, fixed for every machine (S5).
+//! The order in which the entries of a sum are added, which is the same on every machine.
 
 /// Sums are folded in this many lanes. Part of the documented order: changing it changes masks.
 const LANES: usize = 16;
@@ -6,8 +6,8 @@ const LANES: usize = 16;
 /// A sum, a maximum or another fold of a row of values, in the documented order: value number `i` goes to lane
 /// `i mod 16`, and at the end the lanes are joined pairwise (`0+8, 1+9, …`, then `0+4, …`, `0+2, …`, `0+1`).
 ///
-/// The lanes do not depend on each other, so that a processor works on several at once; and the order depends on
-/// the position of a value only, not on the pieces in which the row is handed over.
+/// The lanes do not depend on each other, so that a processor works on several at once. The order depends only on the
+/// position of a value, not on the pieces in which the row arrives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lanes {
     lanes: [f64; LANES],
@@ -40,7 +40,7 @@ impl Lanes {
         self.next = (self.next + values.len()) % LANES;
     }
 
-    /// Joins the lanes pairwise, the upper half onto the lower, until one is left.
+    /// Joins the lanes pairwise, the upper half onto the lower, until one remains.
     #[inline(always)]
     pub(crate) fn join(mut self, join: impl Fn(f64, f64) -> f64) -> f64 {
         let mut half = LANES / 2;
@@ -56,8 +56,8 @@ impl Lanes {
 
 /// The lanes after values for some of them, from lane `first` on.
 ///
-/// All lanes are computed and some of them taken: an index that is not known beforehand would keep the lanes out of
-/// the vector registers, and what they were computed in with them.
+/// All lanes are computed, and some of them are taken. An index that is only known at run time would force the lanes
+/// out of the vector registers.
 #[inline(always)]
 fn part_of_row<T>(
     lanes: [f64; LANES],

@@ -1,8 +1,8 @@
 //! The shapes that may be pruned (entries, channels, blocks and groups): how each is scored, chosen and applied.
 //!
-//! Each is written once, for tensors in memory and for files that stream by: it says which [`Piece`]s it wants in
-//! which order, is fed their entries, and then says which units are pruned. In memory there are as few pieces as
-//! there are threads, from a file many.
+//! Each is written once, for tensors in memory and for streamed files. A pattern says which [`Piece`]s it needs and
+//! in which order, is fed their entries, and then says which units are pruned. A tensor in memory has about one piece
+//! per thread, a file many.
 
 pub(crate) mod blocks;
 pub(crate) mod channels;

@@ -1,9 +1,9 @@
 //! The nuclear norm of a small matrix, by one-sided Jacobi rotations.
 //!
-//! Ours rather than a linear-algebra crate's because S5 asks for one order of operations on every machine, which
-//! a library tuned by processor does not promise, and because it is short.
+//! It is our own, and not that of a linear-algebra crate, because the order of operations must be the same on every
+//! machine. A library that chooses kernels by processor does not promise that.
 
-/// Rotations go round at most so often; convergence is quadratic and takes a handful.
+/// The maximal number of sweeps. Convergence is quadratic and takes a handful.
 const SWEEPS: usize = 60;
 
 /// The sum of the singular values of the `rows × columns` matrix with these row-major entries.
@@ -17,7 +17,7 @@ pub(crate) fn norm(mut entries: Vec<f64>, rows: usize, columns: usize) -> f64 {
     if largest == 0.0 || !largest.is_finite() {
         return largest;
     }
-    // So scaled, squares neither overflow nor vanish.
+    // With this scale, squares neither overflow nor vanish.
     entries.iter_mut().for_each(|x| *x /= largest);
     // A matrix and its transpose have the same singular values: orthogonalise the fewer vectors.
     let mut vectors: Vec<Vec<f64>> = if rows <= columns {
@@ -42,7 +42,7 @@ pub(crate) fn norm(mut entries: Vec<f64>, rows: usize, columns: usize) -> f64 {
     largest * vectors.iter().map(|v| dot(v, v).sqrt()).sum::<f64>()
 }
 
-/// Makes two vectors orthogonal by a rotation; says whether they were not yet.
+/// Makes two vectors orthogonal by a rotation. Returns whether a rotation was needed.
 fn rotate(a: &mut [f64], b: &mut [f64]) -> bool {
     let (aa, bb, ab) = (dot(a, a), dot(b, b), dot(a, b));
     if ab.abs() <= f64::EPSILON * (aa * bb).sqrt() {

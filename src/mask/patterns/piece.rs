@@ -1,4 +1,4 @@
-//! [`Piece`]: the part of a tensor that is fed in one go.
+//! [`Piece`]: the part of a tensor that is fed at once.
 
 use super::Wide;
 
@@ -31,7 +31,7 @@ impl Piece {
         self.len * self.runs
     }
 
-    /// Entries from its first one to its last one, with those between its runs.
+    /// Number of entries from its first to its last, including those between its runs.
     pub(super) fn span(&self) -> usize {
         match self.runs {
             0 => 0,
@@ -45,7 +45,7 @@ impl Piece {
         starts.map(move |start| start..start + self.len)
     }
 
-    /// The same entries in one run, where its runs follow each other without gaps.
+    /// The same entries as one run, if its runs follow each other without gaps.
     pub(crate) fn joined(self) -> Self {
         if self.runs > 1 && self.stride == self.len {
             Piece::run(self.first, self.entries())
@@ -64,7 +64,7 @@ impl Piece {
     }
 }
 
-/// The entries of a piece: its runs one after the other, or with what lies between them.
+/// The entries of a piece: its runs next to each other, or with the entries that lie between them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows<'a> {
     /// The piece.
@@ -76,7 +76,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Runs that follow each other in `values`.
+    /// Runs that are next to each other in `values`.
     pub(crate) fn packed(piece: Piece, values: Wide<'a>) -> Self {
         Rows {
             piece,

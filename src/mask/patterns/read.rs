@@ -1,5 +1,5 @@
-//! The entries of a tensor in memory, of any type and layout, as scores see them: piece by piece, without a copy of
-//! the tensor.
+//! The entries of a tensor in memory, of any type and layout, as they count in scores: piece by piece, without a copy
+//! of the tensor.
 
 use std::iter;
 use std::ops::Range;
@@ -15,23 +15,23 @@ use crate::mask::packed::Mask;
 use crate::mask::select::Element;
 use crate::mask::strided::Strided;
 
-/// What an entry that the prior mask prunes counts as, where a method looks at it: in a norm.
+/// What an entry counts as in a norm if the prior mask prunes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Masked {
-    /// As what it is: the scores were given.
+    /// As its own value: the scores were given.
     AsGiven,
-    /// As 0: the scores are a parameter under its mask (S7).
+    /// As 0: the scores are the values of a parameter, with its mask applied.
     AsZero,
 }
 
-/// So many places, as f64, stay in the first-level cache beside the entries that are added onto them.
+/// This many places, as f64, stay in the first-level cache beside the entries that are added onto them.
 pub(super) const PLACES: usize = 2048;
 
-/// So many entries are copied at once where they cannot be read where they are: all that they become on the way stays
-/// in the second-level cache.
+/// This many entries are copied at once if they cannot be read in place. All intermediate results stay in the
+/// second-level cache.
 const COPIED: usize = 4 * PLACES;
 
-/// So many where they lie in another order: the longer, the more of each cache line that is touched is used.
+/// This many if they lie in another order. The longer the copy, the more is used of each cache line that is touched.
 const GATHERED: usize = 1 << 17;
 
 /// The entries of a tensor in row-major order, of which those that a mask prunes may count as 0.
@@ -50,7 +50,7 @@ enum Values<'a> {
     F64(Strided<'a, f64>),
 }
 
-/// Which entries count as 0 whatever they are, of those that the prior mask prunes.
+/// Which of the entries that the prior mask prunes count as 0 whatever their values are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Zeros {
     None,
@@ -58,7 +58,7 @@ enum Zeros {
     All,
 }
 
-/// What entries are copied into, one for each thread.
+/// Buffers that entries are copied into, one for each thread.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     f16: Vec<f16>,
@@ -101,7 +101,7 @@ impl<'a> Entries<'a> {
         with_values!(&self.values, strided => strided.len())
     }
 
-    /// Consecutive entries as they are, whatever is pruned.
+    /// Consecutive entries with their own values, whether pruned or not.
     pub(crate) fn run<'b>(&'b self, range: Range<usize>, buffer: &'b mut Buffer) -> Floats<'b> {
         macro_rules! run {
             ($variant:ident, $strided:expr, $buffer:expr) => {
@@ -119,8 +119,8 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Runs `score` over these entries. Where what comes out is NaN, and may be so because of a NaN that is pruned
-    /// already, it runs again with that as 0 (S8); any other NaN is an error that names the first one.
+    /// Runs `score` over these entries. If the result is NaN, perhaps because of an entry that is pruned already, it
+    /// runs again with that entry as 0. Any other NaN is an error that names the first one.
     pub(crate) fn without_nan<R>(
         &self,
         mut score: impl FnMut(&Entries<'a>) -> R,
@@ -164,8 +164,8 @@ impl<'a> Entries<'a> {
         .into()
     }
 
-    /// Feeds the entries of a piece, in as many parts as they have to be copied in: whole runs, or where a run is
-    /// longer than `most`, parts of it.
+    /// Feeds the entries of a piece, in the parts in which they have to be copied: whole runs, or parts of a run that
+    /// is longer than `most`.
     #[inline(always)]
     pub(crate) fn feed(
         &self,
@@ -184,7 +184,7 @@ impl<'a> Entries<'a> {
             return feed(Rows::spread(piece, values));
         }
         let standard = with_values!(&self.values, strided => strided.slice().is_some());
-        // Between runs of a view that lies in another order there is hardly more than what has to be touched anyway.
+        // In a view in another order, reading the gaps between runs touches hardly more memory than reading the runs.
         let spread = !standard && piece.runs > 1 && piece.stride <= 2 * piece.len;
         let most = if standard { most } else { most.max(GATHERED) };
         if piece.runs == 1 {
@@ -205,7 +205,7 @@ impl<'a> Entries<'a> {
         self.prior.is_some() && self.zeros != Zeros::None
     }
 
-    /// Copies the entries of a piece, with all between its runs or without.
+    /// Copies the entries of a piece, with or without the entries between its runs.
     fn copy<'b>(&self, piece: Piece, spread: bool, buffer: &'b mut Buffer) -> Rows<'b> {
         let (ranges, step) = if spread {
             (
@@ -246,7 +246,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Makes zeros of what counts as 0.
+    /// Writes zeros over the entries that count as 0.
     fn set_zeros<T: Element>(&self, ranges: &[Range<usize>], mut values: &mut [T]) {
         let Some(prior) = self.prior else { return };
         for range in ranges {
@@ -285,7 +285,7 @@ fn gather<'b, T: Element>(
     &into[..entries]
 }
 
-/// Makes zeros of the entries that a mask prunes, of which the first one is entry `start`.
+/// Writes zeros over the entries that a mask prunes. The first of `values` is entry `start`.
 #[inline(always)]
 fn zero<T: Element>(values: &mut [T], mask: &Mask, start: usize) {
     let words = mask.as_words();

@@ -27,7 +27,7 @@ fn array(shape: &[usize]) -> ArrayD<f64> {
     ArrayD::from_shape_vec(IxDyn(shape), (0..entries).map(noise).collect()).unwrap()
 }
 
-/// Runs a test on so many threads.
+/// Runs a test on this many threads.
 fn on_threads(test: impl Fn() + Sync) {
     #[cfg(feature = "rayon")]
     for threads in [1, 2, 7] {
