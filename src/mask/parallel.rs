@@ -5,9 +5,17 @@
 const LARGE: usize = 1 << 18;
 
 /// Runs a loop with the vector instructions that the machine has.
+#[cfg(feature = "simd")]
 #[inline(always)]
 pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
+}
+
+/// Runs a loop with the vector instructions that it is compiled for.
+#[cfg(not(feature = "simd"))]
+#[inline(always)]
+pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    work()
 }
 
 /// How many threads share the work. The result does not depend on it.

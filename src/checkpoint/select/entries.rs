@@ -77,7 +77,7 @@ impl Checkpoint {
             && requested > achievable
         {
             return Err(AmountError::Capped {
-                requested: requested,
+                requested,
                 achievable,
                 max_sparsity,
             }

@@ -1,6 +1,6 @@
 //! Selection at random.
 
-use pulp::bytemuck::cast_slice_mut;
+use bytemuck::cast_slice_mut;
 
 use super::error::SelectError;
 use super::key::Scale;

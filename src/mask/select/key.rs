@@ -8,10 +8,11 @@ use std::fmt::Debug;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use pulp::bytemuck::cast_slice;
+use bytemuck::cast_slice;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
 use super::avx2;
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
 use crate::mask::bits::BITS;
 use crate::mask::parallel::vectorized;
 
@@ -47,11 +48,11 @@ pub trait Key: Copy + Ord + Default + Debug + Send + Sync + 'static {
     fn from_i64(wide: i64) -> Self;
 
     /// Bit i is set where key i is less than the bound.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(feature = "simd", target_arch = "x86_64"))]
     fn less(simd: pulp::x86::V3, keys: &[Self; BITS], bound: Self) -> u64;
 
     /// Bit i is set where key i is greater than the bound.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(feature = "simd", target_arch = "x86_64"))]
     fn greater(simd: pulp::x86::V3, keys: &[Self; BITS], bound: Self) -> u64;
 }
 
@@ -88,14 +89,14 @@ macro_rules! key {
                 wide as Self
             }
 
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(feature = "simd", target_arch = "x86_64"))]
             #[inline(always)]
             fn less(simd: pulp::x86::V3, keys: &[Self; BITS], bound: Self) -> u64 {
                 let bound = simd.avx.$set(bound);
                 avx2::$word(simd, keys, #[inline(always)] |keys| simd.avx2.$compare(bound, keys))
             }
 
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(feature = "simd", target_arch = "x86_64"))]
             #[inline(always)]
             fn greater(simd: pulp::x86::V3, keys: &[Self; BITS], bound: Self) -> u64 {
                 let bound = simd.avx.$set(bound);

@@ -26,7 +26,7 @@
 //! ```
 
 mod at_random;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod avx2;
 mod between;
 mod bracket;

@@ -1,6 +1,6 @@
 //! Words of random streams, from any position on.
 
-use pulp::bytemuck::cast_slice_mut;
+use bytemuck::cast_slice_mut;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

@@ -11,10 +11,10 @@ use crate::mask::parallel::vectorized;
 #[derive(Clone, Copy, Debug)]
 pub enum Vector {
     /// Plain loops.
-    #[cfg_attr(target_arch = "x86_64", allow(dead_code))]
+    #[cfg_attr(all(feature = "simd", target_arch = "x86_64"), allow(dead_code))]
     Portable,
     /// AVX2.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(feature = "simd", target_arch = "x86_64"))]
     Avx2(pulp::x86::V3),
 }
 
@@ -22,7 +22,7 @@ impl Vector {
     /// Runs a loop with the best vector instructions that this machine has.
     #[inline(always)]
     pub fn run<R>(work: impl FnOnce(Vector) -> R) -> R {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(feature = "simd", target_arch = "x86_64"))]
         if let Some(simd) = pulp::x86::V3::try_new() {
             return simd.vectorize(
                 #[inline(always)]
@@ -40,7 +40,7 @@ impl Vector {
     pub fn less<K: Key>(self, keys: &[K; BITS], bound: K) -> u64 {
         match self {
             Vector::Portable => pack(|i| keys[i] < bound),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(feature = "simd", target_arch = "x86_64"))]
             Vector::Avx2(simd) => K::less(simd, keys, bound),
         }
     }
@@ -50,7 +50,7 @@ impl Vector {
     pub fn greater<K: Key>(self, keys: &[K; BITS], bound: K) -> u64 {
         match self {
             Vector::Portable => pack(|i| keys[i] > bound),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(feature = "simd", target_arch = "x86_64"))]
             Vector::Avx2(simd) => K::greater(simd, keys, bound),
         }
     }
