@@ -198,6 +198,6 @@ impl Plan {
         let shards = checkpoint.shards().iter().zip(&self.names);
         let placed =
             shards.flat_map(|(shard, names)| names.iter().map(|name| (&name[..], shard.file_name())));
-        index::replaced(old, &placed.collect(), self.size, None).map(Some)
+        index::replaced(old, &placed.collect(), self.size, &[]).map(Some)
     }
 }

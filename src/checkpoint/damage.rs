@@ -194,6 +194,19 @@ pub enum Damage {
         /// Values that there are.
         values: u64,
     },
+    /// A tensor that is not what it was when it was packed.
+    #[error(
+        "`{name}` does not match its checksum: it is {got:08x}, and was {expected:08x} when it was packed: \
+         download or copy the file again"
+    )]
+    PackedChecksum {
+        /// Name of the tensor.
+        name: String,
+        /// CRC-32 of its bytes when it was packed.
+        expected: u32,
+        /// CRC-32 of what is there.
+        got: u32,
+    },
     /// A row that claims to begin at another value than it does.
     #[error("row {row} of `{name}` claims to begin at value {got}, but begins at {expected}")]
     PackedRow {

@@ -32,6 +32,13 @@ pub fn open(path: &Path, how: &How) -> Result<Checkpoint, Failure> {
     }))
 }
 
+/// Opens a checkpoint of which the tensors are used, so that it may not be packed.
+pub fn open_unpacked(path: &Path, how: &How) -> Result<Checkpoint, Failure> {
+    let checkpoint = open(path, how)?;
+    checkpoint.check_unpacked()?;
+    Ok(checkpoint)
+}
+
 /// A bar that disappears when its phase is over.
 fn new_bar(phase: Phase) -> ProgressBar {
     let what = match phase {

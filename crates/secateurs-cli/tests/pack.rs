@@ -42,12 +42,15 @@ fn every_byte_comes_back() {
             }
         }
         assert_eq!(place.run(&["diff", input, &back]).code, Some(0));
-        // A packed checkpoint is a checkpoint that anything else reads.
         place.done(&["inspect", &packed]);
     }
-    let parts = place.read("in-packed");
-    assert_eq!(parts["fc.bitmask"].shape, [16, 64]);
-    assert_eq!(parts["conv.bitmask"].shape, [1, 32 * 16 * 9 / 8]);
+    // Nothing else takes a packed file for a model.
+    let packed = std::fs::read(place.path("in-packed")).unwrap();
+    assert!(safetensors::SafeTensors::deserialize(&packed).is_err());
+    place.write("inner", &packed[8..]);
+    let parts = place.read("inner");
+    assert_eq!(parts["fc.bitmask"].shape, [16 * 64]);
+    assert_eq!(parts["conv.bitmask"].shape, [32 * 16 * 9 / 8]);
     assert!(!parts.contains_key("fc.weight") && parts.contains_key("in_proj_weight.compressed"));
     assert_eq!(parts["fc.bias"], all[5]);
 }
@@ -148,6 +151,18 @@ fn damaged_files_are_refused() {
     // The bitmask is the last of the parts.
     let error = refused(&|bytes| *bytes.last_mut().unwrap() ^= 1);
     assert!(error.contains("bits of its bitmask"), "{error}");
+    // A value lies before it: as many as before, of the right type, and not what was packed.
+    let error = refused(&|bytes| {
+        let at = bytes.len() - 16 * 64 - 3;
+        bytes[at] ^= 1;
+    });
+    assert!(
+        error.contains("`fc.weight` does not match its checksum"),
+        "{error}"
+    );
+    // What begins otherwise is not taken for a packed file.
+    let error = refused(&|bytes| bytes[3] ^= 1);
+    assert!(error.contains("no safetensors file"), "{error}");
     let edit = |from: &str, to: &str| {
         assert_eq!(from.len(), to.len());
         refused(&|bytes| {
@@ -158,15 +173,74 @@ fn damaged_files_are_refused() {
             bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         })
     };
-    let error = edit("[16,64]", "[64,16]");
-    assert!(
-        error.contains("[16, 64]") && error.contains("[64, 16]"),
-        "{error}"
-    );
-    let error = edit("fc.row_offsets", "fc.row_offsetz");
-    assert!(error.contains("`fc.row_offsets` is missing"), "{error}");
+    let error = edit("[1024]", "[8,128]".strip_suffix("]").unwrap());
+    assert!(error.contains("not valid"), "{error}");
+    let error = edit("fc.bitmask", "fc.bitmasq");
+    assert!(error.contains("`fc.bitmask` is missing"), "{error}");
     let error = edit("secateurs.header", "secateurs.hinder");
     assert!(error.contains("secateurs.header"), "{error}");
     let error = edit("[16,512]", "[32,256]");
-    assert!(error.contains("needs") || error.contains("shape"), "{error}");
+    assert!(error.contains("does not match its checksum"), "{error}");
+}
+
+#[test]
+fn every_flipped_bit_of_the_data_is_found() {
+    let place = Place::new();
+    let sparse = |i: usize| if i % 100 == 7 { noise(i) } else { 0.0 };
+    let tensors = [
+        Tensor::new("fc.weight", Dtype::F32, &[2, 140], sparse),
+        Tensor::new("ids", Dtype::U8, &[2], |i| i as f64),
+    ];
+    place.single("in", &tensors);
+    place.done(&["pack", "in", "-o", "packed"]);
+    let whole = std::fs::read(place.path("packed")).unwrap();
+    let header = u64::from_le_bytes(whole[8..16].try_into().unwrap()) as usize;
+    for at in (16 + header) * 8..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[at / 8] ^= 1 << (at % 8);
+        place.write("damaged", bytes);
+        let error = place.refused(&["unpack", "damaged", "-o", "back"]);
+        assert!(
+            error.contains("`fc.weight`") || error.contains("`ids`"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn files_of_version_1_are_unpacked() {
+    let place = Place::new();
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/packed-1");
+    let packed = data.join("packed.safetensors");
+    place.done(&["unpack", packed.to_str().unwrap(), "-o", "back"]);
+    assert_eq!(
+        std::fs::read(place.path("back")).unwrap(),
+        std::fs::read(data.join("original.safetensors")).unwrap()
+    );
+}
+
+#[test]
+fn packed_weights_are_used_by_no_other_command() {
+    let place = Place::new();
+    let all = pruned();
+    place.sharded("model", &[&all[..2], &all[2..]]);
+    place.single(
+        "masks",
+        &[Tensor::new("fc.weight_mask", Dtype::BOOL, &[16, 512], |_| 1.0)],
+    );
+    place.done(&["pack", "model", "-o", "packed"]);
+    for args in [
+        &["prune", "packed", "-o", "out", "-a", "50%"][..],
+        &["prune", "packed", "--dry-run", "-a", "50%"],
+        &["apply", "packed", "--masks", "masks", "-o", "out"],
+        &["masks", "packed", "-o", "out"],
+        &["bake", "packed", "-o", "out"],
+        &["pack", "packed", "-o", "out"],
+    ] {
+        let error = place.refused(args);
+        assert!(
+            error.contains("unpack it first: secateurs unpack"),
+            "{args:?}: {error}"
+        );
+    }
 }

@@ -125,12 +125,12 @@ pub(in crate::checkpoint) fn placed(text: &[u8]) -> Result<BTreeMap<String, Stri
 /// The text of an index that places tensors anew: whatever else the old one said remains, and the total size, where it
 /// is stated, becomes the new one.
 ///
-/// `note` is a remark for its `metadata`.
+/// `notes` are remarks for its `metadata`.
 pub(in crate::checkpoint) fn replaced(
     old: &Path,
     placed: &BTreeMap<&str, &str>,
     total_size: u64,
-    note: Option<(&str, &str)>,
+    notes: &[(&str, &str)],
 ) -> Result<String> {
     let damaged = |reason| {
         Error::Checkpoint(CheckpointError::Damaged {
@@ -153,10 +153,10 @@ pub(in crate::checkpoint) fn replaced(
         if let Some(size) = metadata.get_mut("total_size") {
             *size = total_size.into();
         }
-        if let Some((key, text)) = note {
+        for &(key, text) in notes {
             metadata.insert(key.into(), text.into());
         }
-    } else if note.is_some() {
+    } else if !notes.is_empty() {
         return Err(damaged("its `metadata` is no object".into()));
     }
     let mut text = serde_json::to_string_pretty(&json).expect("what was JSON still is");

@@ -7,5 +7,5 @@ mod shard;
 mod tensor_info;
 
 pub use shard::Shard;
-pub(super) use shard::pytorch_advice;
+pub(super) use shard::{MAGIC, pytorch_advice};
 pub use tensor_info::TensorInfo;

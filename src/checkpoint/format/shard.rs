@@ -11,12 +11,18 @@ use crate::checkpoint::damage::Damage;
 use crate::checkpoint::io::{Positional, failed};
 use crate::error::{CheckpointError, Error, Result};
 
-/// One safetensors file of a checkpoint, open, its header checked.
+/// What a packed file begins with. A safetensors file that began like this would have a header of 10^17 bytes, which no
+/// reader accepts: nothing takes a packed file for a model.
+pub(in crate::checkpoint) const MAGIC: [u8; PREFIX as usize] = *b"\x89SECATP\n";
+
+/// One safetensors file of a checkpoint, or a packed one, open, its header checked.
 #[derive(Debug)]
 pub struct Shard {
     path: PathBuf,
     file: Positional,
     pub(in crate::checkpoint) header: Header,
+    /// Where the length of the header stands: after the [`MAGIC`] of a packed file.
+    start: u64,
     /// Where the data begins: after the header.
     pub(in crate::checkpoint) data: u64,
     len: u64,
@@ -47,21 +53,30 @@ impl Shard {
         }
         let mut prefix = [0; PREFIX as usize];
         file.read_exact_at(&mut prefix, 0).map_err(io)?;
+        let mut start = 0;
+        if prefix == MAGIC {
+            start = PREFIX;
+            if len < start + PREFIX {
+                return Err(damaged(Damage::TooShort { len }));
+            }
+            file.read_exact_at(&mut prefix, start).map_err(io)?;
+        }
         if let Some(reason) = foreign(&prefix) {
             return Err(Error::Checkpoint(CheckpointError::NotCheckpoint {
                 path: path.to_owned(),
                 reason,
             }));
         }
-        let header_len = header::length(prefix, len).map_err(damaged)?;
+        let header_len = header::length(prefix, len - start).map_err(damaged)?;
         // Allocates no more than the file holds, and at most the limit.
         let mut json = vec![0; header_len as usize];
-        file.read_exact_at(&mut json, PREFIX).map_err(io)?;
-        let data = PREFIX + header_len;
+        file.read_exact_at(&mut json, start + PREFIX).map_err(io)?;
+        let data = start + PREFIX + header_len;
         Ok(Shard {
             path: path.to_owned(),
             header: Header::parse(&json, len - data).map_err(damaged)?,
             file,
+            start,
             data,
             len,
             modified: metadata.modified().ok(),
@@ -100,10 +115,15 @@ impl Shard {
         &self.header.metadata
     }
 
+    /// Whether the file is a container of packed tensors, which no other program reads.
+    pub(in crate::checkpoint) fn is_container(&self) -> bool {
+        self.start > 0
+    }
+
     /// The header as it stands in the file, with the field of its length.
     pub(in crate::checkpoint) fn header_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; self.data as usize];
-        self.read_at(&mut bytes, 0)?;
+        let mut bytes = vec![0; (self.data - self.start) as usize];
+        self.read_at(&mut bytes, self.start)?;
         Ok(bytes)
     }
 

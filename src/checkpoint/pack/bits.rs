@@ -26,27 +26,16 @@ pub(super) use with_width;
 pub(super) struct Packed {
     pub bits: Vec<u8>,
     pub values: Vec<u8>,
-    /// Values of the chunk before each row that begins in it.
-    pub offsets: Vec<u64>,
 }
 
-/// Packs the entries of a chunk that begins at entry `first`, a multiple of 8, of rows of `columns` entries.
-///
-/// Where there are several rows, `columns` is a multiple of 8.
-pub(super) fn pack<const N: usize>(bytes: &[u8], first: usize, columns: usize) -> Packed {
+/// Packs the entries of a chunk that begins at a multiple of 8.
+pub(super) fn pack<const N: usize>(bytes: &[u8]) -> Packed {
     let entries = bytes.as_chunks::<N>().0;
     let mut packed = Packed {
         bits: Vec::with_capacity(entries.len().div_ceil(8)),
-        ..Packed::default()
+        values: Vec::new(),
     };
-    // Entries up to the next row.
-    let mut left = (columns - first % columns) % columns;
     for group in entries.chunks(8) {
-        if left == 0 {
-            packed.offsets.push((packed.values.len() / N) as u64);
-            left = columns;
-        }
-        left -= group.len().min(left);
         let mut byte = 0;
         for (i, entry) in group.iter().enumerate() {
             if *entry != [0; N] {
@@ -119,28 +108,22 @@ mod tests {
     fn bits_run_from_the_lowest() {
         let entries = [1_u16, 0, 3, 0, 0, 0, 0, 8, 9, 0];
         let bytes: Vec<u8> = entries.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let packed = pack::<2>(&bytes, 0, 10);
+        let packed = pack::<2>(&bytes);
         assert_eq!(packed.bits, [0b1000_0101, 0b1]);
         assert_eq!(packed.values, [1, 0, 3, 0, 8, 0, 9, 0]);
-        assert_eq!(packed.offsets, [0]);
         assert_eq!(unpack::<2>(&packed.bits, &packed.values, 10), bytes);
         assert_eq!(count(&packed.bits), 4);
     }
 
     #[test]
-    fn rows_have_offsets_wherever_chunks_begin() {
+    fn chunks_follow_each_other() {
         let bytes: Vec<u8> = (0..96_u32).flat_map(|i| (i % 3).to_le_bytes()).collect();
-        let whole = pack::<4>(&bytes, 0, 16);
-        let naive = (0..6).map(|row| (0..row * 16).filter(|i| i % 3 != 0).count() as u64);
-        assert_eq!(whole.offsets, naive.collect::<Vec<_>>());
+        let whole = pack::<4>(&bytes);
         for cut in (8..96).step_by(8) {
             let (a, b) = bytes.split_at(cut * 4);
-            let (a, mut b) = (pack::<4>(a, 0, 16), pack::<4>(b, cut, 16));
-            let before = (a.values.len() / 4) as u64;
-            b.offsets.iter_mut().for_each(|offset| *offset += before);
+            let (a, b) = (pack::<4>(a), pack::<4>(b));
             assert_eq!([a.bits, b.bits].concat(), whole.bits);
             assert_eq!([a.values, b.values].concat(), whole.values);
-            assert_eq!([a.offsets, b.offsets].concat(), whole.offsets);
         }
     }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {
-    /// A checkpoint that was to be packed, and is packed.
-    #[error("{path} is packed already; unpack it first", path = path.display())]
+    /// A packed checkpoint that was to be used as if it were not.
+    #[error("{path} is packed already; unpack it first: secateurs unpack IN -o OUT", path = path.display())]
     PackedAlready {
         /// The file that is packed.
         path: PathBuf,
@@ -17,6 +17,12 @@ pub enum PackError {
     NotPacked {
         /// The checkpoint.
         path: PathBuf,
+    },
+    /// A tensor of a name that packed files need.
+    #[error("a tensor is named `{name}`, which packed files keep for checksums; rename it")]
+    NameTaken {
+        /// The name.
+        name: String,
     },
     /// A tensor whose packed bytes did not give it back, which they always should.
     #[error(

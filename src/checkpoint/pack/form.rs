@@ -2,10 +2,10 @@
 
 use safetensors::Dtype;
 
-use crate::checkpoint::TensorInfo;
+use super::record::Version;
 use crate::checkpoint::format::layout::Planned;
 
-/// Matrices with rows of at least so many entries keep them: the offsets take at most 2/512 of f32 then.
+/// Matrices with rows of at least so many entries have an offset for each of them in version 1.
 const WIDE: usize = 512;
 
 /// What the name of a weight loses before the names of its parts are made of it.
@@ -17,12 +17,12 @@ pub(super) struct Form {
     pub dtype: Dtype,
     pub shape: Vec<usize>,
     pub entries: usize,
-    /// Rows that have an offset each: 1 unless the tensor is a wide matrix. All are of a multiple of 8 entries,
-    /// where there are several.
-    pub rows: usize,
+    /// In version 1: rows that have an offset each, 1 unless the tensor is a wide matrix. All are of a multiple of 8
+    /// entries, where there are several.
+    pub rows: Option<usize>,
 }
 
-/// The parts of a packed tensor, in this order everywhere.
+/// The parts of a packed tensor. Version 2 has the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Shape,
@@ -32,7 +32,8 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub const ALL: [Part; 4] = [Part::Shape, Part::RowOffsets, Part::Compressed, Part::Bitmask];
+    /// The parts that are written.
+    pub const WRITTEN: [Part; 2] = [Part::Compressed, Part::Bitmask];
 
     /// The part's name, for a tensor of this name.
     pub fn name(self, tensor: &str) -> String {
@@ -52,10 +53,11 @@ impl Part {
 }
 
 impl Form {
-    pub fn of(dtype: Dtype, shape: &[usize]) -> Self {
-        let rows = match *shape {
-            [rows, columns] if columns >= WIDE && columns.is_multiple_of(8) => rows,
-            _ => 1,
+    pub fn of(version: Version, dtype: Dtype, shape: &[usize]) -> Self {
+        let rows = match (version, shape) {
+            (Version::Two, _) => None,
+            (Version::One, &[rows, columns]) if columns >= WIDE && columns.is_multiple_of(8) => Some(rows),
+            (Version::One, _) => Some(1),
         };
         Form {
             dtype,
@@ -65,49 +67,38 @@ impl Form {
         }
     }
 
-    pub fn of_tensor(info: &TensorInfo) -> Self {
-        Form::of(info.dtype(), info.shape())
-    }
-
     /// Bytes of an entry.
     pub fn width(&self) -> usize {
         self.dtype.bitsize() / 8
     }
 
-    /// Entries of a row.
-    pub fn columns(&self) -> usize {
-        self.entries / self.rows.max(1)
-    }
-
-    /// The parts of a tensor of this name that keeps so many values.
-    pub fn parts(&self, name: &str, kept: usize) -> [Planned; 4] {
-        Part::ALL.map(|part| {
-            let (dtype, shape) = match part {
-                Part::Shape => (Dtype::I64, vec![self.shape.len()]),
-                Part::RowOffsets => (Dtype::I64, vec![self.rows]),
-                Part::Compressed => (self.dtype, vec![kept]),
-                Part::Bitmask => (Dtype::U8, vec![self.rows, self.columns().div_ceil(8)]),
-            };
-            Planned {
-                name: part.name(name),
-                dtype,
-                shape,
+    /// A part of a tensor of this name that keeps so many values.
+    pub fn part(&self, part: Part, name: &str, kept: usize) -> Planned {
+        let (dtype, shape) = match (part, self.rows) {
+            (Part::Shape, _) => (Dtype::I64, vec![self.shape.len()]),
+            (Part::RowOffsets, rows) => (Dtype::I64, vec![rows.unwrap_or(0)]),
+            (Part::Compressed, _) => (self.dtype, vec![kept]),
+            (Part::Bitmask, None) => (Dtype::U8, vec![self.entries.div_ceil(8)]),
+            (Part::Bitmask, Some(rows)) => {
+                let columns = self.entries / rows.max(1);
+                (Dtype::U8, vec![rows, columns.div_ceil(8)])
             }
-        })
+        };
+        Planned {
+            name: part.name(name),
+            dtype,
+            shape,
+        }
     }
 
-    /// Bytes of all parts.
+    /// Bytes of all parts that are written.
     pub fn packed_bytes(&self, kept: usize) -> u64 {
-        let parts = self.parts("", kept);
-        let bytes = parts
-            .iter()
-            .map(|part| part.shape.iter().product::<usize>() * part.dtype.bitsize() / 8);
-        bytes.sum::<usize>() as u64
+        (kept * self.width() + self.entries.div_ceil(8)) as u64
     }
 
-    /// Bytes that the header grows by, and a little more: four entries instead of one.
+    /// Bytes that the header grows by, and a little more: two entries instead of one.
     pub fn header_bytes(&self, name: &str) -> u64 {
-        4 * (100 + name.len() as u64)
+        2 * (100 + name.len() as u64)
     }
 }
 
@@ -116,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_compressed_tensors() {
+    fn names_of_parts() {
         assert_eq!(
             Part::Bitmask.name("model.layers.0.q.weight"),
             "model.layers.0.q.bitmask"
@@ -130,25 +121,21 @@ mod tests {
     }
 
     #[test]
-    fn wide_matrices_keep_their_rows() {
-        let rows = |shape: &[usize]| Form::of(Dtype::F32, shape).rows;
-        assert_eq!(rows(&[7, 512]), 7);
-        assert_eq!([rows(&[7, 511]), rows(&[7, 516]), rows(&[7, 504])], [1, 1, 1]);
-        assert_eq!([rows(&[2, 7, 512]), rows(&[4096]), rows(&[])], [1, 1, 1]);
-        let parts = Form::of(Dtype::BF16, &[3, 512]).parts("a.weight", 5);
-        let shapes = parts.map(|part| (part.name, part.dtype, part.shape));
+    fn wide_matrices_have_rows_in_version_1_only() {
+        let rows = |shape: &[usize]| Form::of(Version::One, Dtype::F32, shape).rows;
+        assert_eq!(rows(&[7, 512]), Some(7));
+        assert_eq!([rows(&[7, 511]), rows(&[7, 516]), rows(&[7, 504])], [Some(1); 3]);
+        assert_eq!([rows(&[2, 7, 512]), rows(&[4096]), rows(&[])], [Some(1); 3]);
+        let bitmask = |version| {
+            Form::of(version, Dtype::BF16, &[3, 512])
+                .part(Part::Bitmask, "a.weight", 5)
+                .shape
+        };
+        assert_eq!(bitmask(Version::One), [3, 64]);
+        assert_eq!(bitmask(Version::Two), [192]);
         assert_eq!(
-            shapes,
-            [
-                ("a.shape".into(), Dtype::I64, vec![2]),
-                ("a.row_offsets".into(), Dtype::I64, vec![3]),
-                ("a.compressed".into(), Dtype::BF16, vec![5]),
-                ("a.bitmask".into(), Dtype::U8, vec![3, 64]),
-            ]
-        );
-        assert_eq!(
-            Form::of(Dtype::BF16, &[3, 512]).packed_bytes(5),
-            16 + 24 + 10 + 192
+            Form::of(Version::Two, Dtype::BF16, &[3, 512]).packed_bytes(5),
+            10 + 192
         );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::PackError;
 use super::form::{Form, Part};
-use super::record;
+use super::record::{self, Record, Version};
 use crate::checkpoint::damage::Damage;
 use crate::checkpoint::format::header::{Entry, Header};
 use crate::checkpoint::format::index;
@@ -25,8 +25,10 @@ pub(super) struct Originally {
     pub header: Vec<u8>,
     /// Bytes of the whole file.
     pub len: u64,
-    /// Its tensors, in their order.
+    /// Its tensors, in the order of their bytes.
     pub tensors: Vec<Original>,
+    /// Where the checksums of the tensors are; version 1 has none.
+    pub checksums: Option<TensorInfo>,
 }
 
 /// A tensor of the original.
@@ -49,7 +51,8 @@ pub(super) enum Source {
 pub(super) struct Parts {
     pub form: Form,
     pub kept: u64,
-    pub row_offsets: TensorInfo,
+    /// In version 1: where each row begins among the values.
+    pub row_offsets: Option<TensorInfo>,
     pub compressed: TensorInfo,
     pub bitmask: TensorInfo,
 }
@@ -71,8 +74,8 @@ impl Contents {
                     damage: Box::new(damage),
                 })
             };
-            let (text, header) = record::original(shard).map_err(damaged)?;
-            let original = Finder::new(checkpoint, number).originally(text, &header);
+            let record = record::original(shard).map_err(damaged)?;
+            let original = Finder::new(checkpoint, number, record.version).originally(&record);
             original.and_then(|found| found.map_err(damaged))
         });
         let shards = shards.collect::<Result<Vec<_>>>()?;
@@ -87,21 +90,24 @@ struct Finder<'a> {
     shard: &'a Shard,
     here: BTreeMap<&'a str, &'a TensorInfo>,
     used: HashSet<&'a str>,
+    version: Version,
 }
 
 impl<'a> Finder<'a> {
-    fn new(checkpoint: &'a Checkpoint, number: usize) -> Self {
+    fn new(checkpoint: &'a Checkpoint, number: usize, version: Version) -> Self {
         let here = checkpoint.tensors().iter().filter(|info| info.shard == number);
         Finder {
             checkpoint,
             shard: &checkpoint.shards()[number],
             here: here.map(|info| (info.name(), info)).collect(),
             used: HashSet::new(),
+            version,
         }
     }
 
     /// What the shard was, by its original header. The outer error is of reading, the inner of what was read.
-    fn originally(mut self, text: &str, header: &Header) -> Result<Result<Originally, Damage>> {
+    fn originally(mut self, record: &Record<'_>) -> Result<Result<Originally, Damage>> {
+        let Record { text, header, .. } = record;
         let data = 8 + text.len() as u64;
         let mut tensors = Vec::with_capacity(header.entries.len());
         for entry in &header.entries {
@@ -121,6 +127,10 @@ impl<'a> Finder<'a> {
                 source,
             });
         }
+        let checksums = match self.checksums(header) {
+            Ok(checksums) => checksums,
+            Err(damage) => return Ok(Err(damage)),
+        };
         if let Some(stray) = self.here.keys().find(|name| !self.used.contains(**name)) {
             let name = stray.to_string();
             return Ok(Err(Damage::PackedStray { name }));
@@ -131,7 +141,21 @@ impl<'a> Finder<'a> {
             header: header_bytes,
             len: data + header.data_len(),
             tensors,
+            checksums,
         }))
+    }
+
+    /// Where the checksums are.
+    fn checksums(&mut self, header: &Header) -> Result<Option<TensorInfo>, Damage> {
+        if self.version == Version::One {
+            return Ok(None);
+        }
+        // A file may be unpacked without the others, so its number is not known.
+        let mut names = self.here.keys();
+        let name = names.find(|name| name.starts_with(record::CHECKSUMS));
+        let name = name.map_or_else(|| format!("{}0", record::CHECKSUMS), |name| name.to_string());
+        self.take(&name, record::checksums(name.clone(), header.entries.len()))
+            .map(Some)
     }
 
     fn source(&mut self, entry: &Entry) -> Result<Source, Damage> {
@@ -141,14 +165,22 @@ impl<'a> Finder<'a> {
                 dtype: entry.dtype,
                 shape: entry.shape.clone(),
             };
-            return self.take(entry, as_it_was).map(Source::Plain);
+            return self.take(&entry.name, as_it_was).map(Source::Plain);
         }
-        let form = Form::of(entry.dtype, &entry.shape);
+        let form = Form::of(self.version, entry.dtype, &entry.shape);
         // How many values there are is what the file says; the bits will tell whether it is so.
         let compressed = Part::Compressed.name(&entry.name);
         let kept = self.here.get(&compressed[..]).map_or(0, |info| info.entries());
-        let [shape, row_offsets, compressed, bitmask] = form.parts(&entry.name, kept);
-        self.take(entry, shape)?;
+        let version = self.version;
+        let mut take = |part| self.take(&entry.name, form.part(part, &entry.name, kept));
+        let (compressed, bitmask) = (take(Part::Compressed)?, take(Part::Bitmask)?);
+        let row_offsets = match version {
+            Version::One => {
+                take(Part::Shape)?;
+                Some(take(Part::RowOffsets)?)
+            }
+            Version::Two => None,
+        };
         if form.entries == 0 && kept > 0 {
             return Err(Damage::PackedBits {
                 name: entry.name.clone(),
@@ -157,25 +189,25 @@ impl<'a> Finder<'a> {
             });
         }
         Ok(Source::Packed(Box::new(Parts {
-            row_offsets: self.take(entry, row_offsets)?,
-            compressed: self.take(entry, compressed)?,
-            bitmask: self.take(entry, bitmask)?,
+            row_offsets,
+            compressed,
+            bitmask,
             kept: kept as u64,
             form,
         })))
     }
 
     /// A tensor that has to be there and of this form.
-    fn take(&mut self, entry: &Entry, needed: Planned) -> Result<TensorInfo, Damage> {
+    fn take(&mut self, of: &str, needed: Planned) -> Result<TensorInfo, Damage> {
         let Some(info) = self.here.get(&needed.name[..]) else {
             return Err(Damage::PackedMissing {
-                name: entry.name.clone(),
+                name: of.to_owned(),
                 part: needed.name,
             });
         };
         if (info.dtype(), info.shape()) != (needed.dtype, &needed.shape[..]) {
             return Err(Damage::PackedPart {
-                name: entry.name.clone(),
+                name: of.to_owned(),
                 part: needed.name,
                 expected: format!("dtype {} and shape {:?}", needed.dtype, needed.shape),
                 got: format!("dtype {} and shape {:?}", info.dtype(), info.shape()),
@@ -189,8 +221,11 @@ impl<'a> Finder<'a> {
         Ok((*info).clone())
     }
 
-    /// What is wrong with the stated shape of a packed tensor.
+    /// What is wrong with the stated shape of a packed tensor, which only version 1 states.
     fn wrong_shape(&self, entry: &Entry, form: &Form) -> Result<Option<Damage>> {
+        if self.version == Version::Two {
+            return Ok(None);
+        }
         let part = Part::Shape.name(&entry.name);
         let info = self.checkpoint.tensor(&part)?;
         let mut bytes = vec![0; info.bytes() as usize];
@@ -223,11 +258,17 @@ fn original_index(checkpoint: &Checkpoint, shards: &[Originally]) -> Result<Opti
             }),
         })
     };
-    let Some(text) = index::note(&index::text(path)?, record::INDEX_KEY) else {
+    let packed_text = index::text(path)?;
+    let Some(text) = index::note(&packed_text, record::INDEX_KEY) else {
         return Err(damaged(
             "`secateurs.index` is missing from the metadata of the index",
         ));
     };
+    let checksum = index::note(&packed_text, record::INDEX_CRC_KEY);
+    let needs_checksum = shards.iter().any(|shard| shard.checksums.is_some());
+    if needs_checksum && checksum != Some(record::checksum(&text)) {
+        return Err(damaged("`secateurs.index` does not match its checksum"));
+    }
     let placed = index::placed(text.as_bytes());
     let placed = placed.map_err(|damage| damaged(&format!("`{}`: {damage}", record::INDEX_KEY)))?;
     let found: BTreeMap<&str, &str> = checkpoint

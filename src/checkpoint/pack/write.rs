@@ -1,21 +1,22 @@
 //! Packing: [`Checkpoint::pack`].
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use super::PackError;
 use super::bits::{self, Packed, with_width};
+use super::checksum::Checksums;
 use super::form::{Form, Part};
 use super::read::Contents;
-use super::record;
+use super::record::{self, Version};
 use super::report::{PackReport, PackedTensor};
 use crate::checkpoint::damage::Damage;
+use crate::checkpoint::format::MAGIC;
 use crate::checkpoint::format::header::LIMIT;
 use crate::checkpoint::format::index;
 use crate::checkpoint::format::layout::{Layout, Planned};
 use crate::checkpoint::stream::chunk::whole;
-use crate::checkpoint::stream::{Chunk, Phase, ordered};
+use crate::checkpoint::stream::{Phase, ordered};
 use crate::checkpoint::write::{NewFile, NewFiles, OutputPlan, plan};
 use crate::checkpoint::{Checkpoint, Existing, TensorInfo};
 use crate::error::{CheckpointError, Error, Result};
@@ -84,11 +85,11 @@ impl Checkpoint {
     /// exists, or would be, replace or lie inside an input, [`Error::Io`], and [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn pack(&self, path: impl AsRef<Path>, existing: Existing, zeros: Zeros) -> Result<PackReport> {
         let mut files = NewFiles::stage(self, path.as_ref(), existing, None)?;
-        if let Some(shard) = self.shards().iter().find(|shard| record::is_packed(shard)) {
-            return Err(PackError::PackedAlready {
-                path: shard.path().to_owned(),
-            }
-            .into());
+        self.check_unpacked()?;
+        let mut names = self.tensors().iter().map(TensorInfo::name);
+        if let Some(name) = names.find(|name| name.starts_with(record::CHECKSUMS)) {
+            let name = name.to_owned();
+            return Err(PackError::NameTaken { name }.into());
         }
         let zero_counts = self.count_zeros()?;
         let targets = self.targets(&zero_counts, zeros);
@@ -161,9 +162,9 @@ impl Checkpoint {
         let mut targets = BTreeMap::new();
         for (&number, counts) in zero_counts {
             let info = &self.tensors()[number];
-            let form = Form::of_tensor(info);
+            let form = Form::of(Version::Two, info.dtype(), info.shape());
             let kept = info.entries() - counts.absent(zeros);
-            let names = Part::ALL.map(|part| part.name(info.name()));
+            let names = Part::WRITTEN.map(|part| part.name(info.name()));
             let packed = form.packed_bytes(kept) + form.header_bytes(info.name());
             if packed < info.bytes() && !names.iter().any(|name| taken.contains(name)) {
                 taken.extend(names);
@@ -181,37 +182,42 @@ impl Checkpoint {
         plan: &Plan,
         zeros: Zeros,
     ) -> Result<()> {
-        let jobs = targets
-            .keys()
-            .flat_map(|&number| whole(number, &self.tensors()[number], 64));
+        let tensors = self.tensors().iter().enumerate();
+        let jobs = tensors.flat_map(|(number, info)| whole(number, info, 64));
         // Values of the current tensor in the chunks so far.
         let mut before = 0;
-        files.run(
+        let workers = files.run(
             &plan.output,
             jobs,
             Worker::default,
             |chunk| self.bytes_of(*chunk),
             |chunk, worker| {
                 self.read_raw(*chunk, &mut worker.input)?;
-                let form = &targets[&chunk.tensor].form;
-                with_width!(form.width(), N => {
-                    if zeros == Zeros::Canonical {
-                        bits::canonical::<N>(&mut worker.input);
-                    }
-                    let packed = bits::pack::<N>(&worker.input, chunk.first, form.columns());
-                    if bits::unpack::<N>(&packed.bits, &packed.values, chunk.len) != worker.input {
-                        return Err(PackError::NotReproduced {
-                            name: self.tensors()[chunk.tensor].name().to_owned(),
-                            first: chunk.first,
+                if let Some(Target { form, .. }) = targets.get(&chunk.tensor) {
+                    with_width!(form.width(), N => {
+                        if zeros == Zeros::Canonical {
+                            bits::canonical::<N>(&mut worker.input);
                         }
-                        .into());
-                    }
-                    worker.packed = packed;
-                });
+                        let packed = bits::pack::<N>(&worker.input);
+                        if bits::unpack::<N>(&packed.bits, &packed.values, chunk.len) != worker.input {
+                            return Err(PackError::NotReproduced {
+                                name: self.tensors()[chunk.tensor].name().to_owned(),
+                                first: chunk.first,
+                            }
+                            .into());
+                        }
+                        worker.packed = packed;
+                    });
+                }
+                worker
+                    .checksums
+                    .add(chunk.tensor, chunk.first as u64, &worker.input);
                 Ok(())
             },
             |chunk, worker| {
-                let Target { form, kept } = &targets[&chunk.tensor];
+                let Some(Target { form, kept }) = targets.get(&chunk.tensor) else {
+                    return Ok(());
+                };
                 if chunk.first == 0 {
                     before = 0;
                 }
@@ -229,13 +235,30 @@ impl Checkpoint {
                 Ok(())
             },
             |chunk, worker| {
-                let form = &targets[&chunk.tensor].form;
                 let shard = self.tensors()[chunk.tensor].shard;
-                let begins = &plan.begins[&chunk.tensor];
-                pieces(chunk, form, &worker.packed, worker.before)
-                    .try_for_each(|(part, at, bytes)| files.write(shard, begins[part as usize] + at, &bytes))
+                let [begin, bitmask] = plan.begins[&chunk.tensor];
+                let Some(Target { form, .. }) = targets.get(&chunk.tensor) else {
+                    let at = self.position(chunk) - self.tensors()[chunk.tensor].begin;
+                    return files.write(shard, begin + at, &worker.input);
+                };
+                let at = worker.before * form.width() as u64;
+                files.write(shard, begin + at, &worker.packed.values)?;
+                files.write(shard, bitmask + (chunk.first / 8) as u64, &worker.packed.bits)
             },
         )?;
+        let checksums = workers.into_iter().map(|worker| worker.checksums);
+        let checksums = Checksums::of_tensors(checksums, self.tensors().len());
+        for (number, shard) in self.shards().iter().enumerate() {
+            let tensors = shard
+                .header
+                .entries
+                .iter()
+                .filter_map(|entry| self.lookup(&entry.name));
+            let bytes: Vec<u8> = tensors
+                .flat_map(|tensor| checksums[tensor].to_le_bytes())
+                .collect();
+            files.write(number, plan.checksums[number], &bytes)?;
+        }
         Ok(())
     }
 }
@@ -247,50 +270,16 @@ struct Worker {
     packed: Packed,
     /// Values of the tensor before those of the chunk.
     before: u64,
-}
-
-/// What a chunk gives to each part of a tensor, and where in the part.
-fn pieces<'a>(
-    chunk: Chunk,
-    form: &Form,
-    packed: &'a Packed,
-    before: u64,
-) -> impl Iterator<Item = (Part, u64, Cow<'a, [u8]>)> {
-    let shape: Vec<u8> = match chunk.first {
-        0 => form
-            .shape
-            .iter()
-            .flat_map(|&n| (n as i64).to_le_bytes())
-            .collect(),
-        _ => Vec::new(),
-    };
-    let offsets = packed.offsets.iter();
-    let offsets: Vec<u8> = offsets
-        .flat_map(|offset| (before + offset).to_le_bytes())
-        .collect();
-    let row = chunk.first.div_ceil(form.columns()) as u64;
-    [
-        (Part::Shape, 0, shape.into()),
-        (Part::RowOffsets, row * 8, offsets.into()),
-        (
-            Part::Compressed,
-            before * form.width() as u64,
-            Cow::Borrowed(&packed.values[..]),
-        ),
-        (
-            Part::Bitmask,
-            (chunk.first / 8) as u64,
-            Cow::Borrowed(&packed.bits[..]),
-        ),
-    ]
-    .into_iter()
+    checksums: Checksums,
 }
 
 /// What goes where.
 struct Plan {
     output: OutputPlan,
-    /// By packed tensor: where each of its parts begins.
-    begins: BTreeMap<usize, [u64; 4]>,
+    /// By tensor: where its values and its bitmask begin; of one that is not packed, where it begins.
+    begins: BTreeMap<usize, [u64; 2]>,
+    /// By shard: where its checksums begin.
+    checksums: Vec<u64>,
     /// The names of the new tensors, by shard.
     names: Vec<Vec<String>>,
     /// Bytes of all new tensors.
@@ -302,20 +291,25 @@ impl Plan {
         let mut plan = Plan {
             output: OutputPlan::default(),
             begins: BTreeMap::new(),
+            checksums: Vec::new(),
             names: Vec::new(),
             size: 0,
         };
-        for shard in checkpoint.shards() {
-            // Of each new tensor: what it is, and what tensor it comes from, in whole or as a part.
-            let mut planned: Vec<(Planned, usize, Option<Part>)> = Vec::new();
+        for (number, shard) in checkpoint.shards().iter().enumerate() {
+            // Of each new tensor: what it is, what tensor it comes from, and whether it is the bitmask of it.
+            let name = format!("{}{number}", record::CHECKSUMS);
+            let checksums = record::checksums(name, shard.header.entries.len());
+            let mut planned: Vec<(Planned, Option<usize>, bool)> = vec![(checksums, None, false)];
             for entry in &shard.header.entries {
                 let Some(tensor) = checkpoint.lookup(&entry.name) else {
                     continue;
                 };
                 match targets.get(&tensor) {
                     Some(Target { form, kept }) => {
-                        let parts = form.parts(&entry.name, *kept as usize).into_iter().zip(Part::ALL);
-                        planned.extend(parts.map(|(planned, part)| (planned, tensor, Some(part))));
+                        planned.extend(Part::WRITTEN.map(|part| {
+                            let planned = form.part(part, &entry.name, *kept as usize);
+                            (planned, Some(tensor), part == Part::Bitmask)
+                        }));
                     }
                     None => planned.push((
                         Planned {
@@ -323,8 +317,8 @@ impl Plan {
                             dtype: entry.dtype,
                             shape: entry.shape.clone(),
                         },
-                        tensor,
-                        None,
+                        Some(tensor),
+                        false,
                     )),
                 }
             }
@@ -345,18 +339,18 @@ impl Plan {
                 }));
             }
             plan.size += layout.len - layout.header.len() as u64;
-            for ((_, tensor, part), begin) in planned.iter().zip(&layout.begins) {
-                let info = &checkpoint.tensors()[*tensor];
-                match part {
-                    Some(part) => plan.begins.entry(*tensor).or_default()[*part as usize] = *begin,
-                    None => plan.output.copy(info, *begin),
+            for ((_, tensor, is_bitmask), begin) in planned.iter().zip(&layout.begins) {
+                let begin = begin + MAGIC.len() as u64;
+                match tensor {
+                    Some(tensor) => plan.begins.entry(*tensor).or_default()[usize::from(*is_bitmask)] = begin,
+                    None => plan.checksums.push(begin),
                 }
             }
             plan.names
                 .push(tensors.into_iter().map(|tensor| tensor.name).collect());
             plan.output.files.push(Some(NewFile {
-                header: layout.header,
-                len: layout.len,
+                header: [&MAGIC[..], &layout.header].concat(),
+                len: layout.len + MAGIC.len() as u64,
             }));
         }
         plan.output.index = plan.index(checkpoint)?;
@@ -381,7 +375,11 @@ impl Plan {
         let shards = checkpoint.shards().iter().zip(&self.names);
         let placed =
             shards.flat_map(|(shard, names)| names.iter().map(|name| (&name[..], shard.file_name())));
-        let note = Some((record::INDEX_KEY, &old[..]));
-        index::replaced(path, &placed.collect(), self.size, note).map(Some)
+        let checksum = record::checksum(&old);
+        let notes = [
+            (record::INDEX_KEY, &old[..]),
+            (record::INDEX_CRC_KEY, &checksum[..]),
+        ];
+        index::replaced(path, &placed.collect(), self.size, &notes).map(Some)
     }
 }

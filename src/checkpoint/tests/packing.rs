@@ -81,7 +81,7 @@ proptest! {
 }
 
 #[test]
-fn parts_are_those_of_compressed_tensors() {
+fn the_format_is_the_one_that_is_documented() {
     let values = |i: usize| match i {
         1 => 5.0,
         515 => -6.0,
@@ -89,53 +89,103 @@ fn parts_are_those_of_compressed_tensors() {
         _ => 0.0,
     };
     let place = folder();
-    let input = single(
-        place.path(),
-        &[Tensor::new("m.fc.weight", Dtype::F32, &[3, 512], values)],
-    );
+    let all = [
+        Tensor::new("m.fc.weight", Dtype::F32, &[3, 512], values),
+        Tensor::new("ids", Dtype::U8, &[9], |i| i as f64),
+    ];
+    let input = single(place.path(), &all);
     let packed = place.path().join("packed");
     pack(&input, &packed, Zeros::Exact).unwrap();
-    let parts = read(&packed);
-    let names: Vec<_> = parts.keys().map(|name| &name[..]).collect();
+    let bytes = fs::read(&packed).unwrap();
+    assert_eq!(bytes[..8], *b"\x89SECATP\n");
+    // No reader takes the file for a model.
+    assert!(SafeTensors::deserialize(&bytes).is_err());
+    let file = SafeTensors::deserialize(&bytes[8..]).unwrap();
+    let mut names = file.names();
+    names.sort_unstable();
     assert_eq!(
         names,
-        [
-            "m.fc.bitmask",
-            "m.fc.compressed",
-            "m.fc.row_offsets",
-            "m.fc.shape"
-        ]
+        ["ids", "m.fc.bitmask", "m.fc.compressed", "secateurs.crc32.0"]
     );
-    let compressed = &parts["m.fc.compressed"];
-    assert_eq!((compressed.dtype, &compressed.shape[..]), (Dtype::F32, &[3][..]));
-    assert_eq!(compressed.values().into_raw_vec_and_offset().0, [5.0, -6.0, 7.0]);
-    let bitmask = &parts["m.fc.bitmask"];
-    assert_eq!((bitmask.dtype, &bitmask.shape[..]), (Dtype::U8, &[3, 64][..]));
-    let set: Vec<_> = (0..192)
-        .filter(|&i| bitmask.bytes[i] != 0)
-        .map(|i| (i, bitmask.bytes[i]))
-        .collect();
-    assert_eq!(set, [(0, 0b10), (64, 0b1000), (191, 0b1000_0000)]);
-    let ints = |name: &str| -> Vec<i64> {
-        assert_eq!(parts[name].dtype, Dtype::I64);
-        parts[name]
-            .bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| i64::from_le_bytes(*b))
-            .collect()
+    let part = |name: &str| {
+        let view = file.tensor(name).unwrap();
+        (view.dtype(), view.shape().to_vec(), view.data().to_vec())
     };
-    assert_eq!(
-        (ints("m.fc.shape"), ints("m.fc.row_offsets")),
-        (vec![3, 512], vec![0, 1, 2])
-    );
-    // What other programs look at is still there.
+    let floats: Vec<u8> = [5.0_f32, -6.0, 7.0]
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
+    assert_eq!(part("m.fc.compressed"), (Dtype::F32, vec![3], floats));
+    let mut bits = vec![0; 192];
+    (bits[0], bits[64], bits[191]) = (0b10, 0b1000, 0b1000_0000);
+    assert_eq!(part("m.fc.bitmask"), (Dtype::U8, vec![192], bits));
+    assert_eq!(part("ids").2, all[1].bytes);
+    let sums = all
+        .iter()
+        .flat_map(|tensor| crc32fast::hash(&tensor.bytes).to_le_bytes());
+    assert_eq!(part("secateurs.crc32.0"), (Dtype::U32, vec![2], sums.collect()));
     let packed = Checkpoint::open(&packed).unwrap();
-    assert_eq!(packed.shards()[0].metadata()["format"], "pt");
+    let metadata = packed.shards()[0].metadata();
+    assert_eq!(
+        (&metadata["secateurs.pack"][..], &metadata["format"][..]),
+        ("2", "pt")
+    );
     for info in packed.tensors() {
         assert_eq!(info.begin % (info.dtype().bitsize() as u64 / 8), 0);
     }
+}
+
+#[test]
+fn every_flipped_bit_is_found_or_means_nothing() {
+    let place = folder();
+    let all = [
+        Tensor::new("fc.weight", Dtype::F32, &[2, 150], |i| {
+            if i % 60 == 7 { i as f64 } else { 0.0 }
+        }),
+        Tensor::new("ids", Dtype::U8, &[3], |i| i as f64),
+    ];
+    let input = single(place.path(), &all);
+    let [packed, back] = ["packed", "back"].map(|name| place.path().join(name));
+    let report = pack(&input, &packed, Zeros::Exact).unwrap();
+    assert_eq!(report.packed().count(), 1);
+    let (whole, original) = (fs::read(&packed).unwrap(), fs::read(&input).unwrap());
+    let data = Checkpoint::open(&packed).unwrap().shards()[0].data as usize;
+    let (mut found, mut named) = (0, 0);
+    // Of the data every bit, of what comes before it one of each byte.
+    for at in (0..whole.len() * 8).filter(|at| at / 8 >= data || at % 8 == at / 8 % 8) {
+        let mut bytes = whole.clone();
+        bytes[at / 8] ^= 1 << (at % 8);
+        fs::write(&packed, bytes).unwrap();
+        match unpack(&packed, &back) {
+            Ok(()) => {
+                assert!(at / 8 < data, "bit {at}");
+                assert_eq!(fs::read(&back).unwrap(), original, "bit {at}");
+                fs::remove_file(&back).unwrap();
+            }
+            Err(error) => {
+                found += usize::from(at / 8 >= data);
+                let error = error.to_string();
+                named +=
+                    usize::from(at / 8 >= data && (error.contains("`fc.weight`") || error.contains("`ids`")));
+            }
+        }
+    }
+    // Every bit of the data, and the tensor is named each time.
+    assert_eq!([found, named], [(whole.len() - data) * 8; 2]);
+}
+
+/// The folder of a file that version 1 packed, and its original.
+fn version_1() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/packed-1")
+}
+
+#[test]
+fn files_of_version_1_are_unpacked() {
+    let place = folder();
+    let back = place.path().join("back");
+    unpack(&version_1().join("packed.safetensors"), &back).unwrap();
+    let original = fs::read(version_1().join("original.safetensors")).unwrap();
+    assert_eq!(fs::read(&back).unwrap(), original);
 }
 
 #[test]
@@ -168,14 +218,14 @@ fn at_90_percent_packed_tensors_take_at_most_14_percent_of_dense_f32() {
             let share = tensor.packed_bytes.unwrap() as f64 / dense as f64;
             println!("{dtype} {shape:?}: {:.2} % of dense f32", 100.0 * share);
             assert!(share <= 0.14, "{dtype} {shape:?}: {share}");
-            // What is stated is what the file has.
+            // What is stated is what the file has, and a checksum.
             let data: u64 = Checkpoint::open(&packed)
                 .unwrap()
                 .tensors()
                 .iter()
                 .map(|t| t.bytes())
                 .sum();
-            assert_eq!(data, tensor.packed_bytes.unwrap());
+            assert_eq!(data, tensor.packed_bytes.unwrap() + 4);
             assert_eq!(report.bytes_after, fs::metadata(&packed).unwrap().len());
         }
     }
@@ -195,10 +245,10 @@ fn negative_zeros_are_values_unless_they_are_made_positive() {
     let report = pack(&input, &exact, Zeros::Exact).unwrap();
     let tensor = &report.tensors[0];
     assert_eq!((tensor.absent, tensor.negative_zeros), (1000, 2000));
-    assert_eq!(tensor.packed_bytes, Some(6000 + 500 + 16 + 8));
+    assert_eq!(tensor.packed_bytes, Some(6000 + 500));
     let report = pack(&input, &canonical, Zeros::Canonical).unwrap();
     assert_eq!(report.tensors[0].absent, 3000);
-    assert_eq!(report.tensors[0].packed_bytes, Some(2000 + 500 + 16 + 8));
+    assert_eq!(report.tensors[0].packed_bytes, Some(2000 + 500));
     unpack(&canonical, &back).unwrap();
     let back = read(&back);
     let positive = Tensor::new("a.weight", Dtype::BF16, &[40, 100], |i| {
@@ -213,7 +263,12 @@ fn names_that_are_taken_keep_tensors_plain() {
     let place = folder();
     let zeros = |name: &str| Tensor::new(name, Dtype::F32, &[100, 100], |_| 0.0);
     let ids = |name: &str| Tensor::new(name, Dtype::U8, &[2], |_| 1.0);
-    let all = [zeros("fc"), zeros("fc.weight"), zeros("k.weight"), ids("k.shape")];
+    let all = [
+        zeros("fc"),
+        zeros("fc.weight"),
+        zeros("k.weight"),
+        ids("k.bitmask"),
+    ];
     let input = single(place.path(), &all);
     let [packed, back] = ["packed", "back"].map(|name| place.path().join(name));
     let report = pack(&input, &packed, Zeros::Exact).unwrap();
@@ -274,13 +329,12 @@ fn what_is_packed_is_not_packed_again_nor_what_is_plain_unpacked() {
     assert!(!again.exists());
 }
 
-/// Packs a tensor, lets `change` damage the file, given its header and its data, and unpacks it.
+/// Lets `change` damage a file of version 1, given its header and its data, and unpacks it.
 fn damaged(change: impl FnOnce(&mut Vec<Entry>, &mut BTreeMap<String, String>, &mut Vec<u8>)) -> Damage {
     let place = folder();
-    let input = single(place.path(), &[sparse("fc.weight", Dtype::F32, &[6, 520], 0.9)]);
     let [packed, back] = ["packed", "back"].map(|name| place.path().join(name));
-    pack(&input, &packed, Zeros::Exact).unwrap();
-    let bytes = fs::read(&packed).unwrap();
+    let bytes = fs::read(version_1().join("packed.safetensors")).unwrap();
+    fs::write(&packed, &bytes).unwrap();
     let shard = Checkpoint::open(&packed).unwrap();
     let shard = &shard.shards()[0];
     let mut data = bytes[shard.data as usize..].to_vec();
@@ -319,7 +373,8 @@ fn every_damage_to_a_packed_tensor_is_found() {
         matches!(&more, Damage::PackedBits { bits, values, .. } if bits > values),
         "{more}"
     );
-    let last = damaged(|entries, _, data| data[entry(entries, "fc.bitmask").end as usize - 65..].fill(0));
+    let last =
+        damaged(|entries, _, data| data[entry(entries, "fc.bitmask").end as usize - 65..][..65].fill(0));
     assert!(
         matches!(&last, Damage::PackedBits { bits, values, .. } if bits < values),
         "{last}"
@@ -394,8 +449,8 @@ fn every_damage_to_the_record_is_found() {
             *header = header.replace(from, to);
         });
     };
-    edit("[6,520]", "[520,6]");
-    edit("[6,520]", "[6,521]");
+    edit("[6, 520]", "[520, 6]");
+    edit("[6, 520]", "[6, 521]");
     edit("F32", "I32");
 
     let place = folder();
@@ -420,6 +475,7 @@ fn every_damage_to_the_record_is_found() {
         .position(|window| window == b"secateurs.pack")
         .unwrap();
     bytes[at] = b'S';
+    bytes.drain(..8);
     fs::write(packed.join(shard), bytes).unwrap();
     let error = unpack(&packed, &back).unwrap_err();
     assert!(error.to_string().contains("not packed"), "{error}");

@@ -7,4 +7,4 @@ pub(super) mod new_files;
 pub(super) mod plan;
 
 pub(super) use new_files::NewFiles;
-pub(super) use plan::{Copied, NewFile, OutputPlan};
+pub(super) use plan::{NewFile, OutputPlan};

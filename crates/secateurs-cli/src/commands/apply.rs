@@ -36,7 +36,7 @@ Examples:
 
 pub fn run(args: &ApplyArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure> {
     let report = {
-        let checkpoint = progress::open(&args.input, how)?;
+        let checkpoint = progress::open_unpacked(&args.input, how)?;
         let masks = secateurs::checkpoint::Checkpoint::open(&args.masks)?;
         checkpoint.apply_masks(&masks, &args.to.output, existing(args.to.force))?
     };

@@ -31,7 +31,7 @@ Examples:
 ";
 
 pub fn run(args: &BakeArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure> {
-    let report = progress::open(&args.input, how)?.bake(&args.to.output, existing(args.to.force))?;
+    let report = progress::open_unpacked(&args.input, how)?.bake(&args.to.output, existing(args.to.force))?;
     masking::write(&report, &args.to.output, how, out);
     warn_of_weights(&report.copied);
     Ok(())

@@ -41,7 +41,7 @@ Examples:
 ";
 
 pub fn run(args: &MasksArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure> {
-    let checkpoint = progress::open(&args.input, how)?;
+    let checkpoint = progress::open_unpacked(&args.input, how)?;
     let chosen = glob::choose(&checkpoint, &args.choose, TensorInfo::is_weight)?;
     if chosen.is_empty() {
         return Err(Failure::options(

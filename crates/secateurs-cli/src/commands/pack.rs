@@ -15,12 +15,12 @@ use crate::text::{Align, Table, bytes, count, number_of, percent, shape};
 
 /// Store pruned tensors as mask bits and the remaining values.
 ///
-/// `unpack` restores the same files byte for byte. Only +0.0 is left out, unless --canonical-zeros is given. Tensors
-/// that would not become smaller are copied as they are. Each chunk is unpacked again and compared before it is
-/// written.
+/// `unpack` restores the same files byte for byte, and verifies a checksum of every tensor. Only +0.0 is left out,
+/// unless --canonical-zeros is given. Tensors that would not become smaller are copied as they are. Each chunk is
+/// unpacked again and compared before it is written.
 ///
-/// A packed model is for storage and transport: unpack it before it is loaded. A tensor `fc.weight` becomes `fc.compressed`, `fc.bitmask`, `fc.row_offsets` and `fc.shape`, as in the
-/// sparse-bitmask format of compressed-tensors.
+/// A packed model is for storage and transport: unpack it before it is loaded. Its files have the names of the
+/// original ones, but no program takes them for a model: they are refused as damaged.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct PackArgs {

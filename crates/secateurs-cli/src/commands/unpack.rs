@@ -14,7 +14,8 @@ use crate::text::{bytes, number_of};
 
 /// Restore the checkpoint that `pack` packed: the same files, byte for byte.
 ///
-/// Every bit count, offset and length of the packed file is checked.
+/// The checksum of every tensor is verified before the output gets its name; a tensor that does not match is named.
+/// (Files that secateurs packed before version 2 of the format have none; bit counts and lengths are checked.)
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct UnpackArgs {

@@ -23,7 +23,7 @@ pub fn run(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure
 /// Prunes, and returns which other files were copied.
 fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>, Failure> {
     let request = Request::from(args)?;
-    let checkpoint = progress::open(&args.input, how)?;
+    let checkpoint = progress::open_unpacked(&args.input, how)?;
     let default = |tensor: &TensorInfo| tensor.is_weight() || is_original_weight(&checkpoint, tensor);
     let chosen = glob::choose(&checkpoint, &args.choose, default)?;
     if chosen.is_empty() {
