@@ -4,8 +4,8 @@ use ndarray::{ArcArray, Array, IxDyn};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An array in any serde format. Numbers of text formats cannot be ±∞ or NaN, so there those are words; finite
-/// ones are written as f64, which carries every f32 there and back exactly.
+/// An array in any serde format. In text formats, ±∞ and NaN are written as words, because numbers cannot express
+/// them, and finite values as f64, which preserves every f32 exactly.
 #[derive(Clone)]
 pub(crate) struct Portable(pub ArcArray<f32, IxDyn>);
 

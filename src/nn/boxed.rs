@@ -14,13 +14,13 @@ use super::store::ParamStore;
 use super::tree::ParamTree;
 use crate::depth;
 
-/// A module of any type, owned: what [`Sequential`](super::Sequential) holds, and the right type for a field of your
-/// own modules that may hold any module.
+/// An owned module of any type. [`Sequential`](super::Sequential) holds these, and a field of your own module that
+/// may hold any module should have this type.
 ///
-/// It does what a `Box<dyn Module>` does, and is safe to load from files that cannot be trusted: a `Box<dyn Module>`
-/// nested in itself without end overflows the stack, while boxed modules load at most 16 levels deep and are an error
-/// beyond. Saving has the same limit, so what is saved can be loaded. Saving is also an error where two types have
-/// registered the module's name with `typetag`, as loading could not tell them apart.
+/// It behaves like a `Box<dyn Module>`, but is safe to load from untrusted files. A deeply nested `Box<dyn Module>`
+/// overflows the stack; boxed modules load at most 16 levels and report an error beyond. Saving has the same limit,
+/// so what is saved can be loaded. Saving is also an error if two types have registered the module's name with
+/// `typetag`, because loading could not tell them apart.
 ///
 /// ```
 /// use secateurs::nn::{BoxedModule, Linear, Module};
@@ -135,7 +135,8 @@ impl<'de> Deserialize<'de> for BoxedModule {
 
 /// Whether exactly one type is registered under a name.
 ///
-/// The registry answers only by loading something: a value that says when it is read, and then fails.
+/// The registry can only be queried by loading a value. So this loads one that records when it is read, and then
+/// fails.
 fn has_one_type(name: &str) -> bool {
     struct Probe<'a>(&'a Cell<bool>);
 

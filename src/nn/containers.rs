@@ -35,7 +35,7 @@ impl<T: ParamTree + ?Sized> ParamTree for &mut T {
     delegate!();
 }
 
-/// The tree itself, or one without parameters.
+/// The tree itself, or a tree without parameters.
 impl<T: ParamTree> ParamTree for Option<T> {
     fn store(&self) -> Option<&ParamStore> {
         self.as_ref()?.store()
@@ -73,7 +73,7 @@ impl<T: ParamTree> ParamTree for Vec<T> {
     }
 }
 
-/// The index that a name is, as `child_names` writes it: not `01` or `+1`.
+/// The index that a name stands for, as `child_names` writes it: not `01` or `+1`.
 fn index(name: &str) -> Option<usize> {
     let index: usize = name.parse().ok()?;
     (index.to_string() == name).then_some(index)

@@ -1,17 +1,17 @@
-//! [`NnError`]: what is wrong with the set-up of a module, an optimiser or a state dict.
+//! [`NnError`]: an invalid module, optimiser or state dict.
 
 use std::fmt;
 
 use crate::prunable::hint;
 
-/// A module, an optimiser or a state dict that was set up wrongly.
+/// An invalid module, optimiser or state dict.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NnError {
     /// A name that cannot be used.
     #[error("`{name}` cannot be the name of a {what}: {reason}")]
     BadName {
-        /// What was to be named.
+        /// What the name is for.
         what: &'static str,
         /// The name.
         name: String,
@@ -23,10 +23,10 @@ pub enum NnError {
     UnknownChild {
         /// The name that was given.
         name: String,
-        /// The names of the children that are most like it, at most three.
+        /// The most similar names of children, at most three.
         nearest: Vec<String>,
     },
-    /// A setting of a layer, loss or optimiser that makes no sense.
+    /// An invalid setting of a layer, loss or optimiser.
     #[error("{what}: {setting} = {value}: {reason}")]
     Setting {
         /// The layer, loss or optimiser.
@@ -46,7 +46,7 @@ pub enum NnError {
         /// The optimiser that the state is of.
         got: &'static str,
     },
-    /// A state dict whose keys are not those of the model.
+    /// A state dict whose keys do not match those of the model.
     #[error(
         "the state does not fit the model: missing {}, unexpected {}; load the state of a model with the same \
          parameters, or only what matches with `load_state_dict_partial`",
@@ -54,14 +54,14 @@ pub enum NnError {
         Keys(unexpected)
     )]
     StateKeys {
-        /// Keys that the model needs and the state lacks.
+        /// Keys that the model needs and the state dict lacks.
         missing: Vec<String>,
-        /// Keys that the state has and the model does not know.
+        /// Keys that the state dict has and the model does not.
         unexpected: Vec<String>,
     },
 }
 
-/// Keys of a message, the first of them where they are many.
+/// Keys for a message. Of many keys, only the first.
 struct Keys<'a>(&'a [String]);
 
 impl fmt::Display for Keys<'_> {

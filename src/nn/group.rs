@@ -6,7 +6,7 @@ use super::store::{TAKEN, check_name};
 use super::tree::ParamTree;
 use crate::error::{Error, NnError, Result};
 
-/// Separately owned modules, borrowed and named, as one tree, so that they can be pruned globally together.
+/// Separately owned modules, borrowed and named, as one tree. Prune them globally together through it.
 ///
 /// ```
 /// use rand::SeedableRng;
@@ -33,7 +33,7 @@ impl<'a> Group<'a> {
         Group::default()
     }
 
-    /// The group with one more module, whose parameters have paths `name.…`.
+    /// Adds a module, whose parameters get the paths `name.…`.
     ///
     /// # Errors
     ///

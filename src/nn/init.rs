@@ -20,16 +20,16 @@ pub(crate) fn uniform(
     ArrayD::from_shape_vec(IxDyn(shape), entries).map_err(|_| too_large())
 }
 
-/// An error unless there is memory for parameters of these shapes together.
+/// Refuses parameters that do not fit in memory together.
 pub(crate) fn check_memory(layer: &'static str, shapes: &[&[usize]]) -> Result<()> {
     reserve(shapes).map(drop).ok_or_else(|| too_large(layer, shapes))
 }
 
-/// Room for arrays of these shapes together; `None` where there is none, or where their sizes overflow.
+/// Memory for arrays of these shapes together; `None` if there is none, or if their sizes overflow.
 fn reserve(shapes: &[&[usize]]) -> Option<Vec<f32>> {
     let mut total = 0_usize;
     for shape in shapes {
-        // An array bounds the product of its lengths without zeros, too.
+        // ndarray limits the product of the non-zero lengths, too.
         let bound = shape
             .iter()
             .filter(|&&n| n != 0)
@@ -55,8 +55,8 @@ fn too_large(layer: &'static str, shapes: &[&[usize]]) -> Error {
     })
 }
 
-/// The bound by which PyTorch fills the weight and the bias of a linear or convolutional layer: `1 / √fan_in`,
-/// which is what `kaiming_uniform_(a = √5)` comes to.
+/// The bound within which PyTorch initialises weight and bias of a linear or convolutional layer: `1 / √fan_in`, to
+/// which `kaiming_uniform_(a = √5)` simplifies.
 pub(crate) fn fan_in_bound(fan_in: usize) -> f32 {
     if fan_in == 0 {
         0.0

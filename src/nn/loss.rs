@@ -1,9 +1,9 @@
-//! Losses: a scalar from an output and its target, from which a backward pass can start.
+//! Losses: scalars from an output and its target, at which a backward pass starts.
 
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-/// The mean over the batch of −log softmax at the target class, for logits `[N, classes]` and `N` class numbers.
+/// The mean over the batch of −log softmax at the target class, for logits `[N, classes]` and `N` class indices.
 ///
 /// PyTorch's `nn.functional.cross_entropy`.
 ///
@@ -20,12 +20,12 @@ use crate::tensor::Tensor;
 ///
 /// # Errors
 ///
-/// [`TensorError`](crate::error::TensorError) if the shapes do not fit or a target is no class.
+/// [`TensorError`](crate::error::TensorError) if the shapes do not fit or a target is not a class.
 pub fn cross_entropy(logits: &Tensor, targets: &[usize]) -> Result<Tensor> {
     logits.cross_entropy(targets)
 }
 
-/// The mean of squared differences, for two tensors of one shape.
+/// The mean of squared differences, for two tensors of the same shape.
 ///
 /// PyTorch's `nn.functional.mse_loss`.
 ///

@@ -1,7 +1,7 @@
 //! [`param_tree!`](crate::param_tree): [`ParamTree`](super::ParamTree) for a struct.
 
-/// Implements [`ParamTree`](crate::nn::ParamTree) for a struct: from the field that holds its
-/// [`ParamStore`](crate::nn::ParamStore), if any, and the fields that are children.
+/// Implements [`ParamTree`](crate::nn::ParamTree) for a struct. Name the field that holds its
+/// [`ParamStore`](crate::nn::ParamStore), if it has one, and the fields that are children.
 ///
 /// ```
 /// use secateurs::nn::{Linear, ParamStore};
@@ -14,9 +14,9 @@
 /// secateurs::param_tree!(Residual { store: own, children: [inner] });
 /// ```
 ///
-/// Either part may be left out: `param_tree!(Block { children: [a, b] })`, `param_tree!(Scale { store: params })`.
+/// Either part may be omitted: `param_tree!(Block { children: [a, b] })`, `param_tree!(Scale { store: params })`.
 ///
-/// Fields of a tuple struct are named by their index, and the parameters of a generic one stand in `for[…]`:
+/// Name fields of a tuple struct by their index, and put generic parameters into `for[…]`:
 ///
 /// ```
 /// use secateurs::nn::{Linear, ParamTree};

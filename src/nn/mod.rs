@@ -1,7 +1,7 @@
 //! Modules: layers with parameters that can be pruned, losses, optimisers, and the state of models.
 //!
 //! A [`Module`] maps a tensor to a tensor. A leaf module holds a [`ParamStore`] and reads its [`Parameter`]s through
-//! it, and masks are applied there. [`ParamTree`] names the parameters of a module and of its children, and
+//! it, with their masks applied. [`ParamTree`] names the parameters of a module and of its children, and
 //! [`ParamTreeExt`] finds them by path.
 //!
 //! | to | use |
@@ -10,10 +10,10 @@
 //! | write a module | [`Module`], [`param_tree!`](crate::param_tree), [`ParamStore`], [`BoxedModule`] |
 //! | train | [`loss`], [`optim`] |
 //! | save and load arrays | [`state_dict`](fn@state_dict), [`load_state_dict`], [`load_state_dict_partial`], [`StateDict`] |
-//! | save and load a model with masks and pruning history | any serde format, through [`typetag`](mod@typetag) |
+//! | save and load a model with its masks and pruning history | any serde format; your own modules through [`typetag`](mod@typetag) |
 //! | prune separate modules together | [`Group`] |
 //!
-//! The constructors of layers with sizes return a `Result`: sizes that no memory holds are an error. Models, layers,
+//! Constructors that take sizes return a `Result`, because the parameters may not fit in memory. Models, layers,
 //! states and optimisers are `Clone`; a clone of a [`Parameter`] has an id of its own.
 //!
 //! ```

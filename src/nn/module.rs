@@ -1,4 +1,4 @@
-//! [`Module`]: what maps a tensor to a tensor.
+//! [`Module`]: a layer or a network.
 
 use std::any::Any;
 use std::fmt;
@@ -8,14 +8,14 @@ use super::walk::MAX_DEPTH;
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-/// A layer or a network: parameters, and a function of one tensor.
+/// A layer or a network: parameters, and a function from a tensor to a tensor.
 ///
-/// PyTorch's `nn.Module`. A module of your own implements [`compute`](Self::compute). Everyone calls
-/// [`forward`](Self::forward), also a module that calls its child: it computes, and then calls the forward hooks.
+/// PyTorch's `nn.Module`. A module of your own implements [`compute`](Self::compute). Callers, including modules that
+/// call their children, use [`forward`](Self::forward), which computes and then calls the forward hooks.
 ///
-/// A module of your own derives `Clone` and serde's traits, has its parameters listed by
-/// [`param_tree!`](crate::param_tree), and carries the attribute [`typetag::serde`](mod@typetag), by which it is saved
-/// and loaded as a `dyn Module`, with its masks and pruning history. A field for a module of any type is a
+/// A module of your own derives `Clone` and serde's traits, and lists its parameters by
+/// [`param_tree!`](crate::param_tree). The attribute [`typetag::serde`](mod@typetag) lets it be saved and loaded as a
+/// `dyn Module`, with its masks and pruning history. A field that holds a module of any type is a
 /// [`BoxedModule`](super::BoxedModule).
 ///
 /// ```
@@ -51,10 +51,10 @@ pub trait Module: ParamTree + CloneModule + Any + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Usually [`TensorError`](crate::error::TensorError), where the input's shape does not fit.
+    /// Usually [`TensorError`](crate::error::TensorError), if the input's shape does not fit.
     fn compute(&self, input: &Tensor) -> Result<Tensor>;
 
-    /// The output for an input, after which the forward hooks of the module are called.
+    /// The output for an input. Calls the forward hooks of the module with both.
     ///
     /// # Errors
     ///
@@ -69,18 +69,18 @@ pub trait Module: ParamTree + CloneModule + Any + Send + Sync {
 }
 
 impl dyn Module {
-    /// The module as the concrete type `M`, if that is what it is.
+    /// The module as the concrete type `M`, if it has that type.
     pub fn downcast_ref<M: Module>(&self) -> Option<&M> {
         (self as &dyn Any).downcast_ref()
     }
 
-    /// The module as the concrete type `M`, if that is what it is, to be changed.
+    /// The module as the concrete type `M`, mutably, if it has that type.
     pub fn downcast_mut<M: Module>(&mut self) -> Option<&mut M> {
         (self as &mut dyn Any).downcast_mut()
     }
 }
 
-/// Cloning of modules behind a `dyn Module`. Every module that implements `Clone` has it.
+/// Clones a `dyn Module`. Implemented for every module that implements `Clone`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is a module, so it must implement `Clone`",
     note = "add `#[derive(Clone)]` to the module"

@@ -4,7 +4,7 @@ use crate::tensor::Tensor;
 
 type Observer = Box<dyn Fn(&Tensor, &Tensor) + Send + Sync>;
 
-/// Names a forward hook, so that it can be removed.
+/// Identifies a forward hook, so that it can be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HookHandle(u64);
 

@@ -11,17 +11,17 @@ use crate::tensor::{ParamId, Tensor};
 
 /// A trainable array of a module, pruned or not.
 ///
-/// Pruning adds a mask and a hook and changes neither the identity of the parameter nor its place. Forward sees the
-/// *effective* tensor, mask ∘ original, derived from what both are at that moment.
+/// Pruning adds a mask and a hook. It changes neither the identity of the parameter nor its place. Forward reads the
+/// *effective* tensor, mask ∘ original, which always reflects the current mask and original.
 ///
-/// A clone is a new parameter with an id of its own, the same values, mask and pruning history: training one does not
-/// change the other. It costs no memory until one of the two changes. PyTorch's `copy.deepcopy`.
+/// A clone is a new parameter with its own id and the same values, mask and pruning history: training one does not
+/// change the other. It takes no memory until one of the two changes. PyTorch's `copy.deepcopy`.
 ///
-/// PyTorch's `weight`, or its `weight_orig`, `weight_mask` and derived `weight` in one.
+/// PyTorch's `weight`; when pruned, its `weight_orig`, `weight_mask` and derived `weight` in one.
 #[derive(Debug)]
 pub struct Parameter {
     id: ParamId,
-    /// In standard layout, so that a mask lies beside it word by word.
+    /// In standard layout, so that mask and entries have the same order.
     original: ArcArray<f32, IxDyn>,
     masked: Option<Masked>,
 }
@@ -29,7 +29,7 @@ pub struct Parameter {
 #[derive(Clone, Debug)]
 struct Masked {
     pruning: Pruning,
-    /// Cleared by whatever changes the original or the mask.
+    /// Cleared whenever the original or the mask changes.
     effective: OnceLock<ArcArray<f32, IxDyn>>,
 }
 
@@ -42,7 +42,7 @@ impl Parameter {
         }
     }
 
-    /// The identity of the parameter, the same before, during and after pruning.
+    /// The identity of the parameter. Pruning does not change it.
     pub fn id(&self) -> ParamId {
         self.id
     }
@@ -62,12 +62,13 @@ impl Parameter {
         self.original.is_empty()
     }
 
-    /// The original: what an optimiser updates, whether pruned or not. PyTorch's `weight_orig`.
+    /// The original values, which an optimiser updates whether the parameter is pruned or not. PyTorch's
+    /// `weight_orig`.
     pub fn original(&self) -> ArrayViewD<'_, f32> {
         self.original.view()
     }
 
-    /// The original, to be changed; the effective tensor follows.
+    /// The original values, mutably. The effective tensor follows every change.
     pub fn original_mut(&mut self) -> ArrayViewMutD<'_, f32> {
         if let Some(masked) = &mut self.masked {
             masked.effective.take();
@@ -75,7 +76,8 @@ impl Parameter {
         self.original.view_mut()
     }
 
-    /// What forward sees: the original with +0.0 wherever the mask prunes. PyTorch's derived `weight`.
+    /// The effective tensor, which forward reads: the original with +0.0 wherever the mask prunes. PyTorch's derived
+    /// `weight`.
     pub fn effective(&self) -> ArrayViewD<'_, f32> {
         self.effective_shared().view()
     }
@@ -99,32 +101,32 @@ impl Parameter {
         }
     }
 
-    /// Whether the parameter carries a mask, be it of ones only.
+    /// Whether the parameter has a mask, even one that prunes nothing.
     pub fn is_pruned(&self) -> bool {
         self.masked.is_some()
     }
 
-    /// The mask and the pruning history, where pruned.
+    /// The mask and the pruning history, if pruned.
     pub fn pruning(&self) -> Option<&Pruning> {
         self.masked.as_ref().map(|masked| &masked.pruning)
     }
 
-    /// The mask, where pruned. PyTorch's `weight_mask`.
+    /// The mask, if pruned. PyTorch's `weight_mask`.
     pub fn mask(&self) -> Option<&Mask> {
         self.pruning().map(|pruning| &**pruning.mask())
     }
 
-    /// The method that pruned it, or the container of all that did.
+    /// The method that pruned it, or the container of all methods that did.
     pub fn hook(&self) -> Option<&Arc<dyn PruningMethod>> {
         self.pruning().map(Pruning::history)
     }
 
-    /// The container of the methods that pruned it, where more than one did.
+    /// The container of the methods that pruned it, if more than one did.
     pub fn container(&self) -> Option<&PruningContainer> {
         self.pruning().and_then(Pruning::container)
     }
 
-    /// Replaces the original; mask and hook stay.
+    /// Replaces the original. Mask and hook stay.
     pub(crate) fn set_original(&mut self, value: ArrayD<f32>) {
         debug_assert_eq!(self.shape(), value.shape());
         self.original = standard(value);
@@ -133,7 +135,7 @@ impl Parameter {
         }
     }
 
-    /// Replaces mask and history; the original stays.
+    /// Replaces mask and history. The original stays.
     pub(crate) fn set_pruning(&mut self, pruning: Pruning) -> Result<()> {
         if pruning.mask().shape() != self.shape() {
             return Err(Error::Mask(MaskError::ShapeMismatch {
@@ -149,7 +151,7 @@ impl Parameter {
         Ok(())
     }
 
-    /// Makes the effective tensor the parameter's value, and drops mask and history.
+    /// Makes the effective tensor the new original, and drops mask and history.
     pub(crate) fn bake(&mut self) {
         let Some(masked) = self.masked.take() else { return };
         match masked.effective.into_inner() {
@@ -162,7 +164,7 @@ impl Parameter {
         }
     }
 
-    /// Drops mask and history; the original is the value again.
+    /// Drops mask and history, so that forward reads the original again.
     pub(crate) fn discard(&mut self) {
         self.masked = None;
     }

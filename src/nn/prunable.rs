@@ -31,7 +31,7 @@ impl<T: ParamTree + ?Sized> Prunable for T {
 
     fn commit(&mut self, changes: Vec<MaskChange>) -> Result<()> {
         check_changes(self, &changes)?;
-        // What a tree of a user's own gives to be changed may differ from what it shows: that has to be found before
+        // A user's own tree may give different parameters mutably than by shared reference. That must be found before
         // any change. A single parameter is compared by itself, so that pruning one after another takes linear time.
         if changes.len() > 1 {
             check(self)?;

@@ -1,4 +1,4 @@
-//! [`StateDict`]: the arrays of a model by PyTorch's keys, out of a model and into one.
+//! [`StateDict`]: the arrays of a model by PyTorch's keys, to save and to load.
 
 use indexmap::IndexMap;
 use ndarray::{ArcArray, ArrayD, IxDyn};
@@ -13,10 +13,10 @@ use crate::error::{Error, MaskError, NnError, Result};
 use crate::mask::Mask;
 use crate::prunable::Pruning;
 
-/// The arrays of a model by key, in order: a parameter as `weight`, a pruned one as `weight_orig` and
-/// `weight_mask`, a buffer by its name. Each key begins with the path of its module.
+/// The arrays of a model by key, in order. A parameter has the key `weight`, a pruned one has `weight_orig` and
+/// `weight_mask`, and a buffer has its name. Each key begins with the path of its module.
 ///
-/// PyTorch's `state_dict()`, key by key and shape by shape.
+/// PyTorch's `state_dict()`, with the same keys and shapes.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct StateDict(IndexMap<String, Portable>);
 
@@ -31,14 +31,14 @@ impl StateDict {
         self.0.get(key).map(|value| &value.0)
     }
 
-    /// Sets the array of a key; gives back the one it had.
+    /// Sets the array of a key. Returns the previous one.
     pub fn insert(&mut self, key: impl Into<String>, value: ArrayD<f32>) -> Option<ArrayD<f32>> {
         self.0
             .insert(key.into(), Portable(value.into_shared()))
             .map(|old| old.0.into_owned())
     }
 
-    /// Removes a key; gives back the array it had.
+    /// Removes a key. Returns its array.
     pub fn remove(&mut self, key: &str) -> Option<ArrayD<f32>> {
         self.0.shift_remove(key).map(|old| old.0.into_owned())
     }
@@ -108,12 +108,12 @@ pub fn state_dict<T: ParamTree + ?Sized>(model: &T) -> StateDict {
     state
 }
 
-/// Keys of a model and of a state dict that did not find each other.
+/// The keys that only the model or only the state dict has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnmatchedKeys {
-    /// Keys that the model needs and the state dict lacks: these parameters and buffers stay as they were.
+    /// Keys that the model needs and the state dict lacks. These parameters and buffers stay as they were.
     pub missing: Vec<String>,
-    /// Keys that the state dict has and the model does not take.
+    /// Keys that the state dict has and the model does not.
     pub unexpected: Vec<String>,
 }
 
@@ -124,20 +124,20 @@ impl UnmatchedKeys {
     }
 }
 
-/// Loads a state dict into a model, whole or not at all.
+/// Loads a state dict into a model, completely or not at all.
 ///
-/// `weight` loads into a parameter whether it is pruned or not: it replaces the original, and the mask and the pruning
-/// history stay. `weight_orig` with `weight_mask` load into any parameter, also one that is not pruned: they replace
-/// both, and the history becomes one [`CustomFromMask`](crate::mask::CustomFromMask).
+/// `weight` replaces the original of a parameter, pruned or not. Mask and pruning history stay. `weight_orig` and
+/// `weight_mask` replace original and mask of any parameter, which is then pruned, and its history becomes one
+/// [`CustomFromMask`](crate::mask::CustomFromMask).
 ///
-/// PyTorch's `load_state_dict`, which loads only into a model that is pruned already where the state is.
+/// PyTorch's `load_state_dict`, except that PyTorch needs a model that is already pruned in the same places.
 ///
 /// # Errors
 ///
-/// [`NnError::StateKeys`] names every key that is missing or unexpected; [`Error::Parameter`] names the key of an
-/// array whose shape is another ([`MaskError::ShapeMismatch`]) or of a mask that is not binary
-/// ([`MaskError::NotBinary`]); [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) tells of a tree
-/// that contradicts itself. The model is then left as it was.
+/// [`NnError::StateKeys`] names every key that is missing or unexpected. [`Error::Parameter`] names the key of an
+/// array with another shape ([`MaskError::ShapeMismatch`]) or of a mask that is not binary
+/// ([`MaskError::NotBinary`]). [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) reports a tree
+/// that contradicts itself. After an error, the model is unchanged.
 pub fn load_state_dict<T: ParamTree + ?Sized>(model: &mut T, state: &StateDict) -> Result<()> {
     let plan = Plan::new(model, state)?;
     if !plan.unmatched.is_empty() {
@@ -147,9 +147,9 @@ pub fn load_state_dict<T: ParamTree + ?Sized>(model: &mut T, state: &StateDict) 
     plan.carry_out(model)
 }
 
-/// Loads what a model and a state dict have in common, as [`load_state_dict`] does, and returns the other keys.
+/// Loads what a model and a state dict have in common, as [`load_state_dict`] does, and returns the unmatched keys.
 ///
-/// Of a pair `weight_orig` and `weight_mask` neither is loaded where one is missing.
+/// If one of a pair `weight_orig` and `weight_mask` is missing, the other is not loaded.
 ///
 /// PyTorch's `load_state_dict(…, strict=False)`.
 ///
@@ -168,7 +168,8 @@ pub fn load_state_dict<T: ParamTree + ?Sized>(model: &mut T, state: &StateDict) 
 ///
 /// # Errors
 ///
-/// As [`load_state_dict`], but for missing and unexpected keys. The model is then left as it was.
+/// As [`load_state_dict`], except that missing and unexpected keys are not errors. After an error, the model is
+/// unchanged.
 pub fn load_state_dict_partial<T: ParamTree + ?Sized>(
     model: &mut T,
     state: &StateDict,
@@ -181,21 +182,21 @@ pub fn load_state_dict_partial<T: ParamTree + ?Sized>(
 
 /// What loading does to one parameter or buffer.
 enum Load {
-    /// Nothing: the state has no array for it.
+    /// Nothing: the state dict has no array for it.
     Keep,
-    /// Replaces the original; mask and history stay.
+    /// Replaces the original. Mask and history stay.
     Original(ArrayD<f32>),
-    /// Replaces original and mask; the history becomes one `CustomFromMask`.
+    /// Replaces original and mask. The history becomes one `CustomFromMask`.
     Pruned(ArrayD<f32>, Mask),
     Buffer(ArrayD<f32>),
 }
 
-/// All that loading does to a model, checked before anything is done.
+/// Everything that loading does to a model, checked before anything changes.
 struct Plan {
     /// For each store in order, first its parameters, then its buffers.
     loads: Vec<Load>,
     unmatched: UnmatchedKeys,
-    /// The first array that does not fit. A load that is strict tells of unmatched keys before.
+    /// The first array that does not fit. A strict load reports unmatched keys first.
     wrong: Option<Error>,
 }
 
@@ -235,7 +236,7 @@ impl Plan {
         if let Some(error) = self.wrong {
             return Err(error);
         }
-        // Everything has been checked: from here on nothing fails.
+        // Everything has been checked. Nothing fails from here on.
         let (mut loads, mut result) = (self.loads.into_iter(), Ok(()));
         walk_mut(model, &mut |_, store| {
             for (_, parameter) in store.parameters_mut() {
@@ -259,7 +260,7 @@ impl Plan {
     }
 }
 
-/// The keys of a state dict, and which of them have been taken.
+/// The keys of a state dict, and which of them have been used.
 struct Matching<'a> {
     state: &'a StateDict,
     /// By position of the key.
@@ -277,7 +278,7 @@ impl<'a> Matching<'a> {
     fn parameter(&mut self, path: String, parameter: &Parameter) -> Result<Load> {
         let (orig, mask) = (format!("{path}{ORIG}"), format!("{path}{MASK}"));
         match (self.find(&path), self.find(&orig), self.find(&mask)) {
-            // Where there is also the pruned form, that is unexpected.
+            // If the pruned form is there as well, it is unexpected.
             (Some((position, value)), ..) => {
                 self.taken[position] = true;
                 fitting(&path, value, parameter.shape()).map(Load::Original)

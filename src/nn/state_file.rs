@@ -18,8 +18,8 @@ impl StateDict {
     /// Writes the state dict as a safetensors file of f32 arrays, in the order of its keys, like
     /// `safetensors.torch.save_file`.
     ///
-    /// The file is written under another name and renamed into place when it is whole: a failure leaves what was
-    /// there, and of two threads or processes that save to one path at once, one wins.
+    /// The file is written under another name and renamed when it is complete. A failure leaves the existing file as
+    /// it was. If two threads or processes save to one path at once, one of the files remains, complete.
     ///
     /// ```
     /// use ndarray::array;
@@ -40,7 +40,7 @@ impl StateDict {
     /// [`CheckpointError::ReservedName`] for a key called `__metadata__`, [`OutputError`](crate::error::OutputError)
     /// where the path cannot be replaced, and [`Error::Io`] if the file cannot be written.
     pub fn save_safetensors(&self, path: impl AsRef<Path>) -> Result<()> {
-        // Like other programs, this writes what a link leads to.
+        // Like other programs, this writes the file that a link points to.
         let path = path.as_ref();
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let path = &*real;
@@ -71,17 +71,16 @@ impl StateDict {
         commit(vec![staged])
     }
 
-    /// Reads a safetensors file, like `safetensors.torch.load_file`. Its keys come in the order in which their arrays
-    /// lie in the file.
+    /// Reads a safetensors file, like `safetensors.torch.load_file`. Keys are in the order of their data in the file.
     ///
-    /// A state dict holds f32. Narrower floats, integers and booleans become f32 where that is exact, and f64 are
-    /// rounded to the nearest f32, as PyTorch does when it copies them into a parameter.
+    /// A state dict holds f32. Narrower floats, integers and booleans are converted if that is exact. An f64 is
+    /// rounded to the nearest f32, as PyTorch does when it copies one into a parameter.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be read; [`CheckpointError::NotCheckpoint`] and [`CheckpointError::Damaged`] if
-    /// it is not a safetensors file, or does not hold what it claims; [`CheckpointError::InexactInteger`] and
-    /// [`CheckpointError::NotLoadable`] name an array that cannot be held as f32.
+    /// [`Error::Io`] if the file cannot be read; [`CheckpointError::NotCheckpoint`] and [`CheckpointError::Damaged`]
+    /// if it is not a safetensors file, or its contents do not match its header; [`CheckpointError::InexactInteger`]
+    /// and [`CheckpointError::NotLoadable`] name an array that cannot be held as f32.
     pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Self> {
         let shard = Shard::open(path.as_ref())?;
         let mut state = StateDict::new();
@@ -132,7 +131,7 @@ fn entries(info: &TensorInfo, bytes: &[u8]) -> Result<Vec<f32>> {
     }
 }
 
-/// An integer as f32, if there is an equal one.
+/// An integer as f32, if an f32 of the same value exists.
 fn integer(info: &TensorInfo, index: usize, value: i128) -> Result<f32> {
     let float = value as f32;
     if float as i128 == value {

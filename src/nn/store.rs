@@ -16,17 +16,17 @@ use crate::mask::PruningMethod;
 use crate::prunable::{Pruning, nearest};
 use crate::tensor::Tensor;
 
-/// The suffix by which the original of a pruned parameter is seen.
+/// The suffix in the name of a pruned parameter's original.
 pub(crate) const ORIG: &str = "_orig";
-/// The suffix by which the mask of a pruned parameter is seen.
+/// The suffix in the name of a pruned parameter's mask.
 pub(crate) const MASK: &str = "_mask";
 
 /// The parameters and buffers of one module, by name and in the order in which they were added.
 ///
-/// A leaf module holds one, and its forward reads parameters through [`tensor`](Self::tensor). Masks are applied
-/// there, so no caller can bypass them.
+/// A leaf module holds a store, and its forward reads parameters through [`tensor`](Self::tensor). Masks are applied
+/// there, so that no caller can bypass them.
 ///
-/// A clone has parameters of its own ids, as [`Parameter`] says, and no forward hooks.
+/// The parameters of a clone have ids of their own, and forward hooks are not cloned; see [`Parameter`].
 ///
 /// ```
 /// use ndarray::array;
@@ -47,7 +47,7 @@ pub struct ParamStore {
 
 enum Slot {
     Parameter(Parameter),
-    /// Behind a lock, so that forward, which takes `&self`, can update running statistics.   S22
+    /// In a lock, so that forward, which takes `&self`, can update running statistics. S22
     Buffer(RwLock<ArcArray<f32, IxDyn>>),
 }
 
@@ -61,8 +61,8 @@ impl ParamStore {
     ///
     /// # Errors
     ///
-    /// [`NnError::BadName`](crate::error::NnError::BadName) if the name is empty, holds a dot, is taken, or collides with the names under which a
-    /// pruned parameter is seen.
+    /// [`NnError::BadName`](crate::error::NnError::BadName) if the name is empty, holds a dot, is taken, or collides
+    /// with the `_orig` and `_mask` names of a pruned parameter.
     pub fn insert_parameter<D: Dimension>(&mut self, name: &str, value: Array<f32, D>) -> Result<()> {
         self.insert(
             "parameter",
@@ -106,7 +106,7 @@ impl ParamStore {
         }))
     }
 
-    /// The effective tensor of a parameter, as a leaf of the graph: what forward computes with.
+    /// The effective tensor of a parameter, as a leaf of the graph. Forward computes with it.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl ParamStore {
         }
     }
 
-    /// The effective tensor of a parameter that a module may do without, such as a bias.
+    /// The effective tensor of an optional parameter, such as a bias.
     pub fn optional_tensor(&self, name: &str) -> Option<Tensor> {
         self.parameter(name).map(Parameter::tensor)
     }
@@ -131,7 +131,7 @@ impl ParamStore {
         }
     }
 
-    /// The parameter of this name, to be changed.
+    /// The parameter of this name, mutably.
     pub fn parameter_mut(&mut self, name: &str) -> Option<&mut Parameter> {
         match self.slots.get_mut(name) {
             Some(Slot::Parameter(parameter)) => Some(parameter),
@@ -147,7 +147,7 @@ impl ParamStore {
         })
     }
 
-    /// The parameters, in order, to be changed.
+    /// The parameters, in order, mutably.
     pub fn parameters_mut(&mut self) -> impl Iterator<Item = (&str, &mut Parameter)> {
         self.slots.iter_mut().filter_map(|(name, slot)| match slot {
             Slot::Parameter(parameter) => Some((name.as_str(), parameter)),
@@ -175,7 +175,7 @@ impl ParamStore {
         }
     }
 
-    /// The buffers, in order, masks not among them.
+    /// The buffers, in order, without the masks of parameters.
     pub fn buffers(&self) -> impl Iterator<Item = (&str, ArcArray<f32, IxDyn>)> {
         self.slots.iter().filter_map(|(name, slot)| match slot {
             Slot::Buffer(buffer) => Some((name.as_str(), read(buffer))),
@@ -183,7 +183,7 @@ impl ParamStore {
         })
     }
 
-    /// Replaces the value of a buffer. It takes `&self`, because forward may do so.
+    /// Replaces the value of a buffer. Takes `&self`, because forward may update buffers.
     ///
     /// # Errors
     ///
@@ -206,7 +206,8 @@ impl ParamStore {
         Ok(())
     }
 
-    /// The pruning hooks, in the order of the parameters: the name of each pruned one and its method or container.
+    /// The pruning hooks, in the order of the parameters: the name of each pruned parameter, and its method or
+    /// container.
     ///
     /// PyTorch's `_forward_pre_hooks`.
     pub fn forward_pre_hooks(&self) -> impl Iterator<Item = (&str, &Arc<dyn PruningMethod>)> {
@@ -216,7 +217,7 @@ impl ParamStore {
 
     /// Calls `hook` with input and output after each `forward` of the module.
     ///
-    /// A hook only observes. It belongs to this module alone: it is neither saved nor cloned with it. PyTorch's
+    /// A hook only observes. It belongs to this module, and is neither saved nor cloned with it. PyTorch's
     /// `register_forward_hook`.
     pub fn register_forward_hook(
         &mut self,
@@ -225,7 +226,7 @@ impl ParamStore {
         self.observers.add(hook)
     }
 
-    /// Stops calling a hook; says whether it was there.
+    /// Removes a hook. Returns whether it was there.
     pub fn remove_forward_hook(&mut self, handle: HookHandle) -> bool {
         self.observers.remove(handle)
     }
@@ -246,7 +247,7 @@ impl ParamStore {
 pub(crate) const TAKEN: &str = "it is taken; choose another name";
 
 // S14
-/// An error for what cannot name a parameter, a buffer or a child.
+/// Refuses a name that a parameter, buffer or child cannot have.
 pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
     let reason = match name {
         "" => "it is empty; give at least one character",
@@ -265,8 +266,7 @@ fn read(buffer: &RwLock<ArcArray<f32, IxDyn>>) -> ArcArray<f32, IxDyn> {
 }
 
 impl Clone for ParamStore {
-    /// A copy with parameters of their own ids ([`Parameter`]'s `clone`), and without forward hooks, as if it had
-    /// been saved and loaded.
+    /// A copy whose parameters have ids of their own, without forward hooks, as if it had been saved and loaded.
     fn clone(&self) -> Self {
         ParamStore {
             slots: self.slots.clone(),

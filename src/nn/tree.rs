@@ -4,13 +4,13 @@ use super::store::ParamStore;
 
 /// Named access to the parameters of a module and its children.
 ///
-/// [`param_tree!`](crate::param_tree) implements it for a struct. A `Vec` and a tuple of trees have children `0`, `1`,
-/// …; an `Option` is its tree, or one without parameters; a [`Group`](super::Group) borrows separate modules.
+/// [`param_tree!`](crate::param_tree) implements it for a struct. Trees in a `Vec` or a tuple are children `0`, `1`,
+/// …. An `Option` is its tree, or a tree without parameters. A [`Group`](super::Group) borrows separate modules.
 ///
-/// What callers use is [`ParamTreeExt`](super::ParamTreeExt).
+/// Callers use [`ParamTreeExt`](super::ParamTreeExt).
 ///
-/// The methods for shared and for exclusive access must agree: the same children, the same store. Whatever changes a
-/// model checks that first, and that no child leads back to its parent, and fails with
+/// The shared and the mutable methods must agree: they must give the same children and the same store. Also, no child
+/// may lead back to its parent. Functions that change a model check this first, and fail with
 /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) before anything changes.
 pub trait ParamTree {
     /// The module's own parameters and buffers.
@@ -18,7 +18,7 @@ pub trait ParamTree {
         None
     }
 
-    /// The module's own parameters and buffers, to be changed.
+    /// The module's own parameters and buffers, mutably.
     fn store_mut(&mut self) -> Option<&mut ParamStore> {
         None
     }
@@ -34,7 +34,7 @@ pub trait ParamTree {
         None
     }
 
-    /// The child of this name, to be changed.
+    /// The child of this name, mutably.
     fn child_mut(&mut self, name: &str) -> Option<&mut dyn ParamTree> {
         let _ = name;
         None

@@ -12,11 +12,11 @@ use crate::error::{Error, ModelError, Result};
 use crate::mask::PruningMethod;
 use crate::prunable::nearest;
 
-/// What every [`ParamTree`] offers its callers.
+/// What callers can do with every [`ParamTree`].
 ///
-/// Lists of a tree that leads back to itself end at the cycle.
+/// If a tree leads back to itself, lists end at the cycle.
 pub trait ParamTreeExt: ParamTree {
-    /// The parameters of the tree, by the names under which they are seen: a pruned `weight` as `weight_orig`.
+    /// The parameters of the tree by name. A pruned `weight` is named `weight_orig`.
     ///
     /// PyTorch's `named_parameters`.
     fn named_parameters(&self) -> Vec<(String, &Parameter)> {
@@ -30,8 +30,8 @@ pub trait ParamTreeExt: ParamTree {
         all
     }
 
-    /// The buffers of the tree: the mask of a pruned `weight` as `weight_mask`, of ones and zeros, and buffers of
-    /// the modules' own.
+    /// The buffers of the tree, including masks: that of a pruned `weight` is `weight_mask`, an array of ones and
+    /// zeros.
     ///
     /// PyTorch's `named_buffers`.
     fn named_buffers(&self) -> Vec<(String, ArcArray<f32, IxDyn>)> {
@@ -52,7 +52,7 @@ pub trait ParamTreeExt: ParamTree {
         all
     }
 
-    /// The paths of the modules of the tree, in order; the tree itself is `""`.
+    /// The paths of the modules of the tree, in order. The path of the tree itself is `""`.
     ///
     /// PyTorch's `named_modules`.
     fn named_modules(&self) -> Vec<(String, &dyn ParamTree)>
@@ -71,8 +71,8 @@ pub trait ParamTreeExt: ParamTree {
         all
     }
 
-    /// The parameter at a path, `weight` or `encoder.0.weight`. The name under which
-    /// [`named_parameters`](Self::named_parameters) lists a pruned one, `weight_orig`, is accepted too.
+    /// The parameter at a path, such as `weight` or `encoder.0.weight`. The name of a pruned one in
+    /// [`named_parameters`](Self::named_parameters), `weight_orig`, is accepted, too.
     ///
     /// # Errors
     ///
@@ -83,14 +83,15 @@ pub trait ParamTreeExt: ParamTree {
             .ok_or_else(|| unknown(self, path))
     }
 
-    /// The parameter at a path, as [`parameter`](Self::parameter) finds it, to be changed.
+    /// The parameter at a path, as [`parameter`](Self::parameter) finds it, mutably.
     ///
     /// # Errors
     ///
     /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) if there is none,
-    /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) if shared and exclusive access find different parameters.
+    /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) if shared and mutable access find
+    /// different parameters.
     fn parameter_mut(&mut self, path: &str) -> Result<&mut Parameter> {
-        self.parameter(path)?; // the nearest names cannot be found while the tree is borrowed for change
+        self.parameter(path)?; // the nearest names cannot be found while the tree is borrowed mutably
         let path = seen_as(self, path).unwrap_or(path);
         walk::parameter_mut(self, path)
     }

@@ -1,16 +1,16 @@
-//! Walks through a [`ParamTree`], and the check that a tree does not contradict itself.
+//! Walks through a [`ParamTree`], and the check that a tree is consistent.
 
 use super::parameter::Parameter;
 use super::store::ParamStore;
 use super::tree::ParamTree;
 use crate::error::{Error, ModelError, Result};
 
-/// How deeply children may nest. A tree that is deeper has a child that leads back to its parent.
+/// How deeply children may nest. A deeper tree is taken for a cycle.
 pub(crate) const MAX_DEPTH: usize = 256;
 
 /// Calls `visit` with the path prefix (`""` or `encoder.0.`) and the store of every module, depth first, in order.
 ///
-/// A child that is listed and not there is skipped; a cycle ends the walk. [`check`] makes either an error.
+/// Skips a child that is listed but missing, and ends at a cycle. [`check`] makes either an error.
 pub(crate) fn walk<'a, T, F>(tree: &'a T, visit: &mut F)
 where
     T: ParamTree + ?Sized,
@@ -26,7 +26,7 @@ where
     let _ = descend(tree, &mut String::new(), 0, &mut |_| Ok(()), &mut each);
 }
 
-/// As [`walk`], with stores to be changed. To change all of a tree or nothing, [`check`] it first.
+/// As [`walk`], with mutable stores. To change all of a tree or nothing, [`check`] it first.
 pub(crate) fn walk_mut<T, F>(tree: &mut T, visit: &mut F)
 where
     T: ParamTree + ?Sized,
@@ -53,8 +53,8 @@ pub(crate) fn for_each_parameter<'a, T: ParamTree + ?Sized>(
     });
 }
 
-/// Checks that a tree can be changed as a whole: every child that is listed is there, by shared and by exclusive
-/// reference, with the same children and the same store, and no child leads back to its parent.
+/// Checks that a tree can be changed as a whole: every listed child is there, shared and mutable access agree on
+/// children and stores, and no child leads back to its parent.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ pub(crate) fn for_each_parameter<'a, T: ParamTree + ?Sized>(
 pub(crate) fn check<T: ParamTree + ?Sized>(tree: &mut T) -> Result<()> {
     let missing = "`child_names` lists it, but `child` does not return it";
     let missing_mut = "`child` returns it, but `child_mut` does not";
-    // Each module's path, and where its store lies: that says which store it is.
+    // Each module's path, and the address of its store, which identifies it.
     let mut modules: Vec<(String, Option<usize>)> = Vec::new();
     let mut note = |prefix: &str, store: Option<&ParamStore>| {
         modules.push((
@@ -101,7 +101,7 @@ pub(crate) fn check<T: ParamTree + ?Sized>(tree: &mut T) -> Result<()> {
 }
 
 /// Calls `visit` with the path prefix and the store, if any, of every module, and `missing` with the path of every
-/// child that is listed and not there. The error of a cycle, or of either, ends the walk.
+/// child that is listed but missing. A cycle, or an error of either, ends the walk.
 fn descend<'a, T: ParamTree + ?Sized>(
     tree: &'a T,
     prefix: &mut String,
@@ -126,7 +126,7 @@ fn descend<'a, T: ParamTree + ?Sized>(
     Ok(())
 }
 
-/// As [`descend`], with stores to be changed.
+/// As [`descend`], with mutable stores.
 fn descend_mut<T: ParamTree + ?Sized>(
     tree: &mut T,
     prefix: &mut String,
@@ -162,7 +162,7 @@ fn check_depth(path: &str, depth: usize) -> Result<()> {
 }
 
 fn inconsistent(path: &str, reason: &'static str) -> Error {
-    /// The path of a cycle says enough by its beginning.
+    /// The beginning of a cycle's path is enough.
     const LONGEST: usize = 64;
     let mut path = path.to_owned();
     if path.chars().count() > LONGEST {
@@ -181,7 +181,7 @@ pub(crate) fn find<'a, T: ParamTree + ?Sized>(tree: &'a T, path: &str) -> Option
     names.try_fold(child, |module, name| module.child(name))?.store()
 }
 
-/// As [`find`], to be changed.
+/// As [`find`], mutably.
 pub(crate) fn find_mut<'a, T: ParamTree + ?Sized>(tree: &'a mut T, path: &str) -> Option<&'a mut ParamStore> {
     if path.is_empty() {
         return tree.store_mut();
@@ -199,7 +199,7 @@ pub(crate) fn parameter<'a, T: ParamTree + ?Sized>(tree: &'a T, path: &str) -> O
     find(tree, module)?.parameter(name)
 }
 
-/// As [`parameter`], to be changed.
+/// As [`parameter`], mutably.
 ///
 /// # Errors
 ///
@@ -218,7 +218,7 @@ pub(crate) fn parameter_mut<'a, T: ParamTree + ?Sized>(
 
 /// The path of the module and the name of the parameter that a path is made of.
 ///
-/// No name is empty, so neither is one of a path: `.weight` is not another way to write `weight`.
+/// Names in a path are not empty: `.weight` is not another way to write `weight`.
 pub(crate) fn split(path: &str) -> Option<(&str, &str)> {
     if path.split('.').any(str::is_empty) {
         return None;

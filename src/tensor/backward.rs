@@ -1,4 +1,4 @@
-//! [`Backward`]: walking the graph back from a result.
+//! [`Backward`]: the backward pass through a graph.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::repeat_n;
@@ -29,7 +29,7 @@ impl Dense {
     }
 }
 
-/// A backward pass with choices; [`Tensor::backward`] is the one without.
+/// A backward pass with options. [`Tensor::backward`] runs one without.
 ///
 /// ```
 /// use ndarray::arr1;
@@ -66,13 +66,13 @@ impl<'a> Backward<'a> {
         self
     }
 
-    /// Keeps the dense gradient of every parameter: that of its effective tensor, pruned entries included.
+    /// Keeps the dense gradient of every parameter: that of its effective tensor, including pruned entries.
     pub fn dense(mut self) -> Self {
         self.dense = Dense::All;
         self
     }
 
-    /// Keeps the dense gradient of these parameters, besides those requested before.
+    /// Keeps the dense gradient of these parameters, in addition to those requested before.
     pub fn dense_for(mut self, ids: impl IntoIterator<Item = ParamId>) -> Self {
         if let Dense::Of(requested) = &mut self.dense {
             requested.extend(ids);
@@ -80,13 +80,13 @@ impl<'a> Backward<'a> {
         self
     }
 
-    /// Walks the graph. The graph stays as it is: it can be walked again.
+    /// Runs the backward pass. The graph stays as it is, so that it can be run again.
     ///
     /// # Errors
     ///
-    /// [`TensorError`](crate::error::TensorError) if the root wants no gradient, if it has other than one element and no cotangent was given, or
-    /// if the cotangent has another shape than the root, or leaves of one id have two shapes;
-    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if a mask has another shape than
+    /// [`TensorError`](crate::error::TensorError) if the root needs no gradient, if it has not exactly one element
+    /// and no cotangent was given, if the cotangent does not have the root's shape, or if leaves of one id have two
+    /// shapes; [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if a mask has another shape than
     /// its parameter.
     pub fn run(self) -> Result<Gradients> {
         let root = &*self.root.0;
@@ -122,7 +122,7 @@ impl<'a> Backward<'a> {
         };
 
         let mut gradients = Gradients::default();
-        // Every consumer of a node has a greater id, so the greatest id that is waiting has all of its gradient.
+        // Every consumer of a node has a greater id, so the waiting node with the greatest id has its whole gradient.
         let mut waiting: BTreeMap<u64, (&Node, Slot)> = BTreeMap::new();
         let mut slot = Slot::new(root.value.raw_dim());
         slot.add(seed);
@@ -146,14 +146,14 @@ impl<'a> Backward<'a> {
                     }
                     let kept = self.dense.requested(*id).then(|| grad.clone());
                     let grad = match mask {
-                        // Masking selects: what was NaN or infinite under the mask is +0.0.   S10
+                        // Masking selects: a NaN or an infinity under the mask becomes +0.0. S10
                         Some(mask) => contiguous(mask.apply(grad.view())?.into_shared()),
                         None => grad,
                     };
                     gradients.deliver(*id, grad, kept);
                 }
                 Origin::Derived(edges) => {
-                    // `repeat_n` clones for all but the last edge, which so owns the gradient and may work in it.
+                    // `repeat_n` clones for all but the last edge, which owns the gradient and may work in place.
                     for (edge, grad) in edges.iter().zip(repeat_n(grad, edges.len())) {
                         let parent = &*edge.parent.0;
                         let (_, slot) = waiting
@@ -169,7 +169,7 @@ impl<'a> Backward<'a> {
 }
 
 impl Tensor {
-    /// The gradients of this single value with respect to every parameter it was computed from.
+    /// The gradients of this scalar with respect to every parameter it was computed from.
     ///
     /// PyTorch: `loss.backward()`, except that the gradients are returned.
     ///
@@ -185,7 +185,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`TensorError`](crate::error::TensorError) if there is more or less than one element, or if no gradient was recorded.
+    /// [`TensorError`](crate::error::TensorError) if there is not exactly one element, or if no operations were
+    /// recorded.
     pub fn backward(&self) -> Result<Gradients> {
         Backward::of(self).run()
     }
@@ -196,7 +197,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`TensorError`](crate::error::TensorError) if the cotangent has another shape, or if no gradient was recorded.
+    /// [`TensorError`](crate::error::TensorError) if the cotangent has another shape, or if no operations were
+    /// recorded.
     pub fn backward_from(&self, cotangent: ArrayViewD<'_, f32>) -> Result<Gradients> {
         Backward::of(self).cotangent(cotangent).run()
     }

@@ -9,10 +9,10 @@ use super::id::ParamId;
 use super::kernel::Shared;
 use super::slot::sum;
 
-/// What a backward pass found: a gradient for each parameter that took part, by id.
+/// The result of a backward pass: a gradient for each parameter that took part, by id.
 ///
-/// A plain value: nothing is stored in parameters or tensors, so nothing needs zeroing between steps, and passes on
-/// several threads do not meet. A parameter that was used several times has the sum of its gradients.
+/// It is a plain value. Nothing is stored in parameters or tensors, so nothing needs zeroing between steps, and
+/// passes on several threads do not interfere. A parameter that was used several times has the sum of its gradients.
 #[derive(Debug, Clone, Default)]
 pub struct Gradients {
     masked: BTreeMap<ParamId, Shared>,
@@ -34,31 +34,31 @@ impl Gradients {
         }
     }
 
-    /// The gradient of a parameter, exactly +0.0 wherever it is pruned. `None` if it took no part.
+    /// The gradient of a parameter, exactly +0.0 wherever it is pruned. `None` if the parameter took no part.
     pub fn get(&self, id: ParamId) -> Option<ArrayViewD<'_, f32>> {
         self.masked.get(&id).map(|g| g.view())
     }
 
-    /// The gradient of a parameter, to change in place (to clip it, say).
+    /// The gradient of a parameter, mutably, for example to clip it.
     pub fn get_mut(&mut self, id: ParamId) -> Option<ArrayViewMutD<'_, f32>> {
         self.masked.get_mut(&id).map(|g| g.view_mut())
     }
 
-    /// The gradient of a parameter's effective tensor, pruned entries included: what tells how much each of them
-    /// would help if it grew back.
+    /// The gradient of a parameter's effective tensor, including pruned entries. It tells how much each of them would
+    /// help if it came back.
     ///
-    /// `None` if it took no part or if it was not requested; see [`Backward::dense`](super::Backward::dense). Where nothing is pruned it
-    /// is the same as [`Gradients::get`].
+    /// `None` if the parameter took no part, or if its dense gradient was not requested; see
+    /// [`Backward::dense`](super::Backward::dense). If nothing is pruned, it equals [`Gradients::get`].
     pub fn dense(&self, id: ParamId) -> Option<ArrayViewD<'_, f32>> {
         self.dense.get(&id).map(|g| g.view())
     }
 
-    /// The gradient of a leaf: [`Gradients::get`] by the tensor's id. `None` for what is no leaf.
+    /// The gradient of a leaf: [`Gradients::get`] by the tensor's id. `None` for a tensor that is not a leaf.
     pub fn wrt(&self, leaf: &Tensor) -> Option<ArrayViewD<'_, f32>> {
         self.get(leaf.id()?)
     }
 
-    /// Takes out the gradient of a parameter, without a copy. Its dense gradient is dropped.
+    /// Removes and returns the gradient of a parameter, without a copy. Its dense gradient is dropped.
     pub fn remove(&mut self, id: ParamId) -> Option<ArrayD<f32>> {
         self.dense.remove(&id);
         self.masked.remove(&id).map(Shared::into_owned)

@@ -11,16 +11,17 @@ use crate::mask::Mask;
 
 /// An immutable `f32` array of any shape, and how it was computed.
 ///
-/// A clone is the same tensor, and costs nothing. It is dropped with what it was computed from, as far as nobody
-/// else holds that.
+/// A clone is the same tensor, and costs nothing. Dropping the last clone also drops what it was computed from,
+/// unless that is used elsewhere.
 ///
-/// PyTorch: `torch.Tensor`, without operations in place.
+/// PyTorch: `torch.Tensor`, without in-place operations.
 #[derive(Clone)]
 pub struct Tensor(pub(super) Arc<Node>);
 
 /// One value and where it came from.
 pub(super) struct Node {
-    /// Greater than the id of everything this was computed from, so descending ids are an order to go back in.
+    /// Greater than the id of everything this was computed from, so that descending ids are an order for the backward
+    /// pass.
     pub id: u64,
     pub value: Shared,
     pub origin: Origin,
@@ -51,7 +52,8 @@ impl Node {
     pub fn new(value: Shared, origin: Origin) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Node {
-            // Whoever made an operand on another thread handed it over, so its id was drawn before this one.
+            // An operand from another thread was complete before it arrived here, so its id was drawn before this
+            // one.
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             value,
             origin,
@@ -71,7 +73,7 @@ impl Drop for Node {
         };
         let mut loose = std::mem::take(edges);
         while let Some(edge) = loose.pop() {
-            // `into_inner` gives the node to exactly one of several holders that let go at once.
+            // `into_inner` gives the node to exactly one of several holders that drop it at once.
             if let Some(mut node) = Arc::into_inner(edge.parent.0)
                 && let Origin::Derived(edges) = &mut node.origin
             {
@@ -82,14 +84,14 @@ impl Drop for Node {
 }
 
 impl Tensor {
-    /// A value that was not computed.
+    /// A leaf: a value that was not computed.
     pub(super) fn leaf(value: Shared, origin: Origin) -> Self {
         Tensor(Arc::new(Node::new(contiguous(value), origin)))
     }
 
-    /// An edge back to this operand, if anything is to flow along it.
+    /// An edge back to this operand, if it needs a gradient.
     ///
-    /// `capture` makes the closure and is called only then: what no gradient needs is not kept alive.
+    /// `capture` makes the closure. It is called only if there is an edge, so that nothing else is kept alive.
     pub(super) fn edge<V>(&self, capture: impl FnOnce() -> V) -> Option<Edge>
     where
         V: Fn(Shared, &mut Slot) + Send + Sync + 'static,

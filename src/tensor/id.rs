@@ -1,11 +1,11 @@
-//! Who a parameter is.
+//! [`ParamId`]: the identity of a parameter.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The identity of a parameter: what gradients and optimiser state are filed under.
+/// The identity of a parameter. Gradients and optimiser state are stored by it.
 ///
-/// It says nothing of the value, which changes at every step, nor of the tensor that carries it through one
-/// forward pass. It lasts as long as the process: a model that is loaded gets fresh ids.
+/// It does not depend on the value, which changes at every step, nor on the tensor that represents the parameter in
+/// one forward pass. It is valid in one process: a loaded model gets fresh ids.
 ///
 /// ```
 /// use secateurs::tensor::ParamId;

@@ -1,4 +1,4 @@
-//! Loops over arrays: what the operations share.
+//! Loops over arrays, shared by the operations.
 //!
 //! Arrays here are in standard layout (see [`Shared`]), so a value is a slice, and a dimension of it is three
 //! numbers: how many blocks there are before it (`outer`), its length, and how long each of its steps is (`inner`).
@@ -8,8 +8,7 @@ use ndarray::{ArcArray, ArrayView2, ArrayViewMut2, Axis, IxDyn, linalg::general_
 use super::error::TensorError;
 use crate::error::{Error, PatternError, Result};
 
-/// An array that many hold and none changes, in standard (row-major, gapless) layout, so that every operation can
-/// work on slices.
+/// A shared, immutable array in standard (row-major, gapless) layout, so that every operation can work on slices.
 pub(super) type Shared = ArcArray<f32, IxDyn>;
 
 /// The elements, in row-major order.
@@ -53,7 +52,7 @@ pub(super) fn reshaped(array: Shared, shape: &[usize]) -> Shared {
         .expect("as many elements as before, in standard layout")
 }
 
-/// Applies `f` to every element, in place where nobody else holds the array.
+/// Applies `f` to every element, in place if the array is not shared.
 pub(super) fn map(array: Shared, f: impl Fn(f32) -> f32) -> Shared {
     match array.try_into_owned_nocopy() {
         Ok(mut array) => {
@@ -64,7 +63,7 @@ pub(super) fn map(array: Shared, f: impl Fn(f32) -> f32) -> Shared {
     }
 }
 
-/// Applies `f` to every element of `a` and its partner in `b`, in place where nobody else holds `a`.
+/// Applies `f` to every element of `a` and its partner in `b`, in place if `a` is not shared.
 ///
 /// `b` broadcasts to the shape of `a`.
 pub(super) fn combine(a: Shared, b: &Shared, f: impl Fn(f32, f32) -> f32) -> Shared {
@@ -148,7 +147,7 @@ pub(super) fn sum_to(grad: Shared, shape: &[usize]) -> Shared {
 
 /// The sum of all elements, in f64: of many small terms f32 would lose the smallest.
 pub(super) fn total(x: &[f32]) -> f64 {
-    // Independent lanes, as one chain of additions would wait for each.
+    // Independent lanes, because in a single chain each addition waits for the one before.
     let mut lanes = [0.0f64; 8];
     let chunks = x.chunks_exact(lanes.len());
     let rest: f64 = chunks.remainder().iter().map(|&v| f64::from(v)).sum();
@@ -191,7 +190,7 @@ pub(super) fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
     )
 }
 
-/// The dimension that a possibly negative number means.
+/// The dimension that a number means. A negative number counts from the end.
 pub(super) fn resolve(dim: isize, shape: &[usize]) -> Result<usize> {
     let from_end = if dim < 0 { shape.len() } else { 0 };
     from_end
@@ -205,9 +204,9 @@ pub(super) fn resolve(dim: isize, shape: &[usize]) -> Result<usize> {
         })
 }
 
-/// How many elements a shape has, if an array can have as many.
+/// How many elements a shape has, if an array can have that many.
 pub(super) fn checked_len(op: &'static str, shape: &[usize]) -> Result<usize> {
-    // ndarray bounds the product without zeros too, and panics beyond.
+    // ndarray limits the product of the non-zero lengths, too, and panics beyond.
     let bound = shape
         .iter()
         .filter(|&&n| n != 0)
@@ -218,7 +217,7 @@ pub(super) fn checked_len(op: &'static str, shape: &[usize]) -> Result<usize> {
     }
 }
 
-/// The error of an array that cannot be had.
+/// The error for an array that does not fit in memory.
 pub(super) fn too_large(op: &'static str, shape: &[usize]) -> Error {
     Error::Tensor(TensorError {
         op,

@@ -1,7 +1,7 @@
-//! Tensors that remember how they were computed: just enough of PyTorch to run and train what is to be pruned.
+//! Tensors with automatic differentiation: just enough of PyTorch to run and train the models that are pruned.
 //!
-//! A [`Tensor`] is an immutable `f32` array of any shape. Operations are methods that return new tensors; where an
-//! operand wants a gradient, the result remembers its operands, and [`Tensor::backward`] walks back through them.
+//! A [`Tensor`] is an immutable `f32` array of any shape. Operations are methods that return new tensors. If an
+//! operand needs a gradient, the result remembers its operands, and [`Tensor::backward`] walks back through them.
 //!
 //! ```
 //! use ndarray::{arr1, arr2};
@@ -20,7 +20,7 @@
 //! # Ok::<(), secateurs::Error>(())
 //! ```
 //!
-//! # What there is
+//! # Operations
 //!
 //! | | |
 //! |---|---|
@@ -35,11 +35,11 @@
 //! | losses | [`log_softmax`](Tensor::log_softmax), [`cross_entropy`](Tensor::cross_entropy), [`mse`](Tensor::mse) |
 //! | gradients | [`backward`](Tensor::backward), [`backward_from`](Tensor::backward_from), [`backward_dense`](Tensor::backward_dense), [`Backward`], [`Gradients`], [`no_grad`] |
 //!
-//! # What holds everywhere
+//! # Common rules
 //!
 //! * Shapes that do not fit are an error, never a panic. Negative dimensions count from the end.
-//! * NaN and infinity go through as IEEE 754 has it. Where a gradient selects (`relu`, a pruned entry) it selects
-//!   and does not multiply, so that 0 · ∞ brings no NaN.
+//! * NaN and infinity follow IEEE 754. The gradients of `relu` and of pruned entries are selected, not multiplied by
+//!   0, so that 0 · ∞ makes no NaN.
 //! * Tensors are `Send + Sync`, and several threads may run forward and backward on the same ones.
 //! * A graph of any depth is walked and dropped without recursion.
 

@@ -6,11 +6,11 @@ thread_local! {
     static RECORDING: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Runs `f` without recording: what it computes on this thread has no graph and wants no gradient.
+/// Runs `f` without recording: what it computes on this thread has no graph and needs no gradient.
 ///
-/// For evaluation, and for anything else that will not be differentiated: no intermediate value outlives its use.
-/// Calls nest, and recording is as it was before when `f` returns, also by a panic. Leaves made inside still want
-/// a gradient. Other threads are not affected, those started by `f` included.
+/// It is for evaluation, and for anything else that is not differentiated: no intermediate value outlives its use.
+/// Calls nest. When `f` returns or panics, recording is as it was before. Leaves made inside still need a gradient.
+/// Other threads are not affected, not even those started by `f`.
 ///
 /// PyTorch: `with torch.no_grad():`.
 ///
@@ -34,7 +34,7 @@ pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Whether operations on this thread are recorded, so whether this is outside [`no_grad`].
+/// Whether operations on this thread are recorded: `false` inside [`no_grad`].
 ///
 /// PyTorch: `torch.is_grad_enabled()`.
 pub fn is_grad_enabled() -> bool {

@@ -1,10 +1,10 @@
-//! [`Slot`]: where the gradient of one value adds up.
+//! [`Slot`]: accumulates the gradient of one value.
 
 use ndarray::{ArrayViewMutD, IxDyn};
 
 use super::kernel::{Shared, combine, slice_mut};
 
-/// Where the gradient of one value adds up.
+/// Accumulates the gradient of one value.
 pub(super) struct Slot {
     shape: IxDyn,
     sum: Option<Shared>,
@@ -27,7 +27,7 @@ impl Slot {
         self.sum
     }
 
-    /// The sum so far, to add to in place: how a part of a value, or a matrix product, adds its share without an
+    /// The sum so far, to add to in place. A part of a value, or a matrix product, adds its contribution without an
     /// array of its own.
     pub fn view_mut(&mut self) -> ArrayViewMutD<'_, f32> {
         let shape = &self.shape;
@@ -43,7 +43,7 @@ impl Slot {
     }
 }
 
-/// The sum of two gradients; in place in `so_far`, unless others hold it too.
+/// The sum of two gradients, in place in `so_far` unless it is shared.
 pub(super) fn sum(so_far: Option<Shared>, grad: Shared) -> Shared {
     match so_far {
         None => grad,

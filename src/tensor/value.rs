@@ -1,4 +1,4 @@
-//! Tensors out of arrays, and arrays out of tensors.
+//! Conversions between tensors and arrays.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::mask::Mask;
 
 impl Tensor {
-    /// A constant: data that wants no gradient.
+    /// A constant: data that needs no gradient.
     ///
     /// PyTorch: `torch.tensor(...)`.
     ///
@@ -33,30 +33,32 @@ impl Tensor {
         Self::new(arr0(value))
     }
 
-    /// A leaf that wants a gradient, under a fresh id.
+    /// A leaf that needs a gradient, with a fresh id.
     ///
     /// PyTorch: `torch.tensor(..., requires_grad=True)`.
     pub fn variable<D: Dimension>(array: Array<f32, D>) -> Self {
         Self::parameter(ParamId::fresh(), array.into_dyn().into_shared())
     }
 
-    /// A leaf that wants a gradient, filed under the id of the parameter it is the value of.
+    /// A leaf that needs a gradient, with the id of the parameter whose value it is.
     ///
-    /// Several leaves may carry one id (a parameter read once per step of a sequence, say); their gradients add up.
+    /// Several leaves may have the same id, such as a parameter read at every step of a sequence. Their gradients add
+    /// up.
     pub fn parameter(id: ParamId, value: ArcArray<f32, IxDyn>) -> Self {
         Self::leaf(value, Origin::Leaf { id, mask: None })
     }
 
-    /// As [`Tensor::parameter`], of a pruned one: `effective` is its value as forward sees it, with +0.0 where
-    /// `mask` prunes.
+    /// As [`Tensor::parameter`], for a pruned parameter: `effective` is its effective value, with +0.0 where `mask`
+    /// prunes.
     ///
-    /// Its gradient is exactly +0.0 where the mask prunes, whatever arrives there; what did arrive is kept where
-    /// [`Backward::dense`](super::Backward::dense) requests for it. A mask of another shape makes the backward pass fail.
+    /// Its gradient is exactly +0.0 where the mask prunes, whatever arrives there.
+    /// [`Backward::dense`](super::Backward::dense) keeps the gradient that arrives. If the mask has another shape,
+    /// the backward pass fails.
     pub fn pruned_parameter(id: ParamId, effective: ArcArray<f32, IxDyn>, mask: Arc<Mask>) -> Self {
         Self::leaf(effective, Origin::Leaf { id, mask: Some(mask) })
     }
 
-    /// The id of a leaf that wants a gradient; `None` for constants and for results of operations.
+    /// The id of a leaf that needs a gradient; `None` for constants and for results of operations.
     pub fn id(&self) -> Option<ParamId> {
         match self.0.origin {
             Origin::Leaf { id, .. } => Some(id),
@@ -149,7 +151,7 @@ impl<D: Dimension> From<ArcArray<f32, D>> for Tensor {
 
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not what it was computed from: that can be long.
+        // Without the graph, which can be long.
         f.debug_struct("Tensor")
             .field("shape", &self.shape())
             .field("id", &self.id())

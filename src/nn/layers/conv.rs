@@ -40,8 +40,8 @@ pub type Conv2d = Conv<2>;
 /// A convolution over three dimensions: input `[N, C, D, H, W]`.
 pub type Conv3d = Conv<3>;
 
-/// The settings of a convolution. Stride and dilation are 1, padding is 0, there is one group and a bias, unless
-/// said otherwise.
+/// The settings of a convolution. By default, stride and dilation are 1, padding is 0, and there is one group and a
+/// bias.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvConfig<const D: usize> {
     in_channels: usize,
@@ -70,7 +70,7 @@ impl<const D: usize> PerDim<D> for [usize; D] {
 }
 
 impl<const D: usize> ConvConfig<D> {
-    /// So many channels in and out, and the extent of the kernel.
+    /// With these numbers of channels, and this kernel size.
     pub fn new(in_channels: usize, out_channels: usize, kernel: impl PerDim<D>) -> Self {
         let (kernel, options) = (kernel.per_dim(), ConvOptions::new(D));
         ConvConfig {
@@ -88,7 +88,7 @@ impl<const D: usize> ConvConfig<D> {
         self
     }
 
-    /// Zeros added on both sides.
+    /// Number of zeros added on both sides.
     pub fn padding(mut self, padding: impl PerDim<D>) -> Self {
         self.options = self.options.padding(&padding.per_dim());
         self
@@ -100,7 +100,7 @@ impl<const D: usize> ConvConfig<D> {
         self
     }
 
-    /// Number of groups, each of which sees its own share of the channels.
+    /// Number of groups, each of which reads its own part of the channels.
     pub fn groups(mut self, groups: usize) -> Self {
         self.options = self.options.groups(groups);
         self
@@ -168,7 +168,8 @@ impl<const D: usize> TryFrom<Raw> for Conv<D> {
                 got,
             }));
         }
-        // That groups divide the channels in is seen from the input: the weight tells only those of one group.
+        // Whether the groups divide the input channels is checked on the input: the weight shows only those of one
+        // group.
         if options.groups == 0 || !shape[0].is_multiple_of(options.groups) {
             return Err(groups_do_not_divide(options.groups));
         }
@@ -186,7 +187,7 @@ fn groups_do_not_divide(groups: usize) -> Error {
     })
 }
 
-/// Options that were loaded may be anything; those that were built have a number for each dimension.
+/// Checks options that were loaded. Those that were built always have a number for each dimension.
 fn check(options: &ConvOptions, dims: usize) -> Result<()> {
     let wrong = [
         ("stride", &options.stride, 1),

@@ -38,8 +38,8 @@ impl Flatten {
         Flatten::dims(1, -1)
     }
 
-    /// Flattens the dimensions from `start_dim` to `end_dim`, both included; negative ones count from the end.
-    /// Dimensions that an input does not have are an error of its forward.
+    /// Flattens the dimensions from `start_dim` to `end_dim`, both included. Negative dimensions count from the end.
+    /// Dimensions that an input does not have are an error in `forward`.
     pub fn dims(start_dim: isize, end_dim: isize) -> Self {
         Flatten {
             store: ParamStore::new(),

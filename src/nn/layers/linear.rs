@@ -86,11 +86,12 @@ impl Linear {
         Ok(Linear { store })
     }
 
-    /// A layer of the given weight `[out_features, in_features]` and bias `[out_features]`.
+    /// A layer with the given weight `[out_features, in_features]` and bias `[out_features]`.
     ///
     /// # Errors
     ///
-    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the bias is not as long as the weight has rows.
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the length of the bias is not the
+    /// number of rows of the weight.
     pub fn from_arrays(weight: Array2<f32>, bias: Option<Array1<f32>>) -> Result<Self> {
         let mut store = ParamStore::new();
         store.insert_parameter("weight", weight)?;

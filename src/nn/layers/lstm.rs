@@ -59,7 +59,7 @@ impl LstmConfig {
         }
     }
 
-    /// So many layers, each fed with the hidden states of the one before.
+    /// With this many layers, each fed with the hidden states of the one before.
     pub fn layers(mut self, layers: usize) -> Self {
         self.layers = layers;
         self
@@ -92,7 +92,7 @@ impl LstmConfig {
         }
     }
 
-    /// All layers together, so that a number of layers beyond all bounds is refused before the first is made.
+    /// All layers together, so that an enormous number of layers is refused before the first is made.
     fn check_memory(&self) -> Result<()> {
         let (layers, gates) = (self.layers, self.hidden_size.saturating_mul(4));
         let (input, hidden) = ([gates, self.input_size], [layers, gates, self.hidden_size]);
@@ -153,7 +153,7 @@ impl Lstm {
             .collect()
     }
 
-    /// The output for all steps and the final states, from given initial states or from zeros.
+    /// The output for all steps and the final states, starting from given states or from zeros.
     ///
     /// # Errors
     ///

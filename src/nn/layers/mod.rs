@@ -1,4 +1,4 @@
-//! The layers, one a file.
+//! The layers, one per file.
 
 mod activation;
 mod conv;
@@ -18,7 +18,7 @@ use super::ParamStore;
 use crate::error::{Error, MaskError, ModelError, Result};
 use crate::prunable::nearest;
 
-/// Checks a store that was given or loaded: each of these parameters has this shape, or may be `absent`.
+/// Checks a store that was given or loaded: each of these parameters must have this shape. Some may be `absent`.
 fn expect_shapes<'a>(
     store: &ParamStore,
     expected: impl IntoIterator<Item = (&'static str, &'a [usize])>,

@@ -11,7 +11,7 @@ use crate::nn::{BoxedModule, Module, ParamStore, ParamTree};
 use crate::prunable::nearest;
 use crate::tensor::Tensor;
 
-/// Modules one after the other, each fed with the output of the one before.
+/// A chain of modules, each fed with the output of the one before.
 ///
 /// PyTorch's `nn.Sequential`. Children are named by their position (`0.weight`), or by a name of your choice. They
 /// can be replaced, inserted and removed.
@@ -34,13 +34,13 @@ use crate::tensor::Tensor;
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Sequential {
     store: ParamStore,
-    /// Written as a list: not every format keeps the order of a map, and the order is what the module computes.
+    /// Serialised as a list, because not every format keeps the order of a map.
     #[serde(serialize_with = "in_order")]
     children: IndexMap<String, BoxedModule>,
 }
 
 impl Sequential {
-    /// A module without children, which gives back its input.
+    /// A module without children, which returns its input.
     pub fn new() -> Self {
         Sequential::default()
     }
@@ -70,8 +70,8 @@ impl Sequential {
 
     /// Inserts a module before the child at `index`, or at the end where `index` is the number of children.
     ///
-    /// It is named by its position. Children after it that are named by their position are named by the new one, so
-    /// `0, 1, head` becomes `0, 1, 2, head`. PyTorch's `Sequential.insert`.
+    /// The module is named by its position. Later children that are named by position are renamed, so `0, 1, head`
+    /// becomes `0, 1, 2, head`. PyTorch's `Sequential.insert`.
     ///
     /// ```
     /// use rand::SeedableRng;
@@ -112,7 +112,7 @@ impl Sequential {
         Ok(())
     }
 
-    /// Puts a module in the place of a child, under its name; gives back the child.
+    /// Replaces a child by a module, under the same name. Returns the child.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl Sequential {
         }
     }
 
-    /// Takes a child out; gives it back. Children after it that are named by their position are named by the new one.
+    /// Removes a child and returns it. Later children that are named by position are renamed.
     ///
     /// # Errors
     ///
@@ -169,7 +169,7 @@ impl Sequential {
         }))
     }
 
-    /// An error for a name that cannot be the name of one more child.
+    /// Refuses a name that a new child cannot have.
     fn check_new(&self, name: &str) -> Result<()> {
         check_name("child", name)?;
         if !self.children.contains_key(name) {
@@ -194,7 +194,7 @@ impl Sequential {
         self.children.get(name).map(|child| &**child)
     }
 
-    /// The child of this name, to be changed.
+    /// The child of this name, mutably.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut dyn Module> {
         self.children.get_mut(name).map(|child| &mut **child)
     }
@@ -217,7 +217,7 @@ impl Sequential {
     }
 }
 
-/// The first number from `position` on that is no name yet.
+/// The first number from `position` on that is not a name yet.
 fn free_number(position: usize, taken: impl Fn(&str) -> bool) -> String {
     let mut numbers = (position..).map(|number| number.to_string());
     numbers

@@ -14,7 +14,7 @@ use crate::tensor::{Gradients, ParamId};
 
 /// Adam, after Kingma and Ba 2014, <https://arxiv.org/abs/1412.6980>.
 ///
-/// PyTorch's `optim.Adam`, and its order of operations.
+/// PyTorch's `optim.Adam`, with the same order of operations.
 ///
 /// ```
 /// use secateurs::nn::optim::Adam;
@@ -54,14 +54,14 @@ impl Adam {
         Ok(Adam { settings, moments })
     }
 
-    /// With other settings, if they make sense.
+    /// With other settings, if they are valid.
     fn with(mut self, change: impl FnOnce(&mut AdamSettings)) -> Result<Self> {
         change(&mut self.settings);
         self.settings.check()?;
         Ok(self)
     }
 
-    /// With these shares of the running mean of gradients, and of that of their squares, kept at each step.
+    /// With these decay rates of the running means of gradients and of their squares.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Adam {
         self.with(|settings| settings.eps = eps)
     }
 
-    /// With weight decay: the gradient of `weight_decay / 2 × |parameter|²` added.
+    /// With weight decay: adds the gradient of `weight_decay / 2 × |parameter|²`.
     ///
     /// # Errors
     ///
@@ -112,8 +112,8 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) if the tree contradicts itself; nothing
-    /// changes then.
+    /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) if the tree contradicts itself. In that
+    /// case nothing changes.
     pub fn step<T: ParamTree + ?Sized>(&mut self, model: &mut T, gradients: &Gradients) -> Result<()> {
         let settings = &self.settings;
         let (beta1, beta2) = settings.betas;
@@ -124,7 +124,7 @@ impl Adam {
                 mean: ArrayD::zeros(gradient.raw_dim()),
                 square: ArrayD::zeros(gradient.raw_dim()),
             });
-            moments.steps = moments.steps.saturating_add(1); // what was loaded may be any number
+            moments.steps = moments.steps.saturating_add(1); // a loaded count may be any number
             let corrected = |beta: f64| 1.0 - libm::pow(beta, moments.steps as f64);
             let (step, root) = ((lr / corrected(beta1)) as f32, corrected(beta2).sqrt() as f32);
             let (b1, b2) = (beta1 as f32, beta2 as f32);
@@ -144,7 +144,7 @@ impl Adam {
         })
     }
 
-    /// The settings, and what the optimiser has gathered on the parameters of `model`, by path.
+    /// The settings, and the running arrays for the parameters of `model`, by path.
     pub fn state<T: ParamTree + ?Sized>(&self, model: &T) -> OptimiserState {
         OptimiserState::gather(
             model,
@@ -155,8 +155,8 @@ impl Adam {
         )
     }
 
-    /// Restores a state: its settings replace those of this optimiser, the learning rate included, and what was
-    /// gathered is filed under the parameters of the same paths. PyTorch's `optimizer.load_state_dict`.
+    /// Restores a state. Its settings, including the learning rate, replace those of this optimiser, and its running
+    /// arrays go to the parameters at the same paths. PyTorch's `optimizer.load_state_dict`.
     ///
     /// # Errors
     ///

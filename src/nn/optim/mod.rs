@@ -1,11 +1,12 @@
 //! Optimisers: [`Sgd`] and [`Adam`].
 //!
-//! An optimiser updates the *originals* of parameters, pruned or not, from the gradients of a backward pass. Where
-//! a mask prunes, the gradient is exactly +0.0, so an optimiser without weight decay and momentum leaves pruned entries as they are.
+//! An optimiser updates the *originals* of parameters, pruned or not, from the gradients of a backward pass. Where a
+//! mask prunes, the gradient is exactly +0.0. So an optimiser without weight decay and momentum does not change the
+//! originals of pruned entries.
 //!
-//! State is kept by parameter id. Pruning and removing keep the id, so an optimiser made before still works after.
-//! A model that was cloned or loaded has new ids: [`state`](Sgd::state) gives the state and the settings by path, and
-//! [`load_state`](Sgd::load_state) restores both for another model, or in another process.
+//! State is kept by parameter id. Pruning and removing keep the id, so an optimiser that was made before pruning
+//! keeps working. A model that was cloned or loaded has new ids. For such a model, or in another process,
+//! [`state`](Sgd::state) saves settings and state by path, and [`load_state`](Sgd::load_state) restores them.
 //!
 //! ```
 //! use ndarray::array;

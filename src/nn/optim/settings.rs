@@ -1,4 +1,4 @@
-//! The settings of optimisers, checked.
+//! The settings of optimisers, and their checks.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct SgdSettings {
 }
 
 impl SgdSettings {
-    /// An error if they make no sense.
+    /// Refuses settings that make no sense.
     pub(super) fn check(&self) -> Result<()> {
         for (setting, value) in [
             ("lr", self.lr),
@@ -47,7 +47,7 @@ pub struct AdamSettings {
 }
 
 impl AdamSettings {
-    /// An error if they make no sense.
+    /// Refuses settings that make no sense.
     pub(super) fn check(&self) -> Result<()> {
         below_one("Adam", "betas", self.betas.0)?;
         below_one("Adam", "betas", self.betas.1)?;
@@ -85,7 +85,7 @@ impl From<AdamSettings> for OptimiserSettings {
 }
 
 impl OptimiserSettings {
-    /// The error of settings that are not those of the optimiser.
+    /// The error of settings that belong to the other optimiser.
     pub(super) fn not(&self, expected: &'static str) -> Error {
         let got = match self {
             OptimiserSettings::Sgd(_) => "Sgd",

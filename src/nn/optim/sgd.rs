@@ -12,9 +12,9 @@ use crate::error::Result;
 use crate::nn::ParamTree;
 use crate::tensor::{Gradients, ParamId};
 
-/// Stochastic gradient descent, with momentum, Nesterov's or plain, and weight decay.
+/// Stochastic gradient descent, with plain or Nesterov momentum and weight decay.
 ///
-/// PyTorch's `optim.SGD`, and its order of operations.
+/// PyTorch's `optim.SGD`, with the same order of operations.
 ///
 /// ```
 /// use secateurs::nn::optim::Sgd;
@@ -48,7 +48,7 @@ impl Sgd {
         Ok(Sgd { settings, velocity })
     }
 
-    /// With other settings, if they make sense.
+    /// With other settings, if they are valid.
     fn with(mut self, change: impl FnOnce(&mut SgdSettings)) -> Result<Self> {
         change(&mut self.settings);
         self.settings.check()?;
@@ -59,7 +59,8 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite, or 0 where momentum is Nesterov's.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite, or if it is 0 with
+    /// Nesterov momentum.
     pub fn momentum(self, momentum: f64) -> Result<Self> {
         self.with(|settings| settings.momentum = momentum)
     }
@@ -68,12 +69,13 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite, or momentum is Nesterov's.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite, or if momentum is
+    /// Nesterov's.
     pub fn dampening(self, dampening: f64) -> Result<Self> {
         self.with(|settings| settings.dampening = dampening)
     }
 
-    /// With weight decay: the gradient of `weight_decay / 2 × |parameter|²` added.
+    /// With weight decay: adds the gradient of `weight_decay / 2 × |parameter|²`.
     ///
     /// # Errors
     ///
@@ -82,11 +84,11 @@ impl Sgd {
         self.with(|settings| settings.weight_decay = weight_decay)
     }
 
-    /// With Nesterov's momentum.
+    /// With Nesterov momentum. Set the momentum first.
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if there is no momentum yet, or there is dampening.
+    /// [`NnError::Setting`](crate::error::NnError::Setting) if momentum is 0 or dampening is not.
     pub fn nesterov(self) -> Result<Self> {
         self.with(|settings| settings.nesterov = true)
     }
@@ -115,8 +117,8 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) if the tree contradicts itself; nothing
-    /// changes then.
+    /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) if the tree contradicts itself. In that
+    /// case nothing changes.
     pub fn step<T: ParamTree + ?Sized>(&mut self, model: &mut T, gradients: &Gradients) -> Result<()> {
         let settings = &self.settings;
         let (lr, momentum) = (settings.lr as f32, settings.momentum as f32);
@@ -152,7 +154,7 @@ impl Sgd {
         })
     }
 
-    /// The settings, and what the optimiser has gathered on the parameters of `model`, by path.
+    /// The settings, and the running arrays for the parameters of `model`, by path.
     pub fn state<T: ParamTree + ?Sized>(&self, model: &T) -> OptimiserState {
         OptimiserState::gather(
             model,
@@ -163,8 +165,8 @@ impl Sgd {
         )
     }
 
-    /// Restores a state: its settings replace those of this optimiser, the learning rate included, and what was
-    /// gathered is filed under the parameters of the same paths. PyTorch's `optimizer.load_state_dict`.
+    /// Restores a state. Its settings, including the learning rate, replace those of this optimiser, and its running
+    /// arrays go to the parameters at the same paths. PyTorch's `optimizer.load_state_dict`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! [`OptimiserState`]: the settings of an optimiser and what it has gathered, by path of parameter.
+//! [`OptimiserState`]: the settings of an optimiser and its running arrays, by path.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -13,8 +13,8 @@ use crate::nn::walk::for_each_parameter;
 use crate::nn::{ParamTree, ParamTreeExt};
 use crate::tensor::ParamId;
 
-/// The settings of an optimiser, and what it has gathered by path of parameter. It can be serialised with the model
-/// and loaded in another process, where parameters have other ids.
+/// The settings of an optimiser, and its running arrays by path. It can be serialised with the model and loaded in
+/// another process, where parameters have other ids.
 ///
 /// PyTorch's `optimizer.state_dict()`.
 ///
@@ -35,7 +35,7 @@ use crate::tensor::ParamId;
 #[derive(Clone, Serialize, Deserialize)]
 pub struct OptimiserState {
     pub(super) settings: OptimiserSettings,
-    /// Steps taken, by path; of Adam.
+    /// Steps taken, by path. Only Adam counts them.
     steps: BTreeMap<String, u64>,
     /// Running arrays by path, then by name.
     arrays: BTreeMap<String, BTreeMap<String, Portable>>,
@@ -52,7 +52,7 @@ impl OptimiserState {
         self.arrays.keys().map(String::as_str)
     }
 
-    /// Files under each parameter's path what is stored by its id.
+    /// Moves what is stored by id to the paths of the parameters.
     pub(super) fn gather<T: ParamTree + ?Sized, const N: usize, S>(
         model: &T,
         settings: OptimiserSettings,
@@ -78,7 +78,7 @@ impl OptimiserState {
         state
     }
 
-    /// Files under each parameter's id what is stored by its path.
+    /// Moves what is stored by path to the ids of the parameters.
     ///
     /// # Errors
     ///

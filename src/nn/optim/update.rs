@@ -1,4 +1,4 @@
-//! The parameters of a model beside their gradients.
+//! The parameters of a model together with their gradients.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ pub(super) fn for_each_gradient<T: ParamTree + ?Sized>(
     mut update: impl FnMut(&mut Parameter, ArrayViewD<'_, f32>),
 ) -> Result<()> {
     walk::check(model)?;
-    let mut updated = HashSet::new(); // a shared parameter is reached by several paths
+    let mut updated = HashSet::new(); // a shared parameter has several paths
     walk::walk_mut(model, &mut |_, store| {
         for (_, parameter) in store.parameters_mut() {
             let gradient = gradients.get(parameter.id());

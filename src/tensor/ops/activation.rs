@@ -52,7 +52,7 @@ impl Tensor {
         self.by_result(f32::sqrt, |g, y| g / (2.0 * y))
     }
 
-    /// A whole power of every element. The power 0 is 1 everywhere, with gradient 0.
+    /// An integer power of every element. The power 0 is 1 everywhere, with gradient 0.
     ///
     /// PyTorch: `torch.pow(a, n)`.
     pub fn powi(&self, n: i32) -> Tensor {
@@ -66,17 +66,17 @@ impl Tensor {
         )
     }
 
-    /// Every element times itself.
+    /// The square of every element.
     ///
     /// PyTorch: `torch.square`.
     pub fn square(&self) -> Tensor {
         self.by_operand(|x| x * x, |g, x| 2.0 * g * x)
     }
 
-    /// The element where it is positive, else 0. NaN stays NaN.
+    /// Each element if it is positive, otherwise 0. NaN stays NaN.
     ///
-    /// The gradient is selected, not multiplied: where the result is 0 it is +0.0, also of an infinite gradient,
-    /// and at 0 itself.
+    /// The gradient is selected, not multiplied: where the result is 0, it is +0.0, even if the incoming gradient is
+    /// infinite.
     ///
     /// PyTorch: `torch.relu`.
     ///

@@ -8,7 +8,7 @@ use crate::tensor::kernel::{Shared, broadcast_shape, combine, expand, map, sum_t
 fn pairwise(op: &'static str, a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32) -> Result<Shared> {
     let shape = broadcast_shape(op, a.shape(), b.shape())?;
     let (a, b) = (a.shared(), b.shared());
-    // The operand that has the shape already is the one to copy and overwrite.
+    // Copy and overwrite the operand that already has the result's shape.
     if b.shape() == shape && a.shape() != shape {
         Ok(combine(b, &a, |y, x| f(x, y)))
     } else {
@@ -19,8 +19,8 @@ fn pairwise(op: &'static str, a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f3
 impl Tensor {
     /// The sum, elementwise.
     ///
-    /// Shapes broadcast by NumPy's rules: aligned at the last dimension, lengths are equal or one of them is 1.
-    /// The gradient of what was repeated is the sum over its repetitions.
+    /// Shapes broadcast by NumPy's rules: aligned at the last dimension, lengths are equal or one of them is 1. The
+    /// gradient of a repeated element is the sum over its repetitions.
     ///
     /// PyTorch: `a + b`.
     ///
@@ -114,7 +114,7 @@ impl Tensor {
         Ok(Tensor::derived(value, [of_self, of_other]))
     }
 
-    /// The elements with their signs turned.
+    /// The elements with opposite sign.
     ///
     /// PyTorch: `-a`.
     pub fn neg(&self) -> Tensor {

@@ -13,7 +13,7 @@ use crate::tensor::error::TensorError;
 use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{add_product, build, checked_len, matrix, slice, sum_steps, too_large, zeroed};
 
-/// How a kernel moves: a number for each spatial dimension, and the groups.
+/// The options of a convolution: stride, padding and dilation for each spatial dimension, and the number of groups.
 ///
 /// ```
 /// use secateurs::tensor::ConvOptions;
@@ -30,7 +30,7 @@ pub struct ConvOptions {
     pub padding: Vec<usize>,
     /// Steps from one entry of the kernel to the next.
     pub dilation: Vec<usize>,
-    /// Number of groups of channels; each output channel sees the input channels of its own group only.
+    /// Number of groups of channels; each output channel reads only the input channels of its own group.
     pub groups: usize,
 }
 
@@ -70,7 +70,7 @@ impl ConvOptions {
     }
 }
 
-/// What a kernel entry finds where the input has been padded. No index is as great.
+/// The index that stands for padding. No real index is as large.
 const PADDING: usize = usize::MAX;
 
 /// The numbers of one convolution.
@@ -336,9 +336,9 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`TensorError`](crate::error::TensorError) if the shapes do not fit, the groups do not divide the channels, the kernel is empty or longer
-    /// than the padded input, or an array would not fit in memory; if stride, padding or dilation has not one number for
-    /// each spatial dimension; or if stride, dilation or groups is 0.
+    /// [`TensorError`](crate::error::TensorError) if the shapes do not fit, the groups do not divide the channels,
+    /// the kernel is empty or longer than the padded input, or an array would not fit in memory; if stride, padding
+    /// or dilation does not have one number for each spatial dimension; or if stride, dilation or groups is 0.
     pub fn conv(&self, weight: &Tensor, bias: Option<&Tensor>, options: &ConvOptions) -> Result<Tensor> {
         let (plan, shape) = Plan::new(self.shape(), weight.shape(), bias.map(Tensor::shape), options)?;
         let filters = shape[1];

@@ -1,4 +1,4 @@
-//! Several tensors made one.
+//! Joins several tensors into one.
 
 use std::borrow::Borrow;
 
@@ -8,7 +8,7 @@ use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{build, checked_len, resolve, slice};
 
 impl Tensor {
-    /// The tensors one after another along a dimension. Their shapes are equal but for that dimension.
+    /// The tensors joined along a dimension. Their shapes must be equal except in that dimension.
     ///
     /// PyTorch: `torch.cat(tensors, dim)`.
     ///
@@ -47,7 +47,7 @@ impl Tensor {
             }
             length = length.and_then(|length| length.checked_add(tensor.shape()[axis]));
         }
-        // What does not fit into a number does not fit into memory.
+        // A length that overflows does not fit in memory.
         shape[axis] = length.unwrap_or(usize::MAX);
         join(op, tensors, axis, shape)
     }
@@ -85,7 +85,7 @@ fn join<T: Borrow<Tensor>>(
     shape: Vec<usize>,
 ) -> Result<Tensor> {
     let len = checked_len(op, &shape)?;
-    // Where there is nothing to join, nothing is joined however often.
+    // Empty blocks are not copied, however many there are.
     let outer: usize = if len == 0 {
         0
     } else {

@@ -61,8 +61,8 @@ impl Tensor {
         Ok(Tensor::derived(value, [edge]))
     }
 
-    /// The mean cross-entropy of a classification: of logits `[N, C]`, and for each of the N samples the class,
-    /// 0 to C − 1, that it has. The result has shape `[]`.
+    /// The mean cross-entropy of a classification, for logits `[N, C]` and the class, 0 to C − 1, of each of the N
+    /// samples. The result has shape `[]`.
     ///
     /// PyTorch: `torch.nn.functional.cross_entropy(logits, targets)`.
     ///
@@ -78,8 +78,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`TensorError`](crate::error::TensorError) if the shape is not `[N, C]`, if the targets are not N, if one of them is no class, or if N is
-    /// 0, which has no mean.
+    /// [`TensorError`](crate::error::TensorError) if the shape is not `[N, C]`, if the targets are not N, if one of
+    /// them is not a class, or if N is 0.
     pub fn cross_entropy(&self, targets: &[usize]) -> Result<Tensor> {
         let fail = |reason: String| {
             Error::Tensor(TensorError {
@@ -126,14 +126,14 @@ impl Tensor {
         Ok(Tensor::derived(build(&[], vec![loss]), [edge]))
     }
 
-    /// The mean squared error: the mean of (a − b)², of shape `[]`. The shapes are equal: nothing broadcasts, as
-    /// that is rarely what was meant.
+    /// The mean squared error: the mean of (a − b)², of shape `[]`. The shapes must be equal. Nothing broadcasts,
+    /// because that is rarely intended here.
     ///
     /// PyTorch: `torch.nn.functional.mse_loss(a, b)`.
     ///
     /// # Errors
     ///
-    /// [`TensorError`](crate::error::TensorError) if the shapes differ, or if there are no elements, so no mean.
+    /// [`TensorError`](crate::error::TensorError) if the shapes differ, or if there are no elements.
     pub fn mse(&self, target: &Tensor) -> Result<Tensor> {
         let fail = |reason: &str| {
             Error::Tensor(TensorError {

@@ -22,7 +22,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`TensorError`](crate::error::TensorError) if either is no matrix or the columns of the first are not as many as the rows of the second.
+    /// [`TensorError`](crate::error::TensorError) if either is not a matrix, or if the number of columns of the first
+    /// is not the number of rows of the second.
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
         let (m, k, n) = match (self.shape(), other.shape()) {
             (&[m, k], &[rows, n]) if rows == k => (m, k, n),

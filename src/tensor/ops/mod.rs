@@ -1,4 +1,4 @@
-//! What can be done with tensors, one idea per file.
+//! Operations on tensors, one idea per file.
 
 mod activation;
 mod arithmetic;

@@ -1,7 +1,7 @@
 //! Parts of a tensor along one dimension.
 //!
-//! The gradient of a part goes straight into its place in the gradient of the whole, so that taking a tensor apart
-//! (a sequence into steps, gates out of one product) costs no more than its size, however many the parts.
+//! The gradient of a part is added in place to the gradient of the whole. So splitting a tensor, such as a sequence
+//! into steps, costs no more than its size, however many the parts.
 
 use ndarray::{Axis, Slice};
 
@@ -11,7 +11,7 @@ use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{around, build, checked_len, contiguous, resolve, slice};
 
 impl Tensor {
-    /// The steps from `start` to before `start + len` of a dimension.
+    /// The steps `start..start + len` of a dimension.
     ///
     /// PyTorch: `t.narrow(dim, start, length)`.
     ///
@@ -56,7 +56,7 @@ impl Tensor {
         Ok(Tensor::derived(contiguous(value), [edge]))
     }
 
-    /// One step of a dimension, which is gone from the result.
+    /// One step of a dimension. The result does not have this dimension.
     ///
     /// PyTorch: `t.select(dim, index)`.
     ///
@@ -87,18 +87,19 @@ impl Tensor {
         Ok(Tensor::derived(contiguous(value), [edge]))
     }
 
-    /// The steps of a dimension that `indices` name, in their order; a step may be named more than once, and its
-    /// gradients then add up.
+    /// The steps of a dimension at `indices`, in that order. An index may occur several times; its gradients then add
+    /// up.
     ///
-    /// PyTorch: `t.index_select(dim, indices)`; along dimension 0 of a table it is an embedding.
+    /// PyTorch: `t.index_select(dim, indices)`. Along dimension 0 of a table, it is an embedding.
     ///
     /// # Errors
     ///
-    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension, [`TensorError`](crate::error::TensorError) if it is not as long as an index says.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension,
+    /// [`TensorError`](crate::error::TensorError) if an index is out of range.
     pub fn index_select(&self, dim: isize, indices: &[usize]) -> Result<Tensor> {
         let axis = resolve(dim, self.shape())?;
         let (outer, steps, inner) = around(self.shape(), axis);
-        // Of nothing, nothing is taken however often.
+        // Empty steps are not copied, however many there are.
         let outer = if self.is_empty() { 0 } else { outer };
         if let Some(index) = indices.iter().find(|&&index| index >= steps) {
             return Err(Error::Tensor(TensorError {

@@ -5,14 +5,14 @@ use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{Shared, around, build, map, only, resolve, slice, sum_steps, total};
 
 impl Tensor {
-    /// The sum of all elements, of shape `[]`; 0 of none. It is added up in f64.
+    /// The sum of all elements, of shape `[]`, accumulated in f64. Without elements it is 0.
     ///
     /// PyTorch: `t.sum()`.
     pub fn sum(&self) -> Tensor {
         self.sum_over(1.0)
     }
 
-    /// The mean of all elements, of shape `[]`; NaN of none.
+    /// The mean of all elements, of shape `[]`. Without elements it is NaN.
     ///
     /// PyTorch: `t.mean()`.
     pub fn mean(&self) -> Tensor {
@@ -31,7 +31,7 @@ impl Tensor {
         Tensor::derived(build(&[], vec![sum]), [edge])
     }
 
-    /// The sums along a dimension, which is gone from the result or, with `keepdim`, has length 1.
+    /// The sums along a dimension. The result does not have this dimension or, with `keepdim`, has it with length 1.
     ///
     /// PyTorch: `t.sum(dim, keepdim)`.
     ///
@@ -53,8 +53,8 @@ impl Tensor {
         Ok(self.sum_along(axis, keepdim, 1.0))
     }
 
-    /// The means along a dimension, which is gone from the result or, with `keepdim`, has length 1. The mean along
-    /// a dimension of length 0 is NaN.
+    /// The means along a dimension. The result does not have this dimension or, with `keepdim`, has it with length 1.
+    /// The mean along a dimension of length 0 is NaN.
     ///
     /// PyTorch: `t.mean(dim, keepdim)`.
     ///

@@ -8,7 +8,7 @@ use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{checked_len, contiguous, reshaped, resolve};
 
 impl Tensor {
-    /// The same elements, in row-major order, under another shape; no copy.
+    /// The same elements, in row-major order, with another shape, without a copy.
     ///
     /// PyTorch: `t.reshape(shape)`, without −1.
     ///
@@ -37,7 +37,7 @@ impl Tensor {
         Ok(self.viewed(shape))
     }
 
-    /// [`Tensor::reshape`] to a shape known to fit.
+    /// [`Tensor::reshape`] to a shape that is known to fit.
     pub(super) fn viewed(&self, shape: &[usize]) -> Tensor {
         let edge = self.edge(|| {
             let shape = self.shape().to_vec();
@@ -46,9 +46,10 @@ impl Tensor {
         Tensor::derived(reshaped(self.shared(), shape), [edge])
     }
 
-    /// The dimensions from `start_dim` to `end_dim`, both included, made one. A tensor of shape `[]` becomes `[1]`.
+    /// Joins the dimensions from `start_dim` to `end_dim`, both included, into one. A tensor of shape `[]` becomes
+    /// `[1]`.
     ///
-    /// PyTorch: `t.flatten(start_dim, end_dim)`; `flatten(1, -1)` is what stands before a classifier.
+    /// PyTorch: `t.flatten(start_dim, end_dim)`; `flatten(1, -1)` often precedes a classifier.
     ///
     /// ```
     /// use ndarray::Array4;
@@ -61,9 +62,10 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension, [`TensorError`](crate::error::TensorError) if the first comes after the last.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension,
+    /// [`TensorError`](crate::error::TensorError) if `start_dim` comes after `end_dim`.
     pub fn flatten(&self, start_dim: isize, end_dim: isize) -> Result<Tensor> {
-        // Of shape [] the dimensions 0 and -1 may be named, as if it were [1].
+        // For shape [], dimensions 0 and -1 are accepted, as if it were [1].
         let whole: &[usize] = if self.ndim() == 0 { &[1] } else { self.shape() };
         let (start, end) = (resolve(start_dim, whole)?, resolve(end_dim, whole)?);
         if start > end {
@@ -81,7 +83,7 @@ impl Tensor {
         Ok(self.viewed(&shape))
     }
 
-    /// Two dimensions exchanged; a copy.
+    /// Exchanges two dimensions, by a copy.
     ///
     /// PyTorch: `t.transpose(dim0, dim1)`.
     ///
@@ -95,7 +97,7 @@ impl Tensor {
         Ok(self.reordered(order))
     }
 
-    /// The dimensions in another order: dimension `i` of the result is dimension `dims[i]` of this; a copy.
+    /// The dimensions in another order, by a copy: dimension `i` of the result is dimension `dims[i]` of this tensor.
     ///
     /// PyTorch: `t.permute(dims)`.
     ///
@@ -111,7 +113,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension, [`TensorError`](crate::error::TensorError) unless each is named once.
+    /// [`PatternError::DimOutOfRange`](crate::error::PatternError::DimOutOfRange) if there is no such dimension,
+    /// [`TensorError`](crate::error::TensorError) unless each dimension is named once.
     pub fn permute(&self, dims: &[isize]) -> Result<Tensor> {
         let order: Vec<usize> = dims
             .iter()
