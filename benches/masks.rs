@@ -28,7 +28,7 @@ fn half(shape: &[usize]) -> Mask {
     mask::compute(&method, scores.view(), None).unwrap().mask
 }
 
-/// Square matrices of 10³ to 10⁸ entries, or up to what the variable says.
+/// Square matrices of 10³ to 10⁸ entries, or up to the number in the variable.
 fn sides() -> impl Iterator<Item = usize> {
     let max = std::env::var("MASKS_MAX").ok().and_then(|max| max.parse().ok());
     let max = max.unwrap_or(4096 * 4096);
@@ -75,8 +75,7 @@ fn methods(c: &mut Criterion) {
     }
 }
 
-/// Reads all weights with the vector instructions that the machine has, from as many threads as norms are taken by:
-/// the least that a norm could take.
+/// Reads all weights with the machine's vector instructions, on as many threads as norms use. No norm can be faster.
 fn read(weights: &[f32]) -> u32 {
     let part = |part: &[f32]| {
         pulp::Arch::new().dispatch(
@@ -106,7 +105,7 @@ fn read(weights: &[f32]) -> u32 {
     others.into_iter().fold(all, |all, other| all | other)
 }
 
-/// Norms of channels beside one bare read, in turns, on one thread and on two.
+/// Norms of channels against one bare read, alternately, on one thread and on two.
 fn norms(c: &mut Criterion) {
     for shape in [&[4096, 4096][..], &[512, 512, 3, 3]] {
         let weights = uniform(shape);

@@ -20,7 +20,7 @@ fn uniform(n: usize) -> Vec<f32> {
         .collect()
 }
 
-/// A prior mask that leaves `share` out of 256 entries, at random.
+/// A prior mask that keeps about `share` of 256 entries, at random.
 fn prior(n: usize, share: u8) -> Vec<u64> {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut bytes = [0; 64];
@@ -39,7 +39,7 @@ fn prior(n: usize, share: u8) -> Vec<u64> {
     mask
 }
 
-/// What memory allows: a bare read of all entries, with the vector instructions that selection uses.
+/// The limit that memory sets: a bare read of all entries, with the vector instructions that selection uses.
 fn read(values: &[f32]) -> u32 {
     pulp::Arch::new().dispatch(
         #[inline(always)]

@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 struct Threshold(f32);
 
-#[typetag::serde] // lets a model be saved and loaded without knowing which methods pruned it
+#[typetag::serde] // so that a pruned model can be saved and loaded
 impl PruningMethod for Threshold {
-    // Asks for the entries that are left, one after the other: `Structured` would ask for channels, `Whole` for
-    // the whole tensor.
+    // This method is given the remaining entries as a list. `Structured` would get channels, `Whole` the whole
+    // tensor.
     fn pruning_type(&self) -> PruningType {
         PruningType::Unstructured
     }
 
-    // Says which of them to keep. Entries that were pruned before are not among them, and stay pruned.
+    // Which of them to keep. Entries that were pruned before are not in the list, and stay pruned.
     fn compute_mask(&self, scores: ArrayViewD<'_, f32>, _prior: &Mask) -> secateurs::Result<Mask> {
         Ok(Mask::from_fn(scores, |score| score.abs() >= self.0))
     }
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     println!("{report}\n");
 
-    // … or over several parameters at once (`prune::global_unstructured`). A saved model knows it by its name.
+    // … or on several parameters at once (`prune::global_unstructured`). A saved model refers to it by its name.
     let json = serde_json::to_string(&layer)?;
     let loaded: Linear = serde_json::from_str(&json)?;
     let container = prune::container(&loaded, "weight")?.ok_or("three methods make a container")?;

@@ -1,4 +1,4 @@
-//! A model of your own, pruned where it lives: what it takes to implement `Prunable`.
+//! A model of your own, pruned in place: how to implement `Prunable`.
 //!
 //! ```console
 //! $ cargo run --release --example custom_model
@@ -12,7 +12,7 @@ use secateurs::prune;
 struct Dense {
     name: &'static str,
     weight: Array2<f64>,
-    /// What pruning adds: a place for the mask and the history.
+    /// Added for pruning: the mask and the history.
     pruning: Option<Pruning>,
 }
 
@@ -39,7 +39,7 @@ impl Network {
     }
 }
 
-// The whole of it: about thirty lines.
+// All that pruning needs: about thirty lines.
 impl Prunable for Network {
     fn paths(&self) -> Vec<String> {
         self.0

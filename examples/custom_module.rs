@@ -19,7 +19,7 @@ struct GatedBlock {
     up: Linear,
 }
 
-// Tells where its parameters and its children are: pruning, optimisers and state dicts need nothing else.
+// Lists its parameters and its children. Pruning, optimisers and state dicts need nothing else.
 secateurs::param_tree!(GatedBlock {
     store: own,
     children: [down, up]
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     println!("\n{report}");
 
-    // It trains with its masks on: what is pruned stays zero.
+    // It trains with its masks on: pruned weights stay zero.
     let (input, target) = (
         Tensor::new(Array2::ones((4, 8))),
         Tensor::new(Array2::zeros((4, 8))),
@@ -83,7 +83,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .count();
     println!("zeros in down.weight: {zeros}");
 
-    // It is saved whole, masks and methods included, and loaded without naming its type.
+    // It is saved with its masks and methods, and loaded without naming its type.
     let saved = BoxedModule::new(block.clone());
     let json = serde_json::to_string(&saved)?;
     let loaded: BoxedModule = serde_json::from_str(&json)?;

@@ -1,7 +1,7 @@
-//! The side of this crate in `compare.py`, which measures it and PyTorch in turns.
+//! This crate's part of `compare.py`, which measures this crate and PyTorch alternately.
 //!
-//! Reads jobs from standard input, a line of JSON each, and answers each by a line of JSON: the seconds of every call,
-//! and by how many bytes the process grew at most during the first. It times what a user calls, on modules.
+//! Reads jobs from standard input, one line of JSON each. Answers each by a line of JSON: the seconds of every call,
+//! and by how many bytes the process grew at most during the first one. It times what a user calls, on modules.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -32,7 +32,7 @@ struct Job {
     prior: Option<PathBuf>,
     /// Where to write the packed masks of all layers, one after the other.
     masks: PathBuf,
-    /// What is done about the pruned weight, which forward would otherwise make when it needs it.
+    /// What happens to the pruned weight, which is otherwise made when forward needs it.
     #[serde(default)]
     then: Then,
     calls: usize,
@@ -164,7 +164,7 @@ fn write_masks(job: &Job, model: &Sequential) -> Result<(), Box<dyn Error>> {
         let path = format!("{layer}.weight");
         let mask = match prune::mask(model, &path)? {
             Some(mask) => mask,
-            // Baked in: random weights are not zero by themselves.
+            // Baked in: random weights are not zero unless they are pruned.
             None => Mask::from_fn(model.parameter(&path)?.original(), |x| *x != 0.0).into(),
         };
         for word in mask.as_words() {
@@ -178,7 +178,7 @@ fn write_masks(job: &Job, model: &Sequential) -> Result<(), Box<dyn Error>> {
 mod memory {
     use std::fs;
 
-    /// Forgets the highest size so far, and gives the present one, in bytes.
+    /// Resets the highest size, and returns the present one, in bytes.
     pub fn mark() -> u64 {
         let _ = fs::write("/proc/self/clear_refs", "5");
         status("VmRSS:")

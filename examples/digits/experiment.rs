@@ -57,7 +57,7 @@ pub fn run(
     })
 }
 
-/// One of the independent random sequences of a seed.
+/// One of several independent random sequences of a seed.
 pub fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);

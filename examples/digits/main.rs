@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! cargo run --release --example digits                  # one network, a table and a plot
-//! cargo run --release --example digits -- --seed 7      # another one
-//! cargo run --release --example digits -- --seeds 16    # sixteen of them, and how much accuracy pruning costs
+//! cargo run --release --example digits -- --seed 7      # another network
+//! cargo run --release --example digits -- --seeds 16    # sixteen networks, and how much accuracy pruning costs
 //! ```
 //!
 //! Progress goes to stderr, the result to stdout. Everything is seeded: two runs print the same.
@@ -70,7 +70,7 @@ fn one(seed: u64, train: &Digits, test: &Digits) -> Result<(), Box<dyn Error>> {
     plot::draw(&comparison, &picture)?;
     println!(" plot:  {}", short(&picture).display());
 
-    // The file holds plain weights under PyTorch's names: whoever loads it need not know of pruning.
+    // The file holds plain weights under PyTorch's names. A program that loads it need not know about pruning.
     let saved = comparison
         .magnitude
         .iter()
@@ -101,13 +101,13 @@ fn several(number: u64, train: &Digits, test: &Digits) -> Result<(), Box<dyn Err
     Ok(())
 }
 
-/// A bar on stderr, or nothing where stderr is no terminal.
+/// A bar on stderr, or nothing if stderr is not a terminal.
 fn progress_bar(epochs: usize) -> Result<ProgressBar, Box<dyn Error>> {
     let style = ProgressStyle::with_template("{msg:20}  {bar:40.green/dim}  {pos}/{len} epochs, {elapsed}")?;
     Ok(ProgressBar::new(epochs as u64).with_style(style.progress_chars("━━─")))
 }
 
-/// The path as seen from the present folder, where it lies below that.
+/// The path relative to the current folder, if it lies below that.
 fn short(path: &Path) -> PathBuf {
     let here = env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).to_owned()

@@ -89,7 +89,7 @@ fn percent(share: f64) -> f64 {
     100.0 * share
 }
 
-/// An axis of these sparsities, where each halving of the weights that are left is a step of the same length.
+/// An axis of these sparsities, on which each halving of the remaining weights has the same length.
 struct SparsityAxis(Vec<f64>);
 
 impl Ranged for SparsityAxis {

@@ -1,4 +1,4 @@
-//! Step by step to more and more sparsity: prune, fine-tune, measure, and again.
+//! Step by step to higher sparsity: prune, fine-tune, measure, repeat.
 
 use secateurs::Result;
 use secateurs::nn::Sequential;
@@ -7,16 +7,16 @@ use secateurs::prune::{self, Amount, IntoMethod};
 use crate::data::Digits;
 use crate::train::accuracy;
 
-/// The shares of all weights to prune, one after the other.
+/// The shares of all weights to prune, step by step.
 pub const SPARSITIES: [f64; 5] = [0.50, 0.80, 0.90, 0.95, 0.98];
 
 /// A network at one sparsity.
 pub struct Stage {
-    /// The share of the weights that was to be pruned.
+    /// The share of the weights that was requested to be pruned.
     pub sparsity: f64,
     /// The share of the test images that are recognised.
     pub accuracy: f64,
-    /// The network with its masks baked in: zeros among its weights, and no pruning any more.
+    /// The network with its masks baked in: zeros among its weights, and no masks any more.
     pub baked: Sequential,
 }
 
@@ -34,7 +34,8 @@ impl Stage {
     }
 }
 
-/// The network as it is; then pruned to each sparsity in turn, all weights ranked together, and tuned after each.
+/// The unpruned network, and then the network at each sparsity: pruned with all weights ranked together, then
+/// fine-tuned.
 pub fn gradually<M: IntoMethod>(
     dense: &Sequential,
     test: &Digits,

@@ -5,13 +5,13 @@ use std::fmt;
 use crate::pruning::Stage;
 use crate::size::size;
 
-/// What three ways of pruning make of one trained network at the same sparsities, 0 first.
+/// The results of three ways of pruning one trained network, at the same sparsities, 0 first.
 pub struct Comparison {
     /// Pruned by magnitude and fine-tuned.
     pub magnitude: Vec<Stage>,
     /// Pruned at random and fine-tuned.
     pub random: Vec<Stage>,
-    /// Pruned by magnitude and left at that.
+    /// Pruned by magnitude, without fine-tuning.
     pub untuned: Vec<Stage>,
 }
 

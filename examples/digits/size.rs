@@ -1,8 +1,8 @@
-//! What a network takes.
+//! The size of a network.
 
 use secateurs::nn::{ParamTreeExt, Sequential};
 
-/// What a network takes, biases and all.
+/// The size of a network, including biases.
 pub struct Size {
     /// Parameters that are not zero.
     pub nonzero: usize,

@@ -1,4 +1,4 @@
-//! The network, how it is trained, and how good it is.
+//! The network, its training, and its accuracy.
 
 use indicatif::ProgressBar;
 use rand::Rng;
@@ -11,7 +11,7 @@ use crate::data::{CLASSES, Digits, PIXELS};
 const BATCH: usize = 32;
 const LEARNING_RATE: f64 = 1e-3;
 
-/// A network that has learnt nothing yet: 64-300-100-10 with ReLU between.
+/// An untrained network: 64-300-100-10, with ReLU between layers.
 pub fn network(rng: &mut impl Rng) -> Result<Sequential> {
     let model = Sequential::new()
         .push(Linear::new(PIXELS, 300, rng)?)
@@ -22,7 +22,7 @@ pub fn network(rng: &mut impl Rng) -> Result<Sequential> {
     Ok(model)
 }
 
-/// Trains for so many epochs, with a learning rate that falls to zero. Masks stay on: what is pruned stays zero.
+/// Trains for this many epochs, with a learning rate that decays to zero. Masks stay on: pruned weights stay zero.
 pub fn fit(
     model: &mut Sequential,
     data: &Digits,

@@ -8,7 +8,7 @@ use super::random_words::random_words;
 use super::solve;
 use super::source::{Block, Source};
 
-/// Entries of which some are to be pruned at random.
+/// A segment of entries, of which some are to be pruned at random.
 #[derive(Clone, Copy, Debug)]
 pub struct RandomSegment<'a> {
     /// How many entries there are.
@@ -19,12 +19,12 @@ pub struct RandomSegment<'a> {
     pub key: [u8; 32],
 }
 
-/// Prunes at random k of the entries that remain in all segments together, and gives each segment's new mask.
+/// Prunes k of the entries that remain in all segments together, at random, and returns each segment's new mask.
 ///
-/// Entry i of a segment ranks by word i (32 bits) of the ChaCha8 stream of the segment's key, counter and nonce from 0:
-/// the word that `rand_chacha::ChaCha8Rng::from_seed(key)` gives at its i-th `next_u32`. The k lowest are pruned, ties
-/// as in [`lowest`](super::lowest). So k distinct entries are pruned, every set of k is as likely as any other, and a
-/// key gives the same mask for ever.
+/// Entry i of a segment ranks by word i (32 bits) of the ChaCha8 stream of the segment's key, counter and nonce from
+/// 0: the word that `rand_chacha::ChaCha8Rng::from_seed(key)` gives at its i-th `next_u32`. The k entries with the
+/// lowest words are pruned, ties as in [`lowest`](super::lowest). So exactly k entries are pruned, every set of k
+/// entries is equally likely, and a key always gives the same mask.
 ///
 /// # Errors
 ///

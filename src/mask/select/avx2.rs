@@ -45,7 +45,7 @@ pub fn word_of_64(simd: V3, keys: &[i64; BITS], compare: impl Fn(__m256i) -> __m
 /// The flags of 8 vectors of 8 lanes.
 #[inline(always)]
 fn narrow(simd: V3, flags: [__m256i; 8]) -> u64 {
-    // Packing works on each half of a vector by itself, which a permutation of four bytes at a time puts right.
+    // Packing works on each half of a vector separately. A permutation of groups of four bytes restores the order.
     let order: __m256i = cast([0, 4, 1, 5, 2, 6, 3, 7]);
     let half = |i: usize| {
         let low = simd.avx2._mm256_packs_epi32(flags[4 * i], flags[4 * i + 1]);

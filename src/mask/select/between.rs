@@ -1,15 +1,15 @@
-//! Two keys that a stream's cut is expected between, from a sample: mostly one pass instead of several.
+//! Two keys between which a stream's cut is expected, from a sample. Usually one pass is then enough.
 
 use super::key::{Key, Rank, Scale};
 use super::vector::Vector;
 use super::words::ones;
 use crate::mask::bits::BITS;
 
-/// Standard deviations from the middle of the sample's guess to its ends. Entries that lie near each other are alike,
-/// so a sample of runs tells less than one of as many single entries.
+/// Standard deviations from the middle of the sample's guess to its ends. Neighbouring entries are alike, so a sample
+/// of runs tells less than a sample of as many single entries.
 const SIGMAS: f64 = 6.0;
 
-/// What one pass counts of wide keys: how many lie below, at and above two ends; and those between, one by one.
+/// Counts of one pass: how many wide keys lie below two ends, and at each of them. Keys between the ends are collected.
 ///
 /// It is a guess. If it is wrong, the counts show it.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Between {
     at_low: usize,
     at_high: usize,
     between: Vec<i64>,
-    /// Keys that may be held. Beyond that the guess was no good.
+    /// How many keys may be held. If there are more, the guess was wrong.
     most: usize,
 }
 
@@ -33,8 +33,8 @@ pub struct Ends<K> {
 }
 
 impl Between {
-    /// A guess from the wide keys of a sample, of which the cut is at the share `k / of`; `None` where there is no
-    /// telling.
+    /// A guess from the wide keys of a sample, in which the cut is at the share `k / of`. `None` if nothing can be
+    /// guessed.
     pub fn guess(sample: &mut [i64], k: usize, of: usize, most: usize) -> Option<Self> {
         let (len, share) = (sample.len() as f64, k as f64 / of as f64);
         let slack = SIGMAS * (len * share * (1.0 - share)).sqrt() + 2.0;
@@ -55,7 +55,7 @@ impl Between {
             between: Vec::new(),
             most,
         };
-        // Where the sample does not reach far enough, the ends are those of what can be ranked.
+        // If the sample does not extend far enough, the ends are the lowest and highest keys of all.
         if middle - slack < 0.0 {
             between.low = -f64::HIGHEST;
         }
@@ -94,12 +94,12 @@ impl Between {
             } else if self.between.len() < self.most {
                 self.between.push(key);
             } else {
-                self.most = 0; // no cut is found then
+                self.most = 0; // so no cut is found
             }
         }
     }
 
-    /// Takes in what was counted of other chunks.
+    /// Adds what was counted in other chunks.
     pub fn merge(&mut self, other: Between) {
         self.below += other.below;
         self.at_low += other.at_low;
@@ -108,7 +108,7 @@ impl Between {
         self.most = self.most.min(other.most);
     }
 
-    /// The wide key of the `k`-th lowest, and how many of its ties are pruned; `None` where the guess was wrong.
+    /// The wide key of the `k`-th lowest, and how many of its ties are pruned. `None` if the guess was wrong.
     pub fn cut(mut self, k: usize) -> Option<(i64, usize)> {
         let wanted = k.checked_sub(self.below)?;
         if wanted == 0 || self.most == 0 {

@@ -1,4 +1,4 @@
-//! Two keys that the cut lies between, or at: found from a sample, or by counting all of few entries.
+//! Two keys that enclose the cut, found from a sample or, with few entries, by counting all of them.
 
 use super::key::Key;
 use super::scatter::scatter;
@@ -6,11 +6,11 @@ use super::source::{BLOCK, Block, Problem};
 use super::words::{ones, prior_word};
 use crate::mask::bits::BITS;
 
-/// What is known of the cut before the pass over all entries.
+/// What is known about the cut before the pass over all entries.
 ///
-/// Entries up to `low` are pruned, those from `high` on are kept, and those strictly between are undecided. As the two
-/// ends are decided, heavy ties are cheap: a value that many entries share is found in the sample again and again, so
-/// it becomes an end of the bracket, and its entries are not collected.
+/// Entries up to `low` are pruned, those from `high` on are kept, and those strictly between are undecided. The ends
+/// themselves are decided, so heavy ties are cheap: a value that many entries share is frequent in the sample,
+/// becomes an end of the bracket, and its entries are not collected.
 ///
 /// It is a guess. If it is wrong, the counts of the pass show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Bracket<K> {
 /// A bracket from a sample, for many entries.
 ///
 /// With m entries in the sample, the bracket leaves undecided about 2·`sigmas`·√(m·p·(1−p)) / m of all entries, and
-/// misses the cut as rarely as a normal variable is that many standard deviations off. `None` where there is nothing
-/// to sample.
+/// misses the cut as rarely as a normal variable is that many standard deviations off. `None` if there is nothing to
+/// sample.
 pub fn by_sample<K: Key>(problem: &Problem<'_, K>, salt: u64, sigmas: f64) -> Option<Bracket<K>> {
     let mut sample = sample(problem, salt);
     if sample.is_empty() {
@@ -34,7 +34,7 @@ pub fn by_sample<K: Key>(problem: &Problem<'_, K>, salt: u64, sigmas: f64) -> Op
         low: K::MIN,
         high: K::MAX,
     };
-    // The higher one first: the lower one is then among fewer.
+    // The higher one first: the lower one is then found among fewer.
     let mut rest = sample.as_mut_slice();
     if let Some(high) = high {
         let (below, key, _) = rest.select_nth_unstable(high);
@@ -42,7 +42,7 @@ pub fn by_sample<K: Key>(problem: &Problem<'_, K>, salt: u64, sigmas: f64) -> Op
         rest = below;
     }
     if let Some(low) = low {
-        // Where both ends are one entry of the sample, it has been taken away.
+        // If both ends are the same entry of the sample, it is no longer in the rest.
         bracket.low = if low < rest.len() {
             *rest.select_nth_unstable(low).1
         } else {
@@ -64,7 +64,7 @@ fn ranks<K: Key>(problem: &Problem<'_, K>, len: usize, sigmas: f64) -> (Option<u
     )
 }
 
-/// The bracket where keys are known to be evenly spread: the same, with all entries as the sample.
+/// The bracket for keys that are known to be evenly spread: the same, with all entries as the sample.
 pub fn of_even<K: Key>(problem: &Problem<'_, K>, sigmas: f64) -> Bracket<K> {
     let scale = problem.source.scale();
     let remaining = problem.remaining as f64;
@@ -82,20 +82,20 @@ pub fn of_even<K: Key>(problem: &Problem<'_, K>, sigmas: f64) -> Bracket<K> {
 }
 
 /// Keys of about n^⅔ of the entries that remain: one from each of as many equal stretches, at a hashed place. With
-/// fewer, collecting the undecided would cost more; with more, the sample itself. Up to a million entries it is some
-/// more of them, a 32nd part, because the undecided would take a share of memory that is worth it.
+/// fewer, collecting the undecided would cost more; with more, the sample itself. Up to a million entries the sample
+/// is larger, a 32nd part, because otherwise the undecided entries would take a noticeable share of memory.
 fn sample<K: Key>(problem: &Problem<'_, K>, salt: u64) -> Vec<K> {
     let source = problem.source;
     let remaining = problem.remaining as f64;
     let wanted = remaining.powf(2.0 / 3.0).max((remaining / 32.0).min(32_768.0));
-    // Where much is pruned already, many places are empty, so more of them are tried.
+    // If much is pruned already, many places are empty, so more of them are tried.
     let sparse = (problem.entries as f64 / remaining).min(64.0);
     let stretch = ((problem.entries as f64 / (wanted * sparse)) as usize).max(1);
     let mut keys = Vec::with_capacity((wanted * 1.25) as usize + 16);
     // Places are found first and read then, in a loop that does nothing else, so that many reads are under way at once.
     let mut indices = Vec::with_capacity(BLOCK);
     let mut number = salt << 32;
-    // As if the segments lay one after the other, so that a stretch may reach over many small ones.
+    // As if the segments were concatenated, so that a stretch may span many small ones.
     let (mut base, mut start) = (0, 0);
     for segment in 0..source.segments() {
         let (len, prior) = (source.len(segment), source.prior(segment));
@@ -107,7 +107,7 @@ fn sample<K: Key>(problem: &Problem<'_, K>, salt: u64) -> Vec<K> {
             let index = place - base;
             number += 1;
             start += stretch;
-            // A pruned entry is not replaced by a neighbour: those beside many would count too much.
+            // A pruned entry is not replaced by a neighbour: neighbours of many pruned entries would count too often.
             if prior.is_none_or(|prior| prior[index / BITS] >> (index % BITS) & 1 == 1) {
                 indices.push(index);
             }
@@ -131,8 +131,8 @@ pub fn by_counting<K: Key>(problem: &Problem<'_, K>) -> Bracket<K> {
     let mut below = 0;
     loop {
         let shift = bits.saturating_sub(11);
-        // The last counter is for keys above the range, and for those below, whose offsets wrap. NaNs are counted
-        // wherever they happen to land: the pass finds them.
+        // The last counter is for keys above the range, and for those below, whose offsets wrap. It does not matter
+        // where NaNs are counted: the pass finds them.
         let mut counts = [0u16; 2049];
         each_key(problem, |key| {
             counts[(key.above(low) >> shift).min(2048) as usize] += 1
@@ -144,7 +144,7 @@ pub fn by_counting<K: Key>(problem: &Problem<'_, K>) -> Bracket<K> {
         }
         low = K::from_i64(low.to_i64().wrapping_add((bucket as i64) << shift));
         if shift == 0 {
-            // One key: how many of its ties are pruned is a matter of index.
+            // A single key: the index decides which of its ties are pruned.
             return Bracket { low, high: low };
         }
         bits = shift;

@@ -1,4 +1,4 @@
-//! [`Cut`]: where in a ranking pruning ends; and [`CutWriter`], which carries it out.
+//! [`Cut`]: the place in a ranking where pruning ends; and [`CutWriter`], which applies it.
 
 use super::element::Element;
 use super::key::{Key, Order, Rank, Scale, fill_keys};
@@ -8,10 +8,10 @@ use super::words::{lowest_bits, prior_word, words};
 use crate::mask::bits::{BITS, masked};
 use crate::mask::parallel::vectorized;
 
-/// Where in a ranking pruning ends: the key of the k-th lowest entry, and how many of its ties are pruned.
+/// The place in a ranking where pruning ends: the key of the k-th lowest entry, and how many of its ties are pruned.
 ///
-/// All entries that rank below the key are pruned, and of those that equal it the first [`ties_to_prune`]. It holds
-/// for any float type, whatever types it was found in. [`CutFinder`] finds it; [`writer`] carries it out.
+/// All entries below the key are pruned, and of the ties at the key the first [`ties_to_prune`]. A cut applies to any
+/// float type, whatever types it was found in. [`CutFinder`] finds it, and [`writer`] applies it.
 ///
 /// [`ties_to_prune`]: Cut::ties_to_prune
 /// [`writer`]: Cut::writer
@@ -34,15 +34,15 @@ impl Cut {
         }
     }
 
-    /// The value, or the magnitude, of the k-th lowest entry; −∞ where k is 0.
+    /// The value, or the magnitude, of the k-th lowest entry; −∞ if k is 0.
     ///
-    /// For reports: comparing with it does not give exactly k entries where several equal it.
+    /// It is for reports only: comparing entries with it does not give exactly k entries if there are ties.
     pub fn threshold(&self) -> f64 {
         let magnitude = f64::from_bits(self.key.unsigned_abs());
         if self.key < 0 { -magnitude } else { magnitude }
     }
 
-    /// How many of the entries that equal the threshold are pruned: the first ones of the stream.
+    /// How many of the ties at the threshold are pruned: the first ones of the stream.
     pub fn ties_to_prune(&self) -> usize {
         self.ties
     }
@@ -52,8 +52,8 @@ impl Cut {
         self.order
     }
 
-    /// Begins to write the selection. The writer has to see the same chunks in the same order as the finder; they may
-    /// be divided in another way, except that a chunk with a prior mask begins where a word of the mask does.
+    /// Begins to write the selection. The writer has to be given the same entries in the same order as the finder.
+    /// They may be divided into other chunks, but a chunk with a prior mask must begin at a word of the mask.
     pub fn writer(&self) -> CutWriter {
         CutWriter {
             cut: *self,
@@ -61,7 +61,7 @@ impl Cut {
         }
     }
 
-    /// The same, where so many of the ties were pruned before.
+    /// The same, after this many of the ties were pruned.
     pub(crate) fn writer_after(&self, pruned: usize) -> CutWriter {
         CutWriter {
             cut: *self,
@@ -70,9 +70,9 @@ impl Cut {
     }
 }
 
-/// Carries out a [`Cut`], chunk by chunk, in the order of the stream.
+/// Applies a [`Cut`], chunk by chunk, in the order of the stream.
 ///
-/// Entries that equal the threshold are pruned in the order of the stream, until there are enough.
+/// Ties at the threshold are pruned in the order of the stream, until enough are pruned.
 #[derive(Clone, Debug)]
 pub struct CutWriter {
     cut: Cut,
@@ -81,7 +81,7 @@ pub struct CutWriter {
 }
 
 impl CutWriter {
-    /// How many of the ties were pruned so far, by this writer and before it.
+    /// How many ties were pruned so far, by this writer and before it.
     pub(crate) fn ties_pruned(&self) -> usize {
         self.cut.ties - self.ties
     }
@@ -116,8 +116,8 @@ impl CutWriter {
         pruned
     }
 
-    /// Makes +0.0 of all entries of the next chunk that are pruned, now or beforehand, and returns how many are pruned
-    /// newly.
+    /// Writes +0.0 over all entries of the next chunk that are pruned, now or before, and returns how many are newly
+    /// pruned.
     ///
     /// # Panics
     ///
@@ -139,7 +139,7 @@ impl CutWriter {
         pruned
     }
 
-    /// Writes the mask of a block, of which these are the keys.
+    /// Writes the mask of the block with these keys.
     pub(super) fn write<K: Key>(
         &mut self,
         keys: &[K; BLOCK],
@@ -171,7 +171,7 @@ impl CutWriter {
     }
 }
 
-/// Makes +0.0 of the entries whose bit is 0.
+/// Writes +0.0 over the entries whose bit is 0.
 fn keep<T: Element>(values: &mut [T], mask: &[u64]) {
     vectorized(
         #[inline(always)]

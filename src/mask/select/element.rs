@@ -6,9 +6,9 @@ use super::key::Rank;
 
 /// A float that can be ranked: `f16`, `bf16`, `f32` or `f64`.
 ///
-/// It is sealed: selection knows the bits of these types.
+/// This trait is sealed, because selection depends on the bits of these types.
 pub trait Element: Rank + num_traits::AsPrimitive<f64> {
-    /// +0.0, which a pruned entry is.
+    /// +0.0, the value of a pruned entry.
     const ZERO: Self;
 }
 

@@ -1,8 +1,8 @@
-//! [`SelectError`]: why there is no selection.
+//! [`SelectError`]: why a selection failed.
 
 use super::words::words;
 
-/// Why there is no selection.
+/// Why a selection failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectError {

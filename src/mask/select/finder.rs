@@ -15,18 +15,17 @@ use crate::mask::bits::BITS;
 /// 10 bits of the mantissa. That is all that `f16` and `bf16` have, so these need one pass, and `f32` a second one for
 /// its other 13 bits.
 const COARSE: u32 = 42;
-/// Counters of one exponent. Only the exponents that occur have counters, so the first pass takes a few 100 kB where
-/// the values are what weights are, and 32 MB at worst.
+/// Counters of one exponent. Only the exponents that occur have counters, so the first pass takes a few 100 kB for
+/// typical weights, and 32 MB at worst.
 const PER_EXPONENT: usize = 1024;
 /// Bits that each later pass settles.
 const FINE: u32 = 16;
 
 /// Finds the [`Cut`] of a stream of chunks that need not fit in memory and may be of several float types.
 ///
-/// Feed it the whole stream, end the pass, and feed it the same stream again until the cut is there: after one pass
-/// where the values are `f16` or `bf16` (or are no finer, whatever their type), two for `f32`, four for `f64`. Values
-/// of different types compare exactly, by value. It counts and gathers nothing, so that its memory does not grow with
-/// the stream.
+/// Feed it the whole stream, end the pass, and repeat with the same stream until the cut is found: one pass for `f16`
+/// and `bf16` (and for values that are exact in these), two for `f32`, four for `f64`. Values of different types
+/// compare exactly. The finder counts entries and stores none, so its memory does not grow with the stream.
 ///
 /// ```
 /// use half::bf16;
@@ -59,12 +58,12 @@ pub struct CutFinder {
     chunk: usize,
     /// Entries that remain in the chunks of this pass.
     remaining: usize,
-    /// The keys that are still possible: `bits` bits from `low` on, after the first pass.
+    /// After the first pass, the keys that are still possible: a range of `bits` bits from `low` on.
     range: Option<Range>,
     counts: Counts,
     /// All keys of this stream, or-ed: bits that are 0 here need no counting.
     seen: i64,
-    /// Counters of every key of `f16` and of `bf16`, where there are any.
+    /// Counters of every key of `f16` and of `bf16`, if there are any.
     narrow: [Vec<u64>; 2],
 }
 
@@ -85,7 +84,7 @@ impl Range {
 
 #[derive(Clone, Debug)]
 enum Counts {
-    /// Of the first pass where a sample was seen: around the place where it expects the cut.
+    /// Of the first pass after a sample: around the place where the sample expects the cut.
     Expected(Between),
     /// Of the first pass: by sign and exponent, then by the first bits of the mantissa.
     Coarse(Vec<Vec<u64>>),
@@ -94,7 +93,7 @@ enum Counts {
 }
 
 impl CutFinder {
-    /// Begins to look for the cut that prunes `k` entries.
+    /// A finder of the cut that prunes `k` entries.
     pub fn new(k: usize, order: Order) -> Self {
         CutFinder {
             requested: k,
@@ -108,8 +107,9 @@ impl CutFinder {
         }
     }
 
-    /// The same, where a sample of the stream, of which so many entries remain, was taken: mostly one pass is enough then,
-    /// whatever the types. Up to `most` keys are held meanwhile. If the sample misled, one pass more is needed.
+    /// The same, after a sample was taken from the stream, in which `entries` entries remain. Usually one pass is
+    /// then enough, whatever the types. Up to `most` keys are held meanwhile. If the sample misled, one more pass is
+    /// needed.
     pub(crate) fn expecting(mut self, sample: &[f64], entries: usize, most: usize) -> Self {
         let key = |x: &f64| match self.order {
             Order::Magnitude => x.magnitude(),
@@ -122,12 +122,13 @@ impl CutFinder {
         self
     }
 
-    /// Looks at the next chunk of the stream; `prior` is the packed mask of its entries, from its first one on.
+    /// Counts the next chunk of the stream. `prior` is the packed mask of the chunk, whose first bit belongs to its
+    /// first entry.
     ///
     /// # Errors
     ///
-    /// [`SelectError::Nan`] where an entry that remains is NaN, and [`SelectError::PriorLength`]; the segment that
-    /// they name is the number of the chunk in this pass.
+    /// [`SelectError::Nan`] if an entry that remains is NaN, and [`SelectError::PriorLength`]. The segment that they
+    /// name is the number of the chunk in this pass.
     pub fn feed<T: Element>(&mut self, values: &[T], prior: Option<&[u64]>) -> Result<(), SelectError> {
         check_prior(self.chunk, values.len(), prior)?;
         let scale = Scale::of::<T>(self.order);
@@ -183,7 +184,7 @@ impl CutFinder {
         )
     }
 
-    /// Counts the wide keys whose bit is set in `remaining`, each of them so many times.
+    /// Counts the wide keys whose bit is set in `remaining`, each of them `times` times.
     #[inline(always)]
     fn count(&mut self, keys: &[i64; BITS], remaining: u64, times: u64) {
         match (&mut self.counts, &self.range) {
@@ -207,7 +208,8 @@ impl CutFinder {
         }
     }
 
-    /// Takes in what another finder counted of other chunks of the same pass; both began it as copies of one finder.
+    /// Adds what another finder counted in other chunks of the same pass. Both must have begun the pass as copies of
+    /// one finder.
     pub(crate) fn merge(&mut self, other: CutFinder) {
         self.remaining += other.remaining;
         self.seen |= other.seen;
@@ -230,8 +232,8 @@ impl CutFinder {
     ///
     /// # Errors
     ///
-    /// [`SelectError::TooMany`] where more entries are requested than remain, after the first pass;
-    /// [`SelectError::StreamChanged`] where a later pass saw other values than the first one.
+    /// [`SelectError::TooMany`] after the first pass, if more entries are requested than remain;
+    /// [`SelectError::StreamChanged`] if a later pass saw other values than the first one.
     pub fn end_pass(&mut self) -> Result<Option<Cut>, SelectError> {
         for (which, widen) in [half::f16::widen as fn(i16) -> i64, half::bf16::widen]
             .into_iter()
@@ -302,7 +304,7 @@ impl CutFinder {
         };
         let below = below + below_bucket;
 
-        // Where the low bits are 0 in all keys, the bucket holds one key only.
+        // If the low bits are 0 in all keys, the bucket holds only one key.
         if self.seen.trailing_zeros() >= bits {
             bits = 0;
         }
@@ -327,7 +329,7 @@ impl Counts {
     }
 }
 
-/// Adds up counters, of which there are none where nothing has been counted.
+/// Adds counters. Empty ones have counted nothing.
 fn add(ours: &mut Vec<u64>, theirs: Vec<u64>) {
     if ours.is_empty() {
         *ours = theirs;
@@ -348,7 +350,8 @@ fn each(remaining: u64, visit: impl FnMut(usize)) {
     }
 }
 
-/// The first bucket that takes the running count to `wanted`: its number, the count before it, and its own.
+/// The first bucket at which the running count is at least `wanted`: its number, the count before it, and its own
+/// count.
 fn bucket(counts: impl Iterator<Item = (usize, u64)>, wanted: usize) -> Option<(usize, usize, usize)> {
     let mut below = 0;
     for (at, count) in counts {

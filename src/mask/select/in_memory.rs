@@ -20,7 +20,7 @@ pub struct Segment<'a, T> {
 }
 
 impl<'a, T> Segment<'a, T> {
-    /// Weights of which none is pruned yet.
+    /// Weights without a prior mask.
     pub fn new(values: &'a [T]) -> Self {
         Self { values, prior: None }
     }
@@ -35,16 +35,16 @@ pub(crate) struct ViewSegment<'a, T> {
     pub(crate) prior: Option<&'a [u64]>,
 }
 
-/// Finds the k lowest of the entries that remain in all segments together, and gives each segment's new mask.
+/// Finds the k lowest of the entries that remain in all segments together, and returns each segment's new mask.
 ///
-/// Exactly k entries are pruned. Of ties, those of the first segment are pruned first, and in a segment those of the
-/// lowest index. What a prior mask has pruned is not ranked and stays pruned. The result depends on nothing else, not
-/// on the number of threads either.
+/// Exactly k entries are pruned. Ties are pruned in the order of the segments and, within a segment, of the index.
+/// Entries that a prior mask prunes are not ranked and stay pruned. The result depends on nothing else, such as the
+/// number of threads.
 ///
 /// # Errors
 ///
-/// [`SelectError::TooMany`] where k is more than remain, [`SelectError::Nan`] where any entry that remains is NaN,
-/// [`SelectError::PriorLength`] where the length of a prior mask does not match its segment.
+/// [`SelectError::TooMany`] if k is more than remain, [`SelectError::Nan`] if any entry that remains is NaN,
+/// [`SelectError::PriorLength`] if the length of a prior mask does not match its segment.
 ///
 /// ```
 /// use secateurs::mask::select::{Order, Segment, SelectError, lowest};
@@ -65,7 +65,7 @@ pub fn lowest<T: Element>(
     solve::lowest(&Floats::of_slices(segments, order), k)
 }
 
-/// The same for views of any memory layout.
+/// As [`lowest`], for views of any memory layout.
 pub(crate) fn lowest_of_views<T: Element>(
     segments: &[ViewSegment<'_, T>],
     k: usize,
@@ -121,7 +121,7 @@ impl<T: Element> Source<T::Key> for Floats<'_, T> {
         if let Some(values) = values.slice() {
             return keys(&values[start..start + len], &mut block.keys);
         }
-        // Entries that are neighbours in memory may be far apart in row-major order: a whole task is read at once.
+        // Entries that are neighbours in memory may be far apart in row-major order, so a whole task is read at once.
         let first = start - start % TASK;
         let (which, ahead) = block.ahead.get_or_insert_default();
         if ahead.is_empty() || *which != (segment, first) {

@@ -1,8 +1,8 @@
 //! Floats as integers that sort as the floats do.
 //!
-//! A comparison of integers is what every machine does fastest, on vectors too, and no NaN gets in its way. Keys are
-//! signed, because SSE2, AVX2 and NEON all compare signed lanes in one instruction. All of selection works on keys;
-//! only here are they made of floats.
+//! Comparing integers is what every machine does fastest, also on vectors, and NaN is not a special case. Keys are
+//! signed, because SSE2, AVX2 and NEON all compare signed lanes in one instruction. All of selection works on keys.
+//! Only this file makes them from floats.
 
 use std::fmt::Debug;
 
@@ -16,7 +16,7 @@ use super::avx2;
 use crate::mask::bits::BITS;
 use crate::mask::parallel::vectorized;
 
-/// What entries are ranked by. −0.0 and +0.0 are equal in both, −∞ and +∞ are numbers, NaN is an error.
+/// What entries are ranked by. In both orders, −0.0 and +0.0 are tied, −∞ and +∞ can be ranked, and NaN is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
     /// The absolute value: −9 ranks as 9.
@@ -25,7 +25,7 @@ pub enum Order {
     Value,
 }
 
-/// An integer that stands for a float, and sorts as it does.
+/// An integer that represents a float and sorts as it does.
 pub trait Key: Copy + Ord + Default + Debug + Send + Sync + 'static {
     /// The lowest integer.
     const MIN: Self;
@@ -67,7 +67,7 @@ macro_rules! key {
                 bits & <$int>::MAX
             }
 
-            // Sign and magnitude become two's complement: −0.0 lands on 0 by itself.
+            // Sign and magnitude become two's complement, so that −0.0 becomes 0.
             #[inline(always)]
             fn value(bits: Self) -> Self {
                 let sign = bits >> (<$int>::BITS - 1);
@@ -112,14 +112,14 @@ key! {
     i64 as u64, word_of_64, _mm256_cmpgt_epi64, _mm256_set1_epi64x;
 }
 
-/// The hidden half of [`Element`](super::Element): floats as keys. Nothing outside of this crate can implement it.
+/// The private part of [`Element`](super::Element): floats as keys. No other crate can implement it.
 pub trait Rank: Copy + Default + Debug + Send + Sync + 'static {
     /// The integer that sorts as this type does.
     type Key: Key;
 
     /// The highest key of what can be ranked: that of +∞. A magnitude above it is that of a NaN.
     const HIGHEST: Self::Key;
-    /// Which of the types of 16 bits this is, if it is one: they have so few keys that each can have a counter.
+    /// Which of the 16-bit types this is, if it is one. They have so few keys that each can have a counter.
     const NARROW: Option<usize>;
 
     /// Key of the absolute value, not negative; −0.0 and +0.0 have the same one.
@@ -128,9 +128,7 @@ pub trait Rank: Copy + Default + Debug + Send + Sync + 'static {
     /// Key of the value, sign and all. −0.0 and +0.0 have the same one.
     fn value(self) -> Self::Key;
 
-    /// The key of the same number as an `f64`, so that keys of different types can be compared.
-    ///
-    /// Exact, as every `f16`, `bf16` and `f32` is an `f64` too; not for keys of NaNs.
+    /// x as every `f16`, `bf16` and `f32` is an `f64` too; not for keys of NaNs.
     fn widen(key: Self::Key) -> i64;
 
     /// The bits of the floats, as integers.
@@ -204,7 +202,7 @@ pub fn fill_keys<K: Key>(bits: &[K], order: Order, infinity: K, keys: &mut [K]) 
     )
 }
 
-/// What the keys of an order of some type mean.
+/// How the keys of a float type are to be read in an order.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale<K> {
     /// The lowest key of what can be ranked.

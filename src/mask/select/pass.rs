@@ -1,4 +1,4 @@
-//! The pass over all entries: writes the mask of everything outside of a bracket, and collects what is inside.
+//! The pass over all entries: writes the mask of all entries outside of a bracket, and collects those inside.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,7 @@ use super::vector::Vector;
 use super::words::{ones, prior_word, words};
 use crate::mask::bits::BITS;
 
-/// A stretch of a segment, which one thread deals with at a time.
+/// A stretch of a segment, which one thread processes at a time.
 pub struct Task<'m, K> {
     pub segment: usize,
     pub start: usize,
@@ -17,7 +17,7 @@ pub struct Task<'m, K> {
     pub mask: &'m mut [u64],
     /// Entries that the mask keeps.
     pub kept: usize,
-    /// The undecided entries, by rising index: where in the task they are, and their keys.
+    /// The undecided entries, by rising index: their places in the task, and their keys.
     pub places: Vec<u16>,
     pub keys: Vec<K>,
 }
@@ -43,7 +43,7 @@ pub fn tasks<'m, K: Key>(problem: &Problem<'_, K>, masks: &'m mut [Vec<u64>]) ->
     tasks
 }
 
-/// How many undecided entries all tasks together have collected, and may collect.
+/// The budget of undecided entries: how many all tasks together have collected, and how many they may.
 pub struct Room {
     used: AtomicUsize,
     all: usize,
@@ -57,19 +57,19 @@ impl Room {
         }
     }
 
-    /// Takes room for some more entries; `false` where all of it is taken.
+    /// Reserves room for some more entries. `false` if there is not enough.
     fn take(&self, more: usize) -> bool {
         self.used.fetch_add(more, Ordering::Relaxed) + more <= self.all
     }
 
-    /// How many entries were collected, if there was room for all.
+    /// How many entries were collected. `None` if there was not enough room.
     pub fn collected(self) -> Option<usize> {
         Some(self.used.into_inner()).filter(|used| *used <= self.all)
     }
 }
 
-/// Passes over the entries of a task; gives the index of the first NaN, if there is one. It ends early, and leaves the
-/// mask as it is, where there is no room.
+/// Passes over the entries of a task. Returns the index of the first NaN, if there is one. Ends early, with an
+/// incomplete mask, if there is not enough room.
 pub fn pass<K: Key>(
     problem: &Problem<'_, K>,
     task: &mut Task<'_, K>,
@@ -136,7 +136,7 @@ pub fn first_nan<K: Key>(keys: &[K], prior: Option<&[u64]>, scale: Scale<K>) -> 
     })
 }
 
-/// Appends to a list. It grows by what is expected: doubling would take memory that is never used.
+/// Appends to a list, which grows by what is expected. Doubling would take memory that is never used.
 fn extend<T: Copy>(list: &mut Vec<T>, more: &[T], expected: usize) {
     if list.capacity() - list.len() < more.len() {
         list.reserve_exact(more.len() + expected);
@@ -146,7 +146,7 @@ fn extend<T: Copy>(list: &mut Vec<T>, more: &[T], expected: usize) {
 
 /// Room for the undecided entries of some blocks.
 const UNDECIDED: usize = 2 * BLOCK;
-/// So many entries of a word are written whether they exist or not.
+/// This many entries of a word are written, whether they exist or not.
 const ALWAYS: usize = 3;
 
 /// Undecided entries of some blocks.
@@ -170,11 +170,12 @@ impl<K: Key> Undecided<K> {
         self.count + BLOCK + ALWAYS > UNDECIDED
     }
 
-    /// Hands the entries over to their task, of which so many entries are done; `false` where there is no room.
+    /// Moves the entries to their task, of which `done` entries have been processed. `false` if there is not enough
+    /// room.
     fn hand_over(&mut self, task: &mut Task<'_, K>, done: usize, room: &Room) -> bool {
         let fits = room.take(self.count);
         if fits {
-            // As many for the rest of the task, and some more.
+            // In proportion for the rest of the task, and some more.
             let expected = self.count * (task.len - done) / done / 8 * 9;
             extend(&mut task.places, &self.places[..self.count], expected);
             extend(&mut task.keys, &self.keys[..self.count], expected);
@@ -187,8 +188,8 @@ impl<K: Key> Undecided<K> {
     #[inline(always)]
     fn add(&mut self, at: usize, keys: &[K; BITS], mut word: u64) {
         let end = self.count + word.count_ones() as usize;
-        // Mostly there are few. Some are written whether they exist or not, and overwritten later: a loop that ends
-        // after one turn here and three there is what a processor cannot foresee.
+        // Usually there are few. The first ones are written whether they exist or not, and overwritten later, because
+        // a processor cannot predict a loop whose length varies.
         for i in 0..ALWAYS {
             self.put(self.count + i, at, keys, word.trailing_zeros() as usize);
             word &= word.wrapping_sub(1);
@@ -202,7 +203,7 @@ impl<K: Key> Undecided<K> {
         self.count = end;
     }
 
-    /// Writes an entry. Neither remainder changes anything: they replace checks of an index.
+    /// Writes an entry. The remainders change nothing; they replace bounds checks.
     #[inline(always)]
     fn put(&mut self, count: usize, at: usize, keys: &[K; BITS], bit: usize) {
         let (count, bit) = (count % UNDECIDED, bit % BITS);

@@ -1,6 +1,7 @@
-//! Where samples are taken.
+//! The places where samples are taken.
 
-/// A hash of a number, so that no pattern in the weights is in step with a sample (the finaliser of MurmurHash3).
+/// A hash of a number, so that a sample is not in step with any pattern in the weights (the finaliser of
+/// MurmurHash3).
 #[inline(always)]
 pub(crate) fn scatter(number: u64) -> u64 {
     let x = (number ^ number >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);

@@ -14,7 +14,7 @@ pub fn settle<K: Key>(tasks: &mut [Task<'_, K>], bracket: Bracket<K>, wanted: us
     let (cut, below, ties) = nth(tasks, bracket, wanted);
     let mut quota = wanted - below;
     if quota == ties {
-        // As nearly always: no need to count which come first.
+        // Nearly always: all ties are pruned, so their order does not matter.
         threads.each(tasks, |task| prune(task, usize::MAX, cut));
         return;
     }
@@ -23,8 +23,8 @@ pub fn settle<K: Key>(tasks: &mut [Task<'_, K>], bracket: Bracket<K>, wanted: us
     }
 }
 
-/// Of a task's undecided entries, prunes those below the cut, and the first `quota` of its ties. Gives how many ties
-/// it pruned.
+/// Prunes those of a task's undecided entries that are below the cut, and the first `quota` of its ties. Returns how
+/// many ties it pruned.
 fn prune<K: Key>(task: &mut Task<'_, K>, quota: usize, cut: K) -> usize {
     let mut ties = 0;
     for (place, key) in task.places.iter().zip(&task.keys) {

@@ -12,11 +12,11 @@ use super::words::words;
 use crate::mask::bits::BITS;
 use crate::mask::parallel::Threads;
 
-/// Up to so many entries, counting all of them costs less than a sample that is good enough.
+/// Up to this many entries, counting all of them costs less than a good sample.
 const SMALL: usize = 1 << 14;
 
-/// Standard deviations from the middle of a sample's guess to its ends. A second sample helps where the first one had
-/// bad luck, but not against an input made to defeat them all.
+/// Standard deviations from the middle of a sample's guess to its ends. A second sample helps if the first one was
+/// unlucky, but not against an input made to defeat all samples.
 const SIGMAS: [f64; 2] = [3.0, 8.0];
 
 /// A way to solve a problem.
@@ -27,7 +27,7 @@ pub fn lowest<K: Key>(source: &dyn Source<K>, k: usize) -> Result<Vec<Vec<u64>>,
     lowest_by(source, k, solve)
 }
 
-/// The same by counting alone, which takes an input that defeats all samples to happen.
+/// The same by counting alone, which only happens with an input that defeats all samples.
 #[cfg(test)]
 pub fn lowest_counted<K: Key>(source: &dyn Source<K>, k: usize) -> Result<Vec<Vec<u64>>, SelectError> {
     lowest_by(source, k, counted)
@@ -71,14 +71,14 @@ fn solve<K: Key>(problem: &Problem<'_, K>, tasks: &mut [Task<'_, K>]) -> Result<
     counted(problem, tasks)
 }
 
-/// Writes the masks by a bracket. `false` where the bracket did not hold the cut, or held too much.
+/// Writes the masks by a bracket. `false` if the bracket did not hold the cut, or held too many entries.
 fn attempt<K: Key>(
     problem: &Problem<'_, K>,
     tasks: &mut [Task<'_, K>],
     bracket: Bracket<K>,
 ) -> Result<bool, SelectError> {
     let threads = Threads::of(problem.entries);
-    // What is collected takes a 16th of the weights' memory at most, whatever the data.
+    // The collected entries take at most a 16th of the weights' memory, whatever the data.
     let each = size_of::<K>() + size_of::<u16>();
     let room = Room::new((problem.entries * size_of::<K>() / 16 / each).max(SMALL));
     let nans = threads.each(tasks, |task| {
@@ -97,7 +97,7 @@ fn attempt<K: Key>(
 
     let pruned = problem.remaining - tasks.iter().map(|task| task.kept).sum::<usize>();
     if problem.k < pruned {
-        // Of the ties of `low`, all of which are pruned, the last ones are kept after all.
+        // All ties of `low` have been pruned, but the last ones have to be kept.
         let too_many = pruned - problem.k;
         let back = change(problem, tasks, Ties::KeepLast, bracket.low, too_many, threads);
         return Ok(back == too_many);
@@ -114,7 +114,7 @@ fn attempt<K: Key>(
     Ok(more == rest)
 }
 
-/// The sure way: finds the cut by counting, in as many passes as it takes, and writes by it.
+/// The fallback: finds the cut by counting, in as many passes as needed, and applies it.
 fn counted<K: Key>(problem: &Problem<'_, K>, tasks: &mut [Task<'_, K>]) -> Result<(), SelectError> {
     let scale = problem.source.scale();
     let mut block = Block::new();

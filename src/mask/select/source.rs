@@ -39,7 +39,7 @@ pub trait Source<K>: Sync {
 /// The keys of a block, and what a source made beforehand for the next ones.
 pub struct Block<K> {
     pub keys: [K; BLOCK],
-    /// The keys of the task that begins at this entry of this segment.
+    /// Keys of a task, and the segment and the entry at which it begins.
     pub ahead: Option<((usize, usize), Vec<K>)>,
 }
 
@@ -64,7 +64,7 @@ pub struct Problem<'s, K> {
     pub source: &'s dyn Source<K>,
     /// How many entries are to be pruned.
     pub k: usize,
-    /// How many remain to choose from.
+    /// How many remain unpruned.
     pub remaining: usize,
     /// How many entries there are, with the pruned ones.
     pub entries: usize,

@@ -1,4 +1,4 @@
-//! Selection against a naive oracle: sort all survivors by (key, segment, index).
+//! Selection against a naive oracle, which sorts all remaining entries by (key, segment, index).
 
 use super::source::{Block, Source};
 use super::*;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What the oracle ranks by: the element's own comparison, not our keys.
+/// What the oracle ranks by: the element's own comparison, not keys.
 trait Plain: Element + PartialOrd {
     fn from_f64(x: f64) -> Self;
     fn to_f64(self) -> f64;
@@ -140,7 +140,7 @@ fn check<T: Plain>(segments: &[Owned<T>], k: usize, what: &str) {
 
 type Pattern = Box<dyn Fn(usize) -> f64>;
 
-/// Inputs that a selection can stumble over, as functions of the index.
+/// Difficult inputs, as functions of the index.
 fn patterns(n: usize) -> Vec<(&'static str, Pattern)> {
     fn noise(i: usize) -> f64 {
         let mut x = (i as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -236,7 +236,7 @@ fn all_patterns<T: Plain>(n: usize) {
                 left.saturating_sub(1),
                 left,
             ];
-            // The oracle sorts: with many entries only the counts that take samples to find.
+            // The oracle sorts, which is slow. So with many entries, only counts that need samples are tested.
             for k in &all[..if n > 10_000 { 2 } else { 7 }] {
                 check(&segments, (*k).min(left), name);
             }
@@ -525,7 +525,7 @@ fn counting_alone_gives_the_same() {
     }
 }
 
-/// Reversed, permuted and stepped views of an array of some dimensions, with changes made one after the other.
+/// Views of an array after several changes: reversed, permuted, stepped.
 fn changed<'a, T>(array: &'a ArrayD<T>, changes: &[(u8, usize, usize)]) -> ArrayViewD<'a, T> {
     let mut view = array.view();
     for &(change, a, b) in changes {
@@ -596,7 +596,7 @@ fn large_views_give_the_masks_of_their_copies() {
     }
 }
 
-/// S8
+/// S8: a NaN is an error that names it, unless it is pruned already.
 #[test]
 fn nan_in_a_view_is_named_by_its_logical_index() {
     let mut array = ArrayD::from_elem(IxDyn(&[300, 400]), 1.0_f32);

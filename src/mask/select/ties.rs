@@ -1,4 +1,4 @@
-//! Ties of an end of the bracket, when not all of them share one fate: the first ones are pruned.
+//! Ties at an end of the bracket, if some of them are pruned and some are kept: the first ones are pruned.
 
 use super::key::Key;
 use super::pass::Task;
@@ -13,11 +13,11 @@ use crate::mask::parallel::Threads;
 pub enum Ties {
     /// The first ones are pruned.
     PruneFirst,
-    /// All of them were pruned; the last ones are kept after all.
+    /// All of them were pruned, and the last ones are restored.
     KeepLast,
 }
 
-/// Changes the masks of the first, or the last, `count` entries that equal `key`. Gives how many it found.
+/// Changes the masks of the first, or the last, `count` ties at `key`. Returns how many it found.
 pub fn change<K: Key>(
     problem: &Problem<'_, K>,
     tasks: &mut [Task<'_, K>],
@@ -31,7 +31,7 @@ pub fn change<K: Key>(
     }
     let mut todo = count;
     for batch in tasks.chunks_mut(threads.batch()) {
-        // How many ties each task has must be known before any of them knows its share, unless there is only one.
+        // Unless there is only one task, all of them must count their ties before any of them knows its share.
         let has = match batch {
             [_] => vec![usize::MAX],
             _ => threads.each(batch, |task| in_task(problem, task, ties, key, usize::MAX, false)),

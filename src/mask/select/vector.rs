@@ -1,13 +1,13 @@
 //! [`Vector`]: comparisons of 64 keys at once, as the bits of a word.
 //!
-//! With AVX2, comparisons are packed to bytes, and one instruction takes the top bit of each of 32 bytes. Elsewhere a
-//! compiler makes vector code of plain loops, which is a few times slower.
+//! With AVX2, comparisons are packed to bytes, and one instruction takes the top bit of each of 32 bytes. Elsewhere
+//! the compiler vectorises plain loops, which is a few times slower.
 
 use super::key::Key;
 use crate::mask::bits::BITS;
 use crate::mask::parallel::vectorized;
 
-/// How this machine compares many keys at once. Both ways give the same words.
+/// How this machine compares many keys at once. Both ways give the same result.
 #[derive(Clone, Copy, Debug)]
 pub enum Vector {
     /// Plain loops.
@@ -64,8 +64,8 @@ impl Vector {
 
 /// 64 flags as the bits of a word: bit i is `flag(i)`.
 ///
-/// A compiler makes vector code of the first loop, at 16 or more flags an instruction, and a multiplication moves the
-/// low bits of 8 bytes side by side. No two of its partial products meet, so nothing carries.
+/// The compiler vectorises the first loop, with 16 or more flags per instruction, and a multiplication gathers the
+/// low bits of 8 bytes. No two of its partial products meet, so nothing carries.
 #[inline(always)]
 fn pack(flag: impl Fn(usize) -> bool) -> u64 {
     let mut bytes = [0u8; BITS];

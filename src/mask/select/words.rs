@@ -14,7 +14,7 @@ pub fn used(len: usize) -> u64 {
     if len >= BITS { u64::MAX } else { (1 << len) - 1 }
 }
 
-/// The lowest `count` bits that are set in `word`, or all of them where there are fewer.
+/// The lowest `count` bits that are set in `word`, or all of them if there are fewer.
 #[inline]
 pub fn lowest_bits(word: u64, count: usize) -> u64 {
     if count >= word.count_ones() as usize {
@@ -27,7 +27,7 @@ pub fn lowest_bits(word: u64, count: usize) -> u64 {
     word ^ rest
 }
 
-/// The highest `count` bits that are set in `word`, or all of them where there are fewer.
+/// The highest `count` bits that are set in `word`, or all of them if there are fewer.
 #[inline]
 pub fn highest_bits(word: u64, count: usize) -> u64 {
     let set = word.count_ones() as usize;
@@ -44,8 +44,7 @@ pub fn ones(mut word: u64) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The word of a prior mask that belongs to 64 entries, of which there may be only `len`; without a mask, all of them
-/// remain.
+/// The word of a prior mask for 64 entries, of which only `len` may exist. Without a mask, all of them remain.
 #[inline(always)]
 pub fn prior_word(prior: Option<&[u64]>, word: usize, len: usize) -> u64 {
     prior.map_or(u64::MAX, |prior| prior[word]) & used(len)
