@@ -10,7 +10,7 @@ use std::ops::Range;
 pub enum Damage {
     // ---- the file ----
     /// A file too short to hold even the length of a header.
-    #[error("the file has {len} bytes, too few for a safetensors header")]
+    #[error("the file has {}, too few for a safetensors header", bytes(*len))]
     TooShort {
         /// Bytes that there are.
         len: u64,
@@ -46,7 +46,7 @@ pub enum Damage {
         got: u64,
     },
     /// More bytes of data than the header describes.
-    #[error("{extra} bytes at the end of the file belong to no tensor")]
+    #[error("the file ends with {} that no tensor has", bytes(*extra))]
     TrailingBytes {
         /// Bytes after the last tensor.
         extra: u64,
@@ -74,7 +74,7 @@ pub enum Damage {
         offsets: (u64, u64),
     },
     /// A tensor whose bytes are not as many as its shape and type need.
-    #[error("tensor `{name}` of dtype {dtype} and shape {shape:?} needs {}, but has {got}", needs(*expected))]
+    #[error("tensor `{name}` of dtype {dtype} and shape {shape:?} needs {}, but has {got}", needs(*expected, shape))]
     WrongSize {
         /// Name of the tensor.
         name: String,
@@ -227,8 +227,17 @@ pub enum Damage {
     },
 }
 
-fn needs(bytes: Option<u64>) -> String {
-    bytes.map_or("more bytes than any file has".to_owned(), |bytes| {
-        format!("{bytes} bytes")
-    })
+fn needs(expected: Option<u64>, shape: &[usize]) -> String {
+    let entries = shape.iter().try_fold(1_u64, |all, &n| all.checked_mul(n as u64));
+    match (expected, entries) {
+        (Some(expected), _) => bytes(expected),
+        // Of less than a byte each.
+        (None, Some(entries)) if entries < 1 << 48 => "a part of a byte".to_owned(),
+        (None, _) => "more bytes than any file has".to_owned(),
+    }
+}
+
+/// `1 byte`, `2 bytes`.
+fn bytes(n: u64) -> String {
+    format!("{n} byte{}", if n == 1 { "" } else { "s" })
 }

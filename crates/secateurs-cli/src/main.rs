@@ -27,15 +27,22 @@ fn main() -> ExitCode {
     signals::watch();
     let mut out = Vec::new();
     let done = run(&cli, &mut out);
-    // A reader that has seen enough, such as `head`, is no failure.
-    match io::stdout().lock().write_all(&out) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => eprintln!("error: {error}"),
-        _ => {}
+    if !matches!(cli.command, Command::Completions { .. }) {
+        out = text::plain(&String::from_utf8_lossy(&out), true).into_bytes();
     }
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(&out).and_then(|()| stdout.flush());
     match done {
-        Ok(code) => code,
+        Ok(code) => match written {
+            // A reader that has seen enough, such as `head`, is no failure.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                eprintln!("error: cannot write to standard output: {error}");
+                ExitCode::from(FAILED)
+            }
+            _ => code,
+        },
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", text::plain(&failure.to_string(), false));
             ExitCode::from(FAILED)
         }
     }

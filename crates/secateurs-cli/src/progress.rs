@@ -9,10 +9,12 @@ use secateurs::checkpoint::{Checkpoint, Phase};
 
 use crate::args::How;
 use crate::failure::Failure;
+use crate::text;
 
 /// Opens a checkpoint that shows its progress on a terminal.
 pub fn open(path: &Path, how: &How) -> Result<Checkpoint, Failure> {
     let mut checkpoint = Checkpoint::open(path)?;
+    warn_of_unlisted(&checkpoint);
     if let Some(threads) = how.threads {
         checkpoint = checkpoint.with_threads(threads);
     }
@@ -30,6 +32,29 @@ pub fn open(path: &Path, how: &How) -> Result<Checkpoint, Failure> {
             bar.set_position(progress.done);
         }
     }))
+}
+
+/// Says which is used where an index does not list a model file beside it.
+fn warn_of_unlisted(checkpoint: &Checkpoint) {
+    let Ok(files) = std::fs::read_dir(checkpoint.path()) else {
+        return; // a file
+    };
+    let mut names: Vec<_> = files.flatten().map(|file| file.file_name()).collect();
+    names.sort();
+    for name in names {
+        let is_shard = checkpoint
+            .shards()
+            .iter()
+            .any(|shard| shard.path().file_name() == Some(&name));
+        if Path::new(&name)
+            .extension()
+            .is_some_and(|end| end == "safetensors")
+            && !is_shard
+        {
+            let name = text::path(Path::new(&name));
+            eprintln!("warning: the index does not list {name}; the files that it lists are used");
+        }
+    }
 }
 
 /// Opens a checkpoint of which the tensors are used, so that it may not be packed.

@@ -1,6 +1,7 @@
 //! Numbers and tables for people.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use indicatif::{DecimalBytes, HumanCount};
 
@@ -40,6 +41,40 @@ pub fn bytes(n: u64) -> String {
     DecimalBytes(n).to_string()
 }
 
+/// A text without control characters, which would change what a terminal does: they are written as in JSON.
+pub fn plain(text: &str, keep_lines: bool) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' if keep_lines => plain.push(c),
+            c if c.is_control() => plain.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// A path as it is shown.
+pub fn path(path: &Path) -> String {
+    plain(&path.display().to_string(), false)
+}
+
+/// A path as text in JSON, which cannot hold all paths as they are.
+pub fn json_path<S: serde::Serializer>(path: &&Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+/// Names, as many as a line holds.
+pub fn some_of<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
+    const SHOWN: usize = 4;
+    let more = names.clone().count().saturating_sub(SHOWN);
+    let mut shown: Vec<String> = names.take(SHOWN).map(|name| plain(name, false)).collect();
+    if more > 0 {
+        shown.push(format!("and {} more", count(more)));
+    }
+    shown.join(", ")
+}
+
 /// A share of `width` characters as a bar of full and empty blocks.
 pub fn bar(share: f64, width: usize) -> String {
     let eighths = (share.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
@@ -75,7 +110,8 @@ impl Table {
     }
 
     pub fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        self.rows
+            .push(cells.iter().map(|cell| plain(cell, false)).collect());
     }
 
     pub fn total(&mut self, cells: Vec<String>) {
@@ -95,8 +131,9 @@ impl Table {
         let line = |cells: &mut dyn Iterator<Item = &str>| {
             let cells = cells.zip(&self.columns).zip(&widths);
             let cells = cells.map(|((cell, (_, align)), width)| match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
+                // Not by the width of a format, which is at most 65,535.
+                Align::Left => format!("{cell}{}", " ".repeat(width - cell.chars().count())),
+                Align::Right => format!("{}{cell}", " ".repeat(width - cell.chars().count())),
             });
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
@@ -115,6 +152,15 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(
+            plain("a\u{1b}]0;x\u{7}\n\u{9b}ü", false),
+            "a\\u001b]0;x\\u0007\\u000a\\u009bü"
+        );
+        assert_eq!(plain("a\nb", true), "a\nb");
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -166,6 +166,18 @@ impl Shard {
 
 /// What to do with a file that another program's magic bytes begin.
 fn foreign(prefix: &[u8]) -> Option<String> {
+    if prefix == b"version " {
+        return Some(
+            "it is probably a Git-LFS pointer, which names the file but does not hold it; \
+             get the file itself first: git lfs pull"
+                .to_owned(),
+        );
+    }
+    if prefix.starts_with(b"GGUF") {
+        return Some(
+            "it is a GGUF file; prune the safetensors version of the model, and convert that".to_owned(),
+        );
+    }
     let zip = prefix.starts_with(b"PK\x03\x04");
     // Protocols 2 to 5 of pickle; the header of a safetensors file is never so long.
     let pickle = prefix[0] == 0x80 && (2..=5).contains(&prefix[1]) && prefix[7] != 0;

@@ -37,38 +37,48 @@ pub(in crate::checkpoint) fn ordered<J: Send, W: Send>(
         }),
         changed: Condvar::new(),
     };
-    thread::scope(|scope| {
-        for worker in workers {
-            let (queue, sequence, prepare, finish) = (&queue, &sequence, &prepare, &finish);
-            scope.spawn(move || {
-                let _ends_with_us = EndOnPanic(sequence);
-                loop {
-                    let Some((number, mut job)) = lock(queue).next() else {
-                        return;
-                    };
-                    let ready = prepare(&mut job, worker);
-                    let Some(mut state) = sequence.wait_for(number) else {
-                        return;
-                    };
-                    let done = ready.and_then(|()| (state.in_order)(&mut job, worker));
-                    state.next += 1;
-                    // Before the next job can come in order.
-                    state.stopped |= done.is_err();
-                    drop(state);
-                    let done = match done {
-                        Ok(()) => {
-                            sequence.changed.notify_all();
-                            finish(job, worker)
-                        }
-                        error => error,
-                    };
-                    if let Err(error) = done {
-                        sequence.fail(number, error);
-                        return;
-                    }
+    let work = |worker: &mut W| {
+        let _ends_with_us = EndOnPanic(&sequence);
+        loop {
+            let Some((number, mut job)) = lock(&queue).next() else {
+                return;
+            };
+            let ready = prepare(&mut job, worker);
+            let Some(mut state) = sequence.wait_for(number) else {
+                return;
+            };
+            let done = ready.and_then(|()| (state.in_order)(&mut job, worker));
+            state.next += 1;
+            // Before the next job can come in order.
+            state.stopped |= done.is_err();
+            drop(state);
+            let done = match done {
+                Ok(()) => {
+                    sequence.changed.notify_all();
+                    finish(job, worker)
                 }
-            });
+                error => error,
+            };
+            if let Err(error) = done {
+                sequence.fail(number, error);
+                return;
+            }
         }
+    };
+    let Some((here, others)) = workers.split_first_mut() else {
+        return Ok(());
+    };
+    thread::scope(|scope| {
+        for worker in others {
+            // Where the system has no more threads, those that there are do the work.
+            if thread::Builder::new()
+                .spawn_scoped(scope, || work(worker))
+                .is_err()
+            {
+                break;
+            }
+        }
+        work(here);
     });
     let state = sequence
         .state

@@ -6,9 +6,9 @@
 
 use std::fmt::Debug;
 
+use bytemuck::cast_slice;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use bytemuck::cast_slice;
 
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 use super::avx2;

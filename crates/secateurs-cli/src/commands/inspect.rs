@@ -5,7 +5,8 @@ use std::io::Write;
 use secateurs::checkpoint::{ChannelPattern, Checkpoint, GroupPattern, TensorInfo, TensorStats};
 use serde::Serialize;
 
-use super::json;
+use super::prune::by_dtype;
+use super::{json, not_prunable};
 use crate::args::{How, InspectArgs};
 use crate::failure::Failure;
 use crate::text::{Align, Table, bar, bytes, count, number_of, percent, shape};
@@ -79,7 +80,16 @@ fn write(checkpoint: &Checkpoint, rows: &[Row<'_>], out: &mut Vec<u8>) -> std::i
         checkpoint.shards().len(),
         checkpoint.shards().iter().map(|s| s.bytes()).sum(),
     );
-    writeln!(out, "\n{} in {}", bytes(size), number_of(files, "file"))
+    writeln!(out, "\n{} in {}", bytes(size), number_of(files, "file"))?;
+    let others = not_prunable(rows.iter().map(|(tensor, _)| *tensor));
+    out.extend(by_dtype(&others).bytes());
+    if checkpoint.check_unpacked().is_err() {
+        writeln!(
+            out,
+            "packed: these are parts of tensors; unpack it to see the tensors"
+        )?;
+    }
+    Ok(())
 }
 
 /// What is worth a word: NaNs, patterns, zeros that are negative.

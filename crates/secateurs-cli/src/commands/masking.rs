@@ -57,6 +57,7 @@ fn table(report: &MaskingReport, output: &Path, out: &mut Vec<u8>) {
 
 #[derive(Serialize)]
 struct Report<'a> {
+    #[serde(serialize_with = "crate::text::json_path")]
     output: &'a Path,
     masked: usize,
     zeros: usize,

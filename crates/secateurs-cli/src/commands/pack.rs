@@ -117,6 +117,7 @@ fn share(part: u64, all: u64) -> String {
 /// The report as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
+    #[serde(serialize_with = "crate::text::json_path")]
     output: &'a Path,
     bytes_before: u64,
     bytes_after: u64,

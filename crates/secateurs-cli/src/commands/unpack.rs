@@ -60,6 +60,7 @@ pub fn run(args: &UnpackArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failur
 /// The report as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
+    #[serde(serialize_with = "crate::text::json_path")]
     output: &'a Path,
     bytes_before: u64,
     bytes_after: u64,

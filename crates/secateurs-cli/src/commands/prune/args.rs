@@ -27,9 +27,9 @@ pub struct PruneArgs {
     /// The checkpoint to write: a file for a file, a folder for a folder. Not needed with --dry-run.
     #[arg(short, long, value_name = "OUT", required_unless_present = "dry_run", value_parser = output(), value_hint = ValueHint::AnyPath)]
     pub output: Option<PathBuf>,
-    /// How much to prune: a fraction (0.5), a percentage (50%) or a count (12) of entries, channels or blocks. Not
-    /// used with N:M.
-    #[arg(short, long)]
+    /// How much to prune: a fraction (0.5), a percentage (50%) or a count (12) of entries, channels or blocks. Zeros
+    /// count, and rank lowest: 50% of a weight that is 30% zero prunes another 20%. Not used with N:M.
+    #[arg(short, long, allow_hyphen_values = true, value_parser = amount)]
     pub amount: Option<Amount>,
     /// What is ranked together [default: local]. Not used with N:M.
     #[arg(long, value_enum)]
@@ -58,6 +58,9 @@ pub struct PruneArgs {
     pub seed: Option<u64>,
     #[command(flatten)]
     pub choose: ChooseArgs,
+    /// Leave out tensors whose dimension --dim is no multiple of M, instead of refusing them. Needs N:M.
+    #[arg(long)]
+    pub skip_indivisible: bool,
     /// Prune at most this share of the entries of any tensor (0.9 or 90%). Needs --scope global.
     #[arg(long, value_name = "X", value_parser = cap)]
     pub max_sparsity: Option<f64>,
@@ -146,6 +149,23 @@ impl FromStr for Pattern {
         )?;
         Ok(Pattern::Groups { keep, of })
     }
+}
+
+/// An amount; what is wrong with it is said as it was typed.
+fn amount(text: &str) -> Result<Amount, String> {
+    let error = match text.parse() {
+        Ok(amount) => return Ok(amount),
+        Err(error) => error,
+    };
+    let typed = text.trim();
+    let number = typed.strip_suffix('%').unwrap_or(typed).trim().parse::<f64>();
+    Err(match number {
+        Ok(number) if number < 0.0 => format!("{typed} is negative; nothing less than 0 can be pruned"),
+        Ok(number) if number.is_finite() && typed.ends_with('%') => {
+            format!("{typed} is more than everything, which is 100%")
+        }
+        _ => error.to_string(),
+    })
 }
 
 /// A share as a fraction or a percentage.

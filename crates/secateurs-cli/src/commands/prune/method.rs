@@ -91,6 +91,9 @@ fn method(args: &PruneArgs) -> Result<Box<dyn PruningMethod>, Failure> {
         }
         return Ok(Box::new(NmStructured::new(keep, of, dim)?));
     }
+    if args.skip_indivisible {
+        return refuse("--skip-indivisible needs --pattern N:M");
+    }
     let Some(amount) = args.amount else {
         return refuse("--amount is needed: a fraction (0.5), a percentage (50%) or a count (12)");
     };

@@ -3,6 +3,7 @@
 pub mod args;
 mod method;
 mod report;
+mod skipped;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,8 @@ use crate::args::{How, PruneArgs};
 use crate::failure::Failure;
 use crate::{glob, progress};
 use method::Request;
+use skipped::Skipped;
+pub use skipped::by_dtype;
 
 pub fn run(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure> {
     let copied = prune(args, how, out)?;
@@ -25,7 +28,8 @@ fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>,
     let request = Request::from(args)?;
     let checkpoint = progress::open_unpacked(&args.input, how)?;
     let default = |tensor: &TensorInfo| tensor.is_weight() || is_original_weight(&checkpoint, tensor);
-    let chosen = glob::choose(&checkpoint, &args.choose, default)?;
+    let mut chosen = glob::choose(&checkpoint, &args.choose, default)?;
+    let skipped = Skipped::of(&checkpoint, args, &mut chosen);
     if chosen.is_empty() {
         return Err(Failure::options(
             "no tensor is selected; without --include, the floating-point tensors of two or more \
@@ -49,9 +53,10 @@ fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>,
     let size = files.iter().map(|file| file.bytes()).sum();
     let written = output.map(|output| (output, size, files.len()));
     if how.json {
-        json(out, &report::Report::new(&report, written));
+        json(out, &report::Report::new(&report, written, &skipped));
     } else {
         report::table(&report, written, out);
+        out.extend(skipped.describe().bytes());
     }
     Ok(report.copied)
 }

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use secateurs::checkpoint::{CheckpointReport, Unit};
+use secateurs::checkpoint::{CheckpointReport, TensorInfo, Unit};
 use serde::Serialize;
 
+use super::skipped::Skipped;
 use crate::text::{Align, Table, bytes, count, number_of, percent, shape};
 
 /// The output, how many bytes it has and in how many files; `None` where nothing was written.
@@ -68,7 +69,7 @@ pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>)
 /// The report as JSON.
 #[derive(Serialize)]
 pub struct Report<'a> {
-    output: Option<&'a Path>,
+    output: Option<String>,
     unit: String,
     requested: usize,
     achieved: usize,
@@ -77,6 +78,24 @@ pub struct Report<'a> {
     zeros: usize,
     entries: usize,
     tensors: Vec<Tensor<'a>>,
+    /// Of a type that cannot be pruned.
+    not_prunable: Vec<Other<'a>>,
+    /// Not divided by groups.
+    indivisible: Vec<Other<'a>>,
+}
+
+#[derive(Serialize)]
+struct Other<'a> {
+    name: &'a str,
+    dtype: String,
+}
+
+fn others<'a>(tensors: &[&'a TensorInfo]) -> Vec<Other<'a>> {
+    let other = |tensor: &&'a TensorInfo| Other {
+        name: tensor.name(),
+        dtype: tensor.dtype().to_string(),
+    };
+    tensors.iter().map(other).collect()
 }
 
 #[derive(Serialize)]
@@ -93,7 +112,7 @@ struct Tensor<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub fn new(report: &'a CheckpointReport, written: Written<'a>) -> Self {
+    pub fn new(report: &'a CheckpointReport, written: Written<'a>, skipped: &Skipped<'a>) -> Self {
         let tensors = report.tensors.iter().map(|tensor| Tensor {
             name: &tensor.name,
             dtype: tensor.dtype.to_string(),
@@ -106,7 +125,7 @@ impl<'a> Report<'a> {
             entries: tensor.entries,
         });
         Report {
-            output: written.map(|(output, ..)| output),
+            output: written.map(|(output, ..)| output.display().to_string()),
             unit: report.unit.to_string(),
             requested: report.requested,
             achieved: report.achieved(),
@@ -115,6 +134,8 @@ impl<'a> Report<'a> {
             zeros: report.zeros(),
             entries: report.entries(),
             tensors: tensors.collect(),
+            not_prunable: others(&skipped.dtype),
+            indivisible: others(&skipped.indivisible),
         }
     }
 }
