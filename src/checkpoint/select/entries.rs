@@ -153,6 +153,10 @@ impl Source for Listed<'_> {
         Ok(())
     }
 
+    fn sampling(&self) -> (usize, f64) {
+        (64, 6.0)
+    }
+
     fn most_keys(&self) -> usize {
         MOST_KEYS / self.checkpoint.work.workers()
     }

@@ -315,6 +315,10 @@ impl Source for Memory<'_, '_> {
         Ok(())
     }
 
+    fn sampling(&self) -> (usize, f64) {
+        (1, 3.5)
+    }
+
     fn most_keys(&self) -> usize {
         MOST_KEYS
     }
@@ -327,7 +331,8 @@ impl Source for Memory<'_, '_> {
             .enumerate()
             .flat_map(|(number, len)| (0..len).step_by(CHUNK).map(move |first| (number, first)))
             .collect();
-        let each = chunks.len().div_ceil(threads.tasks()).max(1);
+        // A share has counters of its own, so there are fewer than tasks elsewhere.
+        let each = chunks.len().div_ceil((threads.tasks() / 2).max(1)).max(1);
         let mut shares: Vec<_> = chunks.chunks(each).collect();
         let finders = threads.each(&mut shares, |share| -> Result<CutFinder> {
             let (mut finder, mut buffers) = (finder.clone(), Buffers::default());

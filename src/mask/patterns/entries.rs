@@ -8,9 +8,6 @@ use crate::error::{AmountError, Error, Result};
 use crate::mask::select::{Cut, CutFinder, CutWriter, Order, SelectError, scatter};
 use crate::mask::{EntryRank, random};
 
-/// Consecutive entries that a sample takes at a time.
-const RUN: usize = 64;
-
 /// The numbers of entries for which a sample pays. With fewer, it takes as long as a pass; with more, too many keys
 /// would be undecided. Tests use small numbers.
 const SAMPLED: Range<usize> = if cfg!(test) { 1 << 10 } else { 1 << 18 }..500_000_000;
@@ -93,6 +90,11 @@ pub(crate) trait Source {
 
     /// Appends the scores of some consecutive entries, of those that remain.
     fn sample(&self, part: &Part, entries: Range<usize>, sample: &mut Vec<f64>) -> Result<()>;
+
+    /// How a sample is taken: so many consecutive entries at a time, as few as can be read cheaply; and how many
+    /// standard deviations it is trusted to. Entries that lie near each other are alike, so that a sample of runs says
+    /// less than one of as many single entries.
+    fn sampling(&self) -> (usize, f64);
 
     /// Keys that may be held between a pass and the next one, by each finder.
     fn most_keys(&self) -> usize;
@@ -182,7 +184,7 @@ pub(crate) fn select_of(
 fn cut(source: &impl Source, parts: &[Part], requested: usize, order: Order) -> Result<Cut> {
     let mut finder = CutFinder::new(requested, order);
     if let Some((sample, entries)) = sample(source, parts)? {
-        finder = finder.expecting(&sample, entries, source.most_keys());
+        finder = finder.expecting(&sample, entries, source.most_keys(), source.sampling().1);
     }
     loop {
         finder = source.pass(parts, finder)?;
@@ -209,9 +211,10 @@ fn sample(source: &impl Source, parts: &[Part]) -> Result<Option<(Vec<f64>, usiz
     }
     // As many as the undecided keys that they leave, about. A smaller sample leaves more undecided keys, a larger one
     // fewer.
-    let runs = ((entries as f64).powf(2.0 / 3.0) as usize).div_ceil(RUN);
+    let (run, _) = source.sampling();
+    let runs = ((entries as f64).powf(2.0 / 3.0) as usize).div_ceil(run);
     let stretch = entries / runs;
-    let mut sample = Vec::with_capacity(runs * RUN);
+    let mut sample = Vec::with_capacity(runs * run);
     let (mut number, mut before) = (0, 0);
     for part in parts {
         let end = before + source.entries(part.place).1;
@@ -222,7 +225,7 @@ fn sample(source: &impl Source, parts: &[Part]) -> Result<Option<(Vec<f64>, usiz
             }
             number += 1;
             let first = place - before;
-            source.sample(part, first..first + RUN.min(end - place), &mut sample)?;
+            source.sample(part, first..first + run.min(end - place), &mut sample)?;
         }
         before = end;
     }

@@ -5,10 +5,6 @@ use super::vector::Vector;
 use super::words::ones;
 use crate::mask::bits::BITS;
 
-/// Standard deviations from the middle of the sample's guess to its ends. Neighbouring entries are alike, so a sample
-/// of runs tells less than a sample of as many single entries.
-const SIGMAS: f64 = 6.0;
-
 /// Counts of one pass: how many wide keys lie below two ends, and at each of them. Keys between the ends are collected.
 ///
 /// It is a guess. If it is wrong, the counts show it.
@@ -20,6 +16,8 @@ pub struct Between {
     at_low: usize,
     at_high: usize,
     between: Vec<i64>,
+    /// Keys between that were counted elsewhere: joined at the end, so that they are never copied twice.
+    merged: Vec<Vec<i64>>,
     /// How many keys may be held. If there are more, the guess was wrong.
     most: usize,
 }
@@ -34,10 +32,11 @@ pub struct Ends<K> {
 
 impl Between {
     /// A guess from the wide keys of a sample, in which the cut is at the share `k / of`. `None` if nothing can be
-    /// guessed.
-    pub fn guess(sample: &mut [i64], k: usize, of: usize, most: usize) -> Option<Self> {
+    /// guessed. The ends are `sigmas` standard deviations from the middle of the guess: a few for a sample of single
+    /// entries, more for one of runs, because neighbouring entries are alike.
+    pub fn guess(sample: &mut [i64], k: usize, of: usize, most: usize, sigmas: f64) -> Option<Self> {
         let (len, share) = (sample.len() as f64, k as f64 / of as f64);
-        let slack = SIGMAS * (len * share * (1.0 - share)).sqrt() + 2.0;
+        let slack = sigmas * (len * share * (1.0 - share)).sqrt() + 2.0;
         let middle = len * share;
         if sample.is_empty() || of == 0 {
             return None;
@@ -53,6 +52,7 @@ impl Between {
             at_low: 0,
             at_high: 0,
             between: Vec::new(),
+            merged: Vec::new(),
             most,
         };
         // If the sample does not extend far enough, the ends are the lowest and highest keys of all.
@@ -92,6 +92,10 @@ impl Between {
             } else if key == self.high {
                 self.at_high += 1;
             } else if self.between.len() < self.most {
+                if self.between.len() == self.between.capacity() {
+                    // By quarters: doubling would take memory that is never used.
+                    self.between.reserve_exact(self.between.len() / 4 + 1024);
+                }
                 self.between.push(key);
             } else {
                 self.most = 0; // so no cut is found
@@ -104,7 +108,8 @@ impl Between {
         self.below += other.below;
         self.at_low += other.at_low;
         self.at_high += other.at_high;
-        self.between.extend(other.between);
+        self.merged.push(other.between);
+        self.merged.extend(other.merged);
         self.most = self.most.min(other.most);
     }
 
@@ -118,12 +123,19 @@ impl Between {
             return Some((self.low, wanted));
         }
         let wanted = wanted - self.at_low;
-        if wanted <= self.between.len() {
-            let (lower, key, _) = self.between.select_nth_unstable(wanted - 1);
+        let mut between = match self.merged.len() {
+            0 => self.between,
+            _ => {
+                self.merged.push(self.between);
+                self.merged.concat()
+            }
+        };
+        if wanted <= between.len() {
+            let (lower, key, _) = between.select_nth_unstable(wanted - 1);
             let ties = 1 + lower.iter().filter(|lower| *lower == key).count();
             return Some((*key, ties));
         }
-        let wanted = wanted - self.between.len();
+        let wanted = wanted - between.len();
         (wanted <= self.at_high).then_some((self.high, wanted))
     }
 }

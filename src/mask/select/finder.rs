@@ -19,7 +19,7 @@ const COARSE: u32 = 42;
 /// typical weights, and 32 MB at worst.
 const PER_EXPONENT: usize = 1024;
 /// Bits that each later pass settles.
-const FINE: u32 = 16;
+const FINE: u32 = 14;
 
 /// Finds the [`Cut`] of a stream of chunks that need not fit in memory and may be of several float types.
 ///
@@ -110,13 +110,13 @@ impl CutFinder {
     /// The same, after a sample was taken from the stream, in which `entries` entries remain. Usually one pass is
     /// then enough, whatever the types. Up to `most` keys are held meanwhile. If the sample misled, one more pass is
     /// needed.
-    pub(crate) fn expecting(mut self, sample: &[f64], entries: usize, most: usize) -> Self {
+    pub(crate) fn expecting(mut self, sample: &[f64], entries: usize, most: usize, sigmas: f64) -> Self {
         let key = |x: &f64| match self.order {
             Order::Magnitude => x.magnitude(),
             Order::Value => x.value(),
         };
         let mut keys: Vec<i64> = sample.iter().map(key).collect();
-        if let Some(between) = Between::guess(&mut keys, self.requested, entries, most) {
+        if let Some(between) = Between::guess(&mut keys, self.requested, entries, most, sigmas) {
             self.counts = Counts::Expected(between);
         }
         self
@@ -372,7 +372,7 @@ mod tests {
     fn cut(stream: &[f32], k: usize, order: Order, sample: Option<&[f64]>, most: usize) -> (Cut, usize) {
         let mut finder = CutFinder::new(k, order);
         if let Some(sample) = sample {
-            finder = finder.expecting(sample, 2 * stream.len(), most);
+            finder = finder.expecting(sample, 2 * stream.len(), most, 6.0);
         }
         let narrow: Vec<_> = stream.iter().map(|x| half::bf16::from_f32(*x)).collect();
         for pass in 1.. {

@@ -62,6 +62,11 @@ impl Room {
         self.used.fetch_add(more, Ordering::Relaxed) + more <= self.all
     }
 
+    /// Room that is not taken yet.
+    fn remaining(&self) -> usize {
+        self.all.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
     /// How many entries were collected. `None` if there was not enough room.
     pub fn collected(self) -> Option<usize> {
         Some(self.used.into_inner()).filter(|used| *used <= self.all)
@@ -175,8 +180,10 @@ impl<K: Key> Undecided<K> {
     fn hand_over(&mut self, task: &mut Task<'_, K>, done: usize, room: &Room) -> bool {
         let fits = room.take(self.count);
         if fits {
-            // In proportion for the rest of the task, and some more.
+            // In proportion for the rest of the task, and some more. Sorted entries may come all in one task: no more
+            // than there is room for.
             let expected = self.count * (task.len - done) / done / 8 * 9;
+            let expected = expected.min(room.remaining());
             extend(&mut task.places, &self.places[..self.count], expected);
             extend(&mut task.keys, &self.keys[..self.count], expected);
         }
