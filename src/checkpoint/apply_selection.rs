@@ -4,7 +4,7 @@ use super::Checkpoint;
 use super::report::Counts;
 use super::select::{Requested, Selection, Selections, ranked};
 use super::stream::Chunk;
-use super::stream::values::{Values, count, select, with_floats};
+use super::stream::values::{Values, count, select, with_floats, zeros};
 use crate::error::Result;
 use crate::mask::bits::clear;
 use crate::mask::patterns::entries::{EntrySelection, EntryWriter, Ties};
@@ -73,9 +73,14 @@ impl<'a> Applier<'a> {
     /// To finish a chunk: makes pruned entries +0.0 (S10), and counts.
     pub fn mask(&self, chunk: Chunk, worker: &mut Worker) {
         let pruned = chunk.entries() - count(&worker.kept);
+        let before = with_floats!(&worker.values, values => zeros(values), raw => 0);
         let zeros = with_floats!(&mut worker.values, values => select(values, &worker.kept), raw => 0);
         worker.counts.resize(self.tensors.len(), Counts::default());
-        worker.counts[self.place(chunk)].add(Counts { pruned, zeros });
+        worker.counts[self.place(chunk)].add(Counts {
+            pruned,
+            zeros,
+            newly: zeros - before,
+        });
     }
 
     /// What all workers together counted, by tensor.

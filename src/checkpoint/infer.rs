@@ -56,7 +56,11 @@ impl Checkpoint {
             |chunk, worker| {
                 let place = tensors.binary_search(&chunk.tensor).expect("it is in the list");
                 let zeros = chunk.len - count(&worker.kept);
-                counts[place].add(Counts { pruned: zeros, zeros });
+                counts[place].add(Counts {
+                    pruned: zeros,
+                    zeros,
+                    newly: 0,
+                });
                 report(*chunk);
                 Ok(())
             },

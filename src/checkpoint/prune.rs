@@ -33,6 +33,8 @@ pub struct Pruning<'a> {
     scope: Scope,
     options: GlobalOptions<'static>,
     masks: Option<PathBuf>,
+    /// Whether the amount is of the entries that are not zero.
+    of_nonzero: bool,
 }
 
 impl Checkpoint {
@@ -93,6 +95,7 @@ impl Checkpoint {
             scope,
             options: GlobalOptions::default(),
             masks: None,
+            of_nonzero: false,
         })
     }
 
@@ -129,6 +132,30 @@ impl Pruning<'_> {
     pub fn tensors(&self) -> impl Iterator<Item = &TensorInfo> {
         let infos = self.checkpoint.tensors();
         self.tensors.iter().map(move |&number| &infos[number])
+    }
+
+    /// With an amount of the entries that are not zero yet: zeros are as if they were pruned before, and half of a
+    /// tensor that is half zero leaves a quarter of it. What is requested in the report includes those zeros. One more
+    /// pass counts them.
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) for a method that does not rank single entries by magnitude, by which zeros are lowest.
+    pub fn of_nonzero(mut self) -> Result<Self> {
+        if !matches!(
+            self.plan,
+            Plan::Entries {
+                by: EntryRank::Magnitude,
+                ..
+            }
+        ) {
+            return Err(Error::Mask(MaskError::Unsupported {
+                method: format!("{:?}", self.plan),
+                reason: "amounts of the entries that are not zero need single entries that are ranked by magnitude",
+            }));
+        }
+        self.of_nonzero = true;
+        Ok(self)
     }
 
     /// With a cap on each tensor's sparsity, or ranking by norms, or both: as in
@@ -264,8 +291,18 @@ impl Pruning<'_> {
     }
 
     fn select(&self) -> Result<Selections> {
+        let zeros = match self.of_nonzero {
+            true => {
+                let stats = self.checkpoint.inspect(self.tensors().map(TensorInfo::name))?;
+                stats
+                    .iter()
+                    .map(|stats| stats.as_ref().map_or(0, |stats| stats.zeros))
+                    .collect()
+            }
+            false => vec![0; self.tensors.len()],
+        };
         self.checkpoint
-            .select(&self.tensors, &self.plan, self.scope, &self.options)
+            .select(&self.tensors, &zeros, &self.plan, self.scope, &self.options)
     }
 
     /// The report, once what is pruned is checked against what was requested.
@@ -289,6 +326,7 @@ impl Pruning<'_> {
                 achieved,
                 units,
                 pruned: counts.pruned,
+                newly_pruned: counts.newly,
                 zeros: counts.zeros,
                 entries: info.entries(),
             }

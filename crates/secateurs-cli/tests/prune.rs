@@ -403,3 +403,44 @@ fn help_shows_examples_and_completions_complete() {
     }
     assert_eq!(place.run(&[]).code, Some(2));
 }
+
+#[test]
+fn amounts_take_zeros_into_account() {
+    let place = Place::new();
+    let half = |i: usize| if i.is_multiple_of(2) { 0.0 } else { noise(i) };
+    let tensors = [
+        Tensor::new("a.weight", Dtype::F32, &[10, 20], half),
+        Tensor::new("b.weight", Dtype::BF16, &[10, 20], noise),
+    ];
+    place.single("in", &tensors);
+    let zeros = |args: &[&str]| {
+        let prune = ["prune", "in", "-o", "out", "--force", "--json"];
+        let report = place.done(&[&prune[..], args].concat());
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let out = place.read("out");
+        let now = [out["a.weight"].zeros(), out["b.weight"].zeros()];
+        assert_eq!(report["newly_pruned"], now[0] + now[1] - 100);
+        assert_eq!(report["tensors"][0]["newly_pruned"], now[0] - 100);
+        now
+    };
+    assert_eq!(zeros(&["-a", "50%"]), [100, 100]);
+    assert_eq!(zeros(&["-a", "50%", "--of", "nonzero"]), [150, 100]);
+    assert_eq!(zeros(&["-a", "10", "--of", "nonzero"]), [110, 10]);
+    assert_eq!(zeros(&["-a", "until:90%"]), [180, 180]);
+    assert_eq!(zeros(&["-a", "until:90%", "--of", "nonzero"]), [180, 180]);
+    let global = zeros(&["-a", "50%", "--of", "nonzero", "--scope", "global"]);
+    assert_eq!(global[0] + global[1], 250);
+    let said = place.done(&["prune", "in", "-a", "50%", "--dry-run"]);
+    assert!(
+        said.contains("100 of the 200 pruned entries were zero before; 100 are newly pruned"),
+        "{said}"
+    );
+    for args in [
+        &["-a", "50%", "--of", "nonzero", "--pattern", "channel"][..],
+        &["-a", "until:50%", "--method", "random", "--seed", "1"],
+        &["--of", "nonzero", "--pattern", "2:4"],
+    ] {
+        let error = place.refused(&[&["prune", "in", "-o", "new"][..], args].concat());
+        assert!(error.contains("ranks zeros lowest"), "{error}");
+    }
+}

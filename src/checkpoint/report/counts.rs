@@ -7,12 +7,15 @@ pub(in crate::checkpoint) struct Counts {
     pub pruned: usize,
     /// Entries that are zero now.
     pub zeros: usize,
+    /// Entries that are zero now and were not before.
+    pub newly: usize,
 }
 
 impl Counts {
     pub fn add(&mut self, other: Counts) {
         self.pruned += other.pruned;
         self.zeros += other.zeros;
+        self.newly += other.newly;
     }
 }
 

@@ -40,6 +40,8 @@ pub struct TensorReport {
     pub units: usize,
     /// Entries that are pruned.
     pub pruned: usize,
+    /// Entries that are zero now and were not before.
+    pub newly_pruned: usize,
     /// Entries that are zero now, pruned or zero before, of either sign.
     pub zeros: usize,
     /// Entries in all.
@@ -83,6 +85,11 @@ impl CheckpointReport {
     /// Entries that are pruned.
     pub fn pruned(&self) -> usize {
         self.sum(|tensor| tensor.pruned)
+    }
+
+    /// Entries that are zero now and were not before.
+    pub fn newly_pruned(&self) -> usize {
+        self.sum(|tensor| tensor.newly_pruned)
     }
 
     /// Entries of the pruned tensors that are zero now.

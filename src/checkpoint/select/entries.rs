@@ -44,11 +44,12 @@ impl Checkpoint {
         &self,
         tensors: &[usize],
         place: usize,
+        zeros: usize,
         amount: Amount,
         by: EntryRank,
     ) -> Result<(Selection, usize)> {
         let entries = self.tensors()[tensors[place]].entries();
-        let requested = amount.units(entries, entries)?; // nothing is masked in a file (S3)
+        let requested = zeros + amount.units(entries - zeros, entries)?;
         let listed = Listed {
             checkpoint: self,
             tensors,
@@ -61,6 +62,7 @@ impl Checkpoint {
     pub(super) fn entries_together(
         &self,
         tensors: &[usize],
+        zeros: usize,
         amount: Amount,
         by: EntryRank,
         options: &GlobalOptions<'_>,
@@ -70,8 +72,8 @@ impl Checkpoint {
             .clone()
             .map(|info| options.prunable(info.name(), info.entries(), info.entries()));
         let rooms: Vec<usize> = rooms.collect();
-        let all = infos.map(TensorInfo::entries).sum();
-        let requested = amount.units(all, all)?;
+        let all: usize = infos.map(TensorInfo::entries).sum();
+        let requested = zeros + amount.units(all - zeros, all)?;
         let achievable = rooms.iter().sum();
         if let Some(max_sparsity) = options.lowest_cap()
             && requested > achievable

@@ -67,16 +67,18 @@ pub(super) enum Requested {
 }
 
 impl Checkpoint {
-    /// Finds what is pruned of these tensors, which are given by number and in the order of their names.
+    /// Finds what is pruned of these tensors, which are given by number and in the order of their names. `zeros` says how
+    /// many entries of each rank lowest and count as pruned before (S3).
     pub(super) fn select(
         &self,
         tensors: &[usize],
+        zeros: &[usize],
         plan: &Plan<'_>,
         scope: Scope,
         options: &GlobalOptions<'_>,
     ) -> Result<Selections> {
         if let (Plan::Entries { amount, by }, Scope::Global) = (*plan, scope) {
-            return self.entries_together(tensors, amount, by, options);
+            return self.entries_together(tensors, zeros.iter().sum(), amount, by, options);
         }
         let unit = match plan {
             Plan::Channels { .. } => Unit::Channels,
@@ -86,7 +88,7 @@ impl Checkpoint {
         let found = tensors.iter().enumerate().map(|(place, &tensor)| {
             let found = match *plan {
                 Plan::Nothing => Ok((Selection::Keep, 0)),
-                Plan::Entries { amount, by } => self.entries_of(tensors, place, amount, by),
+                Plan::Entries { amount, by } => self.entries_of(tensors, place, zeros[place], amount, by),
                 Plan::Channels { amount, dim, by } => self.channels(place, tensor, amount, dim, by),
                 Plan::Groups { keep, of, dim, by } => {
                     let seed = match by {

@@ -154,6 +154,14 @@ pub(in crate::checkpoint) fn select<T: Float>(values: &mut [T], kept: &[u64]) ->
     )
 }
 
+/// How many entries are zero, of either sign.
+pub(in crate::checkpoint) fn zeros<T: Float>(values: &[T]) -> usize {
+    vectorized(
+        #[inline(always)]
+        || values.iter().map(|value| usize::from(*value == T::ZERO)).sum(),
+    )
+}
+
 /// How many bits are set.
 pub(in crate::checkpoint) fn count(words: &[u64]) -> usize {
     words.iter().map(|word| word.count_ones() as usize).sum()

@@ -28,9 +28,13 @@ pub struct PruneArgs {
     #[arg(short, long, value_name = "OUT", required_unless_present = "dry_run", value_parser = output(), value_hint = ValueHint::AnyPath)]
     pub output: Option<PathBuf>,
     /// How much to prune: a fraction (0.5), a percentage (50%) or a count (12) of entries, channels or blocks. Zeros
-    /// count, and rank lowest: 50% of a weight that is 30% zero prunes another 20%. Not used with N:M.
+    /// count, and rank lowest: 50% of a weight that is 30% zero prunes another 20%. until:90% prunes until 90% of the entries are zero. Not used with N:M.
     #[arg(short, long, allow_hyphen_values = true, value_parser = amount)]
     pub amount: Option<Amount>,
+    /// What a fraction, percentage or count of --amount is of: all entries, or those that are not zero yet. 50% of a
+    /// weight that is half zero prunes nothing new with `all`, and half of the rest with `nonzero`.
+    #[arg(long, value_enum, default_value = "all")]
+    pub of: OfArg,
     /// What is ranked together [default: local]. Not used with N:M.
     #[arg(long, value_enum)]
     pub scope: Option<ScopeArg>,
@@ -97,9 +101,20 @@ Examples:
   Tiles of 16 by 16, by their mean square:
     secateurs prune model.safetensors -o blocks.safetensors --amount 0.7 --pattern block:16x16
 
+  Half of what an earlier run left:
+    secateurs prune half.safetensors -o quarter.safetensors --amount 50% --of nonzero
+
   What would be pruned, tensor by tensor:
     secateurs prune model.safetensors --amount 90% --scope global --dry-run
 ";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OfArg {
+    /// All entries; zeros rank lowest.
+    All,
+    /// The entries that are not zero.
+    Nonzero,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScopeArg {
@@ -153,7 +168,11 @@ impl FromStr for Pattern {
 
 /// An amount; what is wrong with it is said as it was typed.
 fn amount(text: &str) -> Result<Amount, String> {
-    let error = match text.parse() {
+    let parsed = match text.trim().strip_prefix("until:") {
+        Some(share) => format!("until {share}").parse(),
+        None => text.parse(),
+    };
+    let error = match parsed {
         Ok(amount) => return Ok(amount),
         Err(error) => error,
     };

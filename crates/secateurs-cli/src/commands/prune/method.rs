@@ -8,7 +8,7 @@ use secateurs::mask::{
     PruningMethod, RandomStructured, RandomUnstructured,
 };
 
-use super::args::{MethodArg, Pattern, PruneArgs, ScopeArg};
+use super::args::{MethodArg, OfArg, Pattern, PruneArgs, ScopeArg};
 use crate::failure::Failure;
 
 /// What the options request.
@@ -32,6 +32,22 @@ impl Request {
             scope,
         })
     }
+}
+
+/// Whether zeros rank lowest, so that amounts can take them into account.
+fn check_zeros(args: &PruneArgs, by: MethodArg) -> Result<(), Failure> {
+    let until = args
+        .amount
+        .is_some_and(|amount| amount.to_string().starts_with("until"));
+    if until && by == MethodArg::Random {
+        return refuse(
+            "--amount until: needs a method that ranks zeros lowest, which --method random does not",
+        );
+    }
+    if args.of == OfArg::Nonzero && (args.pattern, by) != (Pattern::Unstructured, MethodArg::L1) {
+        return refuse("--of nonzero needs --pattern unstructured and --method l1, which ranks zeros lowest");
+    }
+    Ok(())
 }
 
 fn refuse<T>(text: &str) -> Result<T, Failure> {
@@ -68,6 +84,7 @@ fn method(args: &PruneArgs) -> Result<Box<dyn PruningMethod>, Failure> {
         }
         _ => {}
     }
+    check_zeros(args, by)?;
     if args.norm.is_some() && by != MethodArg::Ln {
         return refuse("--norm needs --method ln, which ranks channels and blocks");
     }

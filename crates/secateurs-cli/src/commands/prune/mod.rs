@@ -41,6 +41,9 @@ fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>,
     let mut pruning = checkpoint
         .prune(names, &*request.method, request.scope)?
         .with_options(request.options)?;
+    if args.of == args::OfArg::Nonzero {
+        pruning = pruning.of_nonzero()?;
+    }
     if let Some(masks) = &args.masks {
         pruning = pruning.with_masks(masks);
     }

@@ -51,6 +51,16 @@ pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>)
         percent(report.pruned(), report.entries()),
         percent(report.zeros(), report.entries()),
     ]);
+    let (newly, pruned) = (report.newly_pruned(), report.pruned());
+    let before = match pruned - newly.min(pruned) {
+        0 => String::new(),
+        zero => format!(
+            "\n{} of the {} pruned entries were zero before; {} are newly pruned\n",
+            count(zero),
+            count(pruned),
+            count(newly)
+        ),
+    };
     let end = match written {
         Some((output, size, files)) => format!(
             "\nwrote {} ({} in {})\n",
@@ -62,7 +72,7 @@ pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>)
     };
     table
         .write(out)
-        .and_then(|()| out.write_all(end.as_bytes()))
+        .and_then(|()| out.write_all((before + &end).as_bytes()))
         .expect("memory can be written to");
 }
 
@@ -75,6 +85,7 @@ pub struct Report<'a> {
     achieved: usize,
     units: usize,
     pruned: usize,
+    newly_pruned: usize,
     zeros: usize,
     entries: usize,
     tensors: Vec<Tensor<'a>>,
@@ -107,6 +118,7 @@ struct Tensor<'a> {
     achieved: usize,
     units: usize,
     pruned: usize,
+    newly_pruned: usize,
     zeros: usize,
     entries: usize,
 }
@@ -121,6 +133,7 @@ impl<'a> Report<'a> {
             achieved: tensor.achieved,
             units: tensor.units,
             pruned: tensor.pruned,
+            newly_pruned: tensor.newly_pruned,
             zeros: tensor.zeros,
             entries: tensor.entries,
         });
@@ -131,6 +144,7 @@ impl<'a> Report<'a> {
             achieved: report.achieved(),
             units: report.units(),
             pruned: report.pruned(),
+            newly_pruned: report.newly_pruned(),
             zeros: report.zeros(),
             entries: report.entries(),
             tensors: tensors.collect(),
