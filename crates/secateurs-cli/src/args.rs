@@ -59,6 +59,9 @@ pub struct How {
     /// Write the report as JSON.
     #[arg(long, global = true, display_order = 100)]
     pub json: bool,
+    /// Print no report and no progress. Warnings and errors remain, and the exit code.
+    #[arg(long, short, global = true, conflicts_with = "json", display_order = 100)]
+    pub quiet: bool,
     /// Number of threads [default: one for each processor]. Results do not depend on it.
     #[arg(long, global = true, value_name = "N", display_order = 100)]
     pub threads: Option<NonZeroUsize>,
@@ -66,21 +69,14 @@ pub struct How {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Prune weights of a checkpoint into a new one.
+    // Their help is that of their arguments, long and short.
     Prune(PruneArgs),
-    /// Show the tensors of a checkpoint: zeros, sparsity patterns, NaNs.
     Inspect(InspectArgs),
-    /// Apply the masks of a file to a checkpoint.
     Apply(ApplyArgs),
-    /// Write the masks of a pruned checkpoint, inferred from its zeros.
     Masks(MasksArgs),
-    /// Show what differs between two checkpoints; exit code 1 if anything does.
     Diff(DiffArgs),
-    /// Turn the `*_orig` and `*_mask` pairs of PyTorch's pruning into plain weights.
     Bake(BakeArgs),
-    /// Store pruned tensors as mask bits and the remaining values.
     Pack(PackArgs),
-    /// Restore the checkpoint that `pack` packed.
     Unpack(UnpackArgs),
     /// Write a completion script for a shell.
     Completions {

@@ -27,7 +27,9 @@ fn main() -> ExitCode {
     signals::watch();
     let mut out = Vec::new();
     let done = run(&cli, &mut out);
-    if !matches!(cli.command, Command::Completions { .. }) {
+    if cli.how.quiet {
+        out.clear();
+    } else if !matches!(cli.command, Command::Completions { .. }) {
         out = text::plain(&String::from_utf8_lossy(&out), true).into_bytes();
     }
     let mut stdout = io::stdout().lock();

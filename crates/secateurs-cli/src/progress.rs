@@ -18,7 +18,7 @@ pub fn open(path: &Path, how: &How) -> Result<Checkpoint, Failure> {
     if let Some(threads) = how.threads {
         checkpoint = checkpoint.with_threads(threads);
     }
-    if !std::io::stderr().is_terminal() {
+    if how.quiet || !std::io::stderr().is_terminal() {
         return Ok(checkpoint);
     }
     let bar = Mutex::new(None::<(Phase, ProgressBar)>);

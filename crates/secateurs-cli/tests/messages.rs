@@ -219,3 +219,56 @@ fn without_threads_the_work_is_done_by_one() {
     assert_eq!(ran.status.code(), Some(0), "{ran:?}");
     assert_eq!(place.read("out"), place.read("alone"));
 }
+
+#[test]
+fn long_help_shows_what_is_documented() {
+    let place = Place::new();
+    for (command, says) in [
+        ("prune", "ties are broken by position"),
+        ("inspect", "zeros, sparsity patterns"),
+        ("diff", "-0.0 is not +0.0"),
+        ("pack", "for storage and transport"),
+        ("unpack", "checksum of every tensor"),
+    ] {
+        let help = place.done(&[command, "--help"]);
+        let words: Vec<&str> = help.split_whitespace().collect();
+        assert!(words.join(" ").contains(says), "{help}");
+        assert!(help.contains("Examples:"), "{help}");
+        // The short one is short.
+        assert!(place.done(&[command, "-h"]).len() < help.len());
+    }
+    let list = place.done(&["--help"]);
+    assert!(
+        list.contains("Prune weights of a checkpoint into a new one"),
+        "{list}"
+    );
+}
+
+#[test]
+fn quiet_prints_nothing_and_reports_name_every_output() {
+    let place = Place::new();
+    place.single("in", &model());
+    let said = place.done(&[
+        "prune", "in", "-o", "out", "-a", "50%", "--quiet", "--masks", "masks",
+    ]);
+    assert_eq!(said, "");
+    assert_eq!(place.names(), ["in", "masks", "out"]);
+    let ran = place.run(&["diff", "in", "out", "--quiet"]);
+    assert_eq!((ran.code, &ran.out[..], &ran.err[..]), (Some(1), "", ""));
+    let error = place.refused(&["prune", "in", "-o", "out", "-a", "50%", "--quiet"]);
+    assert!(error.contains("--force"), "{error}");
+    let again = [
+        "prune", "in", "-o", "out", "-a", "50%", "--force", "--masks", "masks",
+    ];
+    let said = place.done(&again);
+    assert!(
+        said.contains("wrote out (") && said.contains("wrote masks (masks)"),
+        "{said}"
+    );
+    let said = place.done(&[&again[..], &["--json"]].concat());
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&said["output"], &said["masks"]),
+        (&"out".into(), &"masks".into())
+    );
+}

@@ -56,9 +56,12 @@ fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>,
     let size = files.iter().map(|file| file.bytes()).sum();
     let written = output.map(|output| (output, size, files.len()));
     if how.json {
-        json(out, &report::Report::new(&report, written, &skipped));
+        json(
+            out,
+            &report::Report::new(&report, written, args.masks.as_deref(), &skipped),
+        );
     } else {
-        report::table(&report, written, out);
+        report::table(&report, written, args.masks.as_deref(), out);
         out.extend(skipped.describe().bytes());
     }
     Ok(report.copied)

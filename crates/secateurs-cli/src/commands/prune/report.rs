@@ -7,13 +7,13 @@ use secateurs::checkpoint::{CheckpointReport, TensorInfo, Unit};
 use serde::Serialize;
 
 use super::skipped::Skipped;
-use crate::text::{Align, Table, bytes, count, number_of, percent, shape};
+use crate::text::{Align, Table, bytes, count, number_of, path, percent, shape};
 
 /// The output, how many bytes it has and in how many files; `None` where nothing was written.
 pub type Written<'a> = Option<(&'a Path, u64, usize)>;
 
 /// Writes the report as a table.
-pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>) {
+pub fn table(report: &CheckpointReport, written: Written<'_>, masks: Option<&Path>, out: &mut Vec<u8>) {
     let of = match report.unit {
         Unit::Channels => "channels",
         Unit::Blocks => "blocks",
@@ -64,15 +64,16 @@ pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>)
     let end = match written {
         Some((output, size, files)) => format!(
             "\nwrote {} ({} in {})\n",
-            output.display(),
+            path(output),
             bytes(size),
             number_of(files, "file")
         ),
         None => "\nnothing was written\n".into(),
     };
+    let masks = masks.map_or(String::new(), |masks| format!("wrote {} (masks)\n", path(masks)));
     table
         .write(out)
-        .and_then(|()| out.write_all((before + &end).as_bytes()))
+        .and_then(|()| out.write_all((before + &end + &masks).as_bytes()))
         .expect("memory can be written to");
 }
 
@@ -80,6 +81,7 @@ pub fn table(report: &CheckpointReport, written: Written<'_>, out: &mut Vec<u8>)
 #[derive(Serialize)]
 pub struct Report<'a> {
     output: Option<String>,
+    masks: Option<String>,
     unit: String,
     requested: usize,
     achieved: usize,
@@ -124,7 +126,12 @@ struct Tensor<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub fn new(report: &'a CheckpointReport, written: Written<'a>, skipped: &Skipped<'a>) -> Self {
+    pub fn new(
+        report: &'a CheckpointReport,
+        written: Written<'a>,
+        masks: Option<&Path>,
+        skipped: &Skipped<'a>,
+    ) -> Self {
         let tensors = report.tensors.iter().map(|tensor| Tensor {
             name: &tensor.name,
             dtype: tensor.dtype.to_string(),
@@ -139,6 +146,7 @@ impl<'a> Report<'a> {
         });
         Report {
             output: written.map(|(output, ..)| output.display().to_string()),
+            masks: masks.map(|masks| masks.display().to_string()),
             unit: report.unit.to_string(),
             requested: report.requested,
             achieved: report.achieved(),
