@@ -1,5 +1,4 @@
-//! Wrong calls, as someone would make them who reads no manual: each gives the error that says what was wrong and
-//! where, and changes nothing (S11).
+//! Wrong calls: each returns an error that says what was wrong and where, and changes nothing (S11).
 
 #![allow(clippy::type_complexity)] // lists of wrong calls are lists of closures
 
@@ -53,7 +52,7 @@ macro_rules! says_of {
     }};
 }
 
-/// A model in the middle of its life: `0.weight` pruned by two methods, `3.weight` by one, the rest dense.
+/// A partly pruned model: `0.weight` pruned by two methods, `3.weight` by one, the rest dense.
 fn model() -> Sequential {
     let mut rng = rng(1);
     let conv = Conv2d::new(ConvConfig::new(1, 2, 2), &mut rng).unwrap();
@@ -139,7 +138,7 @@ fn a_negative_count() {
 }
 
 #[test]
-fn more_than_is_left() {
+fn more_than_remains() {
     let mut model = model();
     let error = refused(&mut model, |m| prune::l1_unstructured(m, "head.weight", 13));
     says_of!(
@@ -151,7 +150,7 @@ fn more_than_is_left() {
         }),
         "13 units were requested, but only 12 remain unpruned; request at most that many"
     );
-    // Three of the eight entries of the convolution are gone already.
+    // Three of the eight entries of the convolution are pruned already.
     let error = refused(&mut model, |m| prune::l1_unstructured(m, "0.weight", 6));
     says_of!(
         "0.weight",
@@ -173,7 +172,7 @@ fn more_than_is_left() {
         }),
         "4 units were requested, but only 3 remain unpruned; request at most that many"
     );
-    // A number that no machine counts to.
+    // A number that is too large for a `usize`.
     let error = refused(&mut model, |m| {
         prune::random_unstructured(m, "0.bias", u128::MAX, &mut rng(0))
     });
@@ -201,13 +200,13 @@ fn more_than_is_left() {
 }
 
 #[test]
-fn text_that_is_no_amount() {
+fn invalid_amounts_as_text() {
     for text in ["", "half", "0.5 %%", "until", "until 5 units", "5 0", "0,5", "%"] {
         says!(
             text.parse::<Amount>().unwrap_err(),
             Error::Amount(AmountError::Syntax { text: shown }) if shown == text,
             format!(
-                "`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a sparsity to reach (`until 90%`)"
+                "`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a target sparsity (`until 90%`)"
             )
         );
     }
@@ -467,7 +466,7 @@ fn nan_where_it_would_be_ranked() {
     says!(error, Error::Mask(MaskError::NanScore { parameter: Some(path), index: 6 }) if path == "head.weight", message);
     let error = refused(&mut model, |m| prune::ln_structured(m, "head.weight", 1, 2, 0));
     says!(error, Error::Mask(MaskError::NanScore { index: 6, .. }), message);
-    // One bad parameter of a global call spares the good ones too.
+    // With one bad parameter, a global call does not change the good ones either.
     let paths = ["0.weight", "3.weight", "head.weight"];
     let error = refused(&mut model, |m| {
         prune::global_unstructured(m, paths, L1Unstructured::new(0.1).unwrap())
@@ -488,7 +487,7 @@ fn nan_where_it_would_be_ranked() {
     );
     says!(error, Error::Mask(MaskError::NanScore { .. }), message);
 
-    // Nobody asks for ranks: nobody minds.
+    // Without ranking, NaN is accepted.
     prune::random_unstructured(&mut model, "head.weight", 0.5, &mut rng(0)).unwrap();
     prune::identity(&mut model, "head.weight").unwrap();
     spoil(&mut model, f32::INFINITY);
@@ -500,7 +499,7 @@ fn nan_where_it_would_be_ranked() {
 #[test]
 fn paths_that_lead_nowhere() {
     let mut model = model();
-    // Each with the three paths that are nearest.
+    // Each error names the three nearest paths.
     let wrong = [
         ("weight", ["0.weight", "3.weight", "head.weight"]),
         ("Weight", ["0.weight", "3.weight", "0.bias"]),
@@ -546,7 +545,7 @@ fn paths_that_lead_nowhere() {
             says!(error, Error::Model(ModelError::UnknownParameter { path: p, .. }) if p == path, message);
         }
     }
-    // A leaf has paths without a dot, and with one in front they are no paths.
+    // A leaf has paths without a dot; a leading dot makes them invalid.
     let mut leaf = linear();
     let error = refused(&mut leaf, |m| prune::l1_unstructured(m, ".weight", 1));
     let message = "there is no parameter `.weight`; the nearest are `weight`, `bias`";
@@ -647,7 +646,7 @@ fn names_of_children_that_cannot_be() {
         let error = group.with(name, &mut b).map(drop).unwrap_err();
         says!(error, Error::Nn(NnError::BadName { what: "child", .. }), message);
     }
-    // Numbers go on where names have taken some.
+    // Numbers that are taken as names are skipped.
     let tree = Sequential::new().push_named("1", Relu::new()).unwrap();
     let tree = tree.push(Relu::new()).push(Relu::new());
     assert_eq!(tree.child_names(), ["1", "2", "3"]);
@@ -664,7 +663,7 @@ fn global_pruning_of_nothing() {
     says!(
         error,
         Error::List(ListError::NoParameters),
-        "no parameter was listed; global pruning ranks at least one"
+        "no parameter was listed; list at least one"
     );
 }
 
@@ -716,7 +715,7 @@ fn global_scores_that_do_not_belong() {
     says!(
         error,
         Error::List(ListError::UnexpectedScores { path }) if path == "head.weight",
-        "scores were given for `head.weight`, which is not in the list of parameters"
+        "scores were given for `head.weight`, which is not in the list of parameters; list it, or drop the scores"
     );
     let error = refused(&mut model, |m| {
         let options = GlobalOptions::new().scores("3.weight", &scores);
@@ -806,7 +805,7 @@ fn containers_where_they_do_not_belong() {
         "documented"
     );
 
-    // A container records; it is not a method to prune by.
+    // A container is a record, and cannot be applied as a method.
     let mut model = model();
     for path in ["0.weight", "3.weight", "head.weight"] {
         let container = container.clone();
@@ -836,7 +835,7 @@ enum Does {
     Panic,
 }
 
-/// A method that someone got wrong.
+/// A broken method.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Odd(Handed, Does);
 
@@ -901,7 +900,7 @@ fn a_method_that_answers_in_another_shape() {
             message
         );
     }
-    // An unstructured method is handed what is left, not the tensor.
+    // An unstructured method receives the remaining entries, not the tensor.
     let error = refused(&mut model, |m| {
         let method = Odd(Handed::Entries, Does::AnswerForTheWholeTensor);
         prune::apply(m, "0.weight", method)
@@ -919,7 +918,7 @@ fn a_method_that_answers_in_another_shape() {
     });
     let message = "the mask that the method returned has shape [1, 2, 3], but shape [17] is needed";
     says!(error, Error::Mask(MaskError::ShapeMismatch { .. }), message);
-    // Channels of a vector: refused before the method is requested.
+    // Channels of a vector: refused before the method is called.
     let error = refused(&mut model, |m| {
         prune::apply(m, "0.bias", Odd(Handed::Channels, Does::Panic))
     });
@@ -947,7 +946,7 @@ fn a_method_that_panics() {
     prune::l1_unstructured(&mut model, "0.weight", 1).unwrap();
 }
 
-/// A tree whose parameters can be looked at but not reached to be changed.
+/// A tree whose parameters can be read, but not mutably borrowed.
 struct ReadOnly(Linear);
 
 impl ParamTree for ReadOnly {
@@ -1345,7 +1344,7 @@ fn layers_that_were_tampered_with() {
     assert!(spoil(nest, "/secateurs::Sequential/children", twice).contains("it is taken"));
 }
 
-/// What stands before `inner` in `outer`, so many times, and `inner`: a tower of so many levels.
+/// The part of `outer` before `inner`, repeated `levels` times, and then `inner`: values nested that deeply.
 fn tower(outer: &[u8], inner: &[u8], levels: usize) -> Vec<u8> {
     let prefix = outer.strip_suffix(inner).expect("the inner one comes last");
     [prefix.repeat(levels).as_slice(), inner].concat()
@@ -1361,12 +1360,12 @@ fn modules_nested_without_end() {
         let Err(error) = from_bincode::<Box<dyn Module>>(&tower(&outer, &inner, levels)) else {
             panic!("loaded");
         };
-        // The text of an error is not quoted again and again on its way up.
+        // The text of an error is not quoted again at each level.
         let message = error.to_string();
         assert!(message.contains("nested too deeply"), "{message}");
         assert!(message.len() < 4000, "{} bytes", message.len());
     }
-    // Nothing is left over from the failures.
+    // The failures have no lasting effect.
     assert!(from_bincode::<Box<dyn Module>>(&tower(&outer, &inner, 16)).is_ok());
 }
 
@@ -1377,7 +1376,7 @@ fn containers_nested_without_end() {
     container.add("weight", Identity).unwrap();
     let outer: Box<dyn PruningMethod> = Box::new(container);
     let (inner, outer) = (to_bincode(&inner), to_bincode(&outer));
-    // One inside another is flattened; a tower of them is no accident.
+    // One container inside another is flattened. Deep nesting is refused.
     for levels in [1, 2, 16] {
         let loaded: Box<dyn PruningMethod> = from_bincode(&tower(&outer, &inner, levels)).unwrap();
         assert_eq!(loaded.downcast_ref::<PruningContainer>().unwrap().len(), 1);
@@ -1424,7 +1423,7 @@ fn convolutions_that_cannot_be() {
         }),
         "Conv: dilation = [0, 0]: give one number for each dimension; only padding may be 0"
     );
-    // An empty kernel meets its error where it is used.
+    // An empty kernel is an error when it is used.
     let empty = Conv2d::new(ConvConfig::new(1, 1, [2, 0]), &mut rng(5)).unwrap();
     says!(
         empty.forward(&tensor(&[1, 1, 4, 4])).unwrap_err(),
@@ -1496,7 +1495,7 @@ fn inputs_of_wrong_shapes() {
         layer.forward(&tensor(right)).unwrap();
         let mut errors = 0;
         for shape in shapes.iter().filter(|shape| *shape != right) {
-            // Never a panic; and where it is an error, one of shapes.
+            // Never a panic, and every error is about shapes.
             if let Err(error) = layer.forward(&tensor(shape)) {
                 assert!(
                     matches!(
@@ -1683,7 +1682,7 @@ fn one_id_for_tensors_of_two_shapes() {
     let mut layer = linear();
     let id = layer.parameter("weight").unwrap().id();
     let impostor = Tensor::parameter(id, ArrayD::ones(IxDyn(&[5])).into_shared());
-    // Beside the parameter itself: a gradient cannot have both shapes.
+    // Together with the parameter itself: a gradient cannot have both shapes.
     let both = layer
         .forward(&tensor(&[1, 4]))
         .unwrap()
@@ -1811,7 +1810,7 @@ fn optimiser_state_of_another_model() {
     );
     assert_eq!(serde_json::to_string(&adam.state(&layer)).unwrap(), before);
 
-    // A number of steps that was tampered with is no reason to stop.
+    // A manipulated number of steps is accepted.
     let mut json: Value = serde_json::from_str(&before).unwrap();
     json["steps"] = json!({"weight": u64::MAX, "bias": u64::MAX});
     adam.load_state(&layer, serde_json::from_value(json).unwrap())
@@ -1872,7 +1871,7 @@ fn tensors_without_entries_or_dimensions() {
         Error::Pattern(PatternError::NoChannels { .. }),
         "structured pruning needs a tensor of at least 2 dimensions, but this one has shape []; prune it by an unstructured method"
     );
-    // Channels without entries have nothing left to lose, the first time as ever after.
+    // Channels without entries have nothing to prune, in the first call and in every later one.
     for _ in 0..2 {
         for dim in 0..3 {
             let report = prune::ln_structured(&mut tree, "none", 0.5, 2, dim).unwrap();

@@ -25,8 +25,8 @@ pub enum AmountError {
     },
     /// Text that is not an amount.
     #[error(
-        "`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a sparsity to \
-         reach (`until 90%`)"
+        "`{text}` is not an amount; write a fraction (`0.5`), a percentage (`50%`), a count (`12`) or a target \
+         sparsity (`until 90%`)"
     )]
     Syntax {
         /// The text that was given.
@@ -43,7 +43,9 @@ pub enum AmountError {
         remaining: usize,
     },
     /// A cap on the sparsity of each parameter that is NaN or outside [0, 1].
-    #[error("the cap {value} on the sparsity of each parameter is not in [0, 1]")]
+    #[error(
+        "the cap {value} on the sparsity of each parameter is not in [0, 1]; write the share of entries that may be pruned"
+    )]
     CapOutOfRange {
         /// The value that was given.
         value: f64,

@@ -89,7 +89,9 @@ pub enum PatternError {
         of: usize,
     },
     /// A dimension that cannot be divided into groups.
-    #[error("dimension {dim} of shape {shape:?} cannot be divided into groups of {of}")]
+    #[error(
+        "dimension {dim} of shape {shape:?} cannot be divided into groups of {of}; choose a group size that divides its length"
+    )]
     Indivisible {
         /// The dimension; negative values count from the end.
         dim: isize,
@@ -113,7 +115,7 @@ pub enum PatternError {
 #[non_exhaustive]
 pub enum ListError {
     /// An empty list of parameters.
-    #[error("no parameter was listed; global pruning ranks at least one")]
+    #[error("no parameter was listed; list at least one")]
     NoParameters,
     /// A parameter listed twice, perhaps by two paths that lead to it.
     #[error("parameter `{path}` is listed twice; list each parameter once")]
@@ -122,13 +124,15 @@ pub enum ListError {
         path: String,
     },
     /// Scores for a parameter that is not being pruned.
-    #[error("scores were given for `{path}`, which is not in the list of parameters")]
+    #[error(
+        "scores were given for `{path}`, which is not in the list of parameters; list it, or drop the scores"
+    )]
     UnexpectedScores {
         /// Path of the parameter.
         path: String,
     },
     /// A cap for a parameter that is not being pruned.
-    #[error("a cap was given for `{path}`, which is not in the list of parameters")]
+    #[error("a cap was given for `{path}`, which is not in the list of parameters; list it, or drop the cap")]
     UnexpectedCap {
         /// Path of the parameter.
         path: String,

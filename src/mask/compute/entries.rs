@@ -30,11 +30,11 @@ pub(super) fn lowest(
     requested: usize,
     options: &GlobalOptions<'_>,
 ) -> Result<Vec<Mask>> {
-    let rooms: Vec<usize> = tensors
+    let limits: Vec<usize> = tensors
         .iter()
         .map(|t| options.prunable(t.name, t.remaining(), t.scores.len()))
         .collect();
-    let achievable = rooms.iter().sum();
+    let achievable = limits.iter().sum();
     if let Some(max_sparsity) = options.lowest_cap()
         && requested > achievable
     {
@@ -48,11 +48,14 @@ pub(super) fn lowest(
     if matches!(by, EntryRank::Random { .. }) && options.is_normalized() {
         return Err(MaskError::Unsupported {
             method: format!("{by:?}"),
-            reason: "what is ranked at random has no norm to be ranked by",
+            reason: "random ranks have no norm; leave `normalize` off",
         }
         .into());
     }
-    let capped = rooms.iter().zip(tensors).any(|(room, t)| *room < t.remaining());
+    let capped = limits
+        .iter()
+        .zip(tensors)
+        .any(|(limit, t)| *limit < t.remaining());
     let fast = if capped || options.is_normalized() {
         None
     } else {
@@ -62,7 +65,7 @@ pub(super) fn lowest(
         Some(words) => words?,
         None => {
             let memory = Memory::new(tensors);
-            let caps = capped.then_some(&rooms[..]);
+            let caps = capped.then_some(&limits[..]);
             let selections = select(
                 &memory,
                 tensors.len(),

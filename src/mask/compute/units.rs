@@ -19,8 +19,8 @@ pub(super) fn channels(
     let (shape, prior) = (tensor.scores.shape(), tensor.prior);
     let entries = tensor.entries();
     let remaining = channels.remaining(prior);
-    let left = remaining.iter().filter(|remains| **remains).count();
-    let requested = amount.units(left, channels.count)?;
+    let count = remaining.iter().filter(|remains| **remains).count();
+    let requested = amount.units(count, channels.count)?;
     let scores = match by {
         ChannelRank::Norm(norm) => {
             let scorer = channels.scorer(norm, shape)?;
