@@ -1,4 +1,4 @@
-//! The example `digits`, in small: two runs give the same, another seed gives something else.
+//! A small version of the example `digits`: two runs print the same, another seed something else.
 
 #[path = "../examples/digits/data.rs"]
 mod data;

@@ -76,33 +76,33 @@ fn masks_on(
 // ---- caps, by eye ----
 
 #[test]
-fn a_cap_spares_the_highest_of_each() {
+fn a_cap_keeps_the_highest_of_each() {
     let (a, b): (&[f32], &[f32]) = (&[1.0, 2.0, 3.0, 4.0], &[5.0, -6.0, 7.0, 8.0]);
-    let fall = |k: usize, options| masks(&l1(k), options, &[a, b]).unwrap();
-    assert_eq!(fall(4, GlobalOptions::new()), [[0, 0, 0, 0], [1, 1, 1, 1]]);
-    assert_eq!(fall(4, cap(1.0)), [[0, 0, 0, 0], [1, 1, 1, 1]]);
-    assert_eq!(fall(4, cap(0.75)), [[0, 0, 0, 1], [0, 1, 1, 1]]);
-    assert_eq!(fall(4, cap(0.5)), [[0, 0, 1, 1], [0, 0, 1, 1]]);
-    assert_eq!(fall(2, cap(0.5)), [[0, 0, 1, 1], [1, 1, 1, 1]]);
-    assert_eq!(fall(3, cap(0.74)), [[0, 0, 1, 1], [0, 1, 1, 1]]); // ⌊0.74 × 4⌋ is 2
-    assert_eq!(fall(0, cap(0.0)), [[1, 1, 1, 1], [1, 1, 1, 1]]);
+    let kept_after = |k: usize, options| masks(&l1(k), options, &[a, b]).unwrap();
+    assert_eq!(kept_after(4, GlobalOptions::new()), [[0, 0, 0, 0], [1, 1, 1, 1]]);
+    assert_eq!(kept_after(4, cap(1.0)), [[0, 0, 0, 0], [1, 1, 1, 1]]);
+    assert_eq!(kept_after(4, cap(0.75)), [[0, 0, 0, 1], [0, 1, 1, 1]]);
+    assert_eq!(kept_after(4, cap(0.5)), [[0, 0, 1, 1], [0, 0, 1, 1]]);
+    assert_eq!(kept_after(2, cap(0.5)), [[0, 0, 1, 1], [1, 1, 1, 1]]);
+    assert_eq!(kept_after(3, cap(0.74)), [[0, 0, 1, 1], [0, 1, 1, 1]]); // ⌊0.74 × 4⌋ is 2
+    assert_eq!(kept_after(0, cap(0.0)), [[1, 1, 1, 1], [1, 1, 1, 1]]);
     // By value the −6 is the lowest of all.
     let by_value = masks(&ScoreUnstructured::new(4).unwrap(), cap(0.75), &[a, b]).unwrap();
     assert_eq!(by_value, [[0, 0, 0, 1], [1, 0, 1, 1]]);
 }
 
 #[test]
-fn what_is_masked_counts_towards_the_cap() {
+fn masked_entries_count_towards_the_cap() {
     let (a, b): (&[f32], &[f32]) = (&[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0, 7.0, 8.0]);
     let on =
         |k: usize, options, priors: [[u8; 4]; 2]| masks_on(&l1(k), options, &[a, b], &priors.map(Vec::from));
-    // Of `a` two may fall in all and one has; the masked 4 does not come back (S12).
+    // Two entries of `a` may be pruned in total, and one is; the masked 4 does not come back (S12).
     let prior = [[1, 1, 1, 0], [1, 1, 1, 1]];
     assert_eq!(on(3, cap(0.5), prior).unwrap(), [[0, 1, 1, 0], [0, 0, 1, 1]]);
     // `a` is above the cap already: it keeps what it has.
     let prior = [[0, 0, 1, 0], [1, 1, 1, 1]];
     assert_eq!(on(2, cap(0.5), prior).unwrap(), [[0, 0, 1, 0], [0, 0, 1, 1]]);
-    // A fraction speaks of what is left (S3): half of 6.
+    // A fraction is relative to what remains (S3): half of 6.
     let priors = [vec![1, 1, 0, 0], vec![1, 1, 1, 1]];
     assert_eq!(
         masks_on(&l1(0.5), cap(0.75), &[a, b], &priors).unwrap(),
@@ -116,17 +116,17 @@ fn what_is_masked_counts_towards_the_cap() {
 }
 
 #[test]
-fn of_equals_the_first_falls_first_under_a_cap() {
+fn ties_are_pruned_in_order_under_a_cap() {
     // S5
     let ones: &[f32] = &[1.0, -1.0, 1.0, -1.0];
-    let fall = |k: usize| masks(&l1(k), cap(0.5), &[ones, ones]).unwrap();
-    assert_eq!(fall(1), [[0, 1, 1, 1], [1, 1, 1, 1]]);
-    assert_eq!(fall(3), [[0, 0, 1, 1], [0, 1, 1, 1]]);
-    assert_eq!(fall(4), [[0, 0, 1, 1], [0, 0, 1, 1]]);
+    let kept_after = |k: usize| masks(&l1(k), cap(0.5), &[ones, ones]).unwrap();
+    assert_eq!(kept_after(1), [[0, 1, 1, 1], [1, 1, 1, 1]]);
+    assert_eq!(kept_after(3), [[0, 0, 1, 1], [0, 1, 1, 1]]);
+    assert_eq!(kept_after(4), [[0, 0, 1, 1], [0, 0, 1, 1]]);
 }
 
 #[test]
-fn caps_that_cannot_reach_say_so() {
+fn caps_that_allow_too_little_are_an_error() {
     let (a, b): (&[f32], &[f32]) = (&[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0, 7.0]);
     let error = masks(&l1(4), cap(0.5), &[a, b]).unwrap_err();
     assert!(
@@ -155,7 +155,7 @@ fn caps_that_cannot_reach_say_so() {
             ..
         })
     ));
-    // More than are left at all is the plainer error.
+    // More than remain at all is the simpler error.
     assert!(matches!(
         masks(&l1(8), cap(0.5), &[a, b]).unwrap_err(),
         Error::Amount(AmountError::TooLarge {
@@ -172,8 +172,8 @@ fn caps_that_cannot_reach_say_so() {
 }
 
 #[test]
-fn room_is_what_the_cap_leaves() {
-    for (share, left, entries, room) in [
+fn prunable_is_what_the_cap_allows() {
+    for (share, remaining, entries, limit) in [
         (0.5, 10, 10, 5),
         (0.5, 5, 10, 0),
         (0.5, 0, 10, 0),
@@ -185,9 +185,9 @@ fn room_is_what_the_cap_leaves() {
         (0.99, 100, 100, 99),
     ] {
         assert_eq!(
-            cap(share).prunable("any", left, entries),
-            room,
-            "{share} of {entries}, {left} left"
+            cap(share).prunable("any", remaining, entries),
+            limit,
+            "{share} of {entries}, {remaining} remaining"
         );
     }
     assert_eq!(GlobalOptions::new().prunable("any", 7, 10), 7);
@@ -208,12 +208,12 @@ fn room_is_what_the_cap_leaves() {
 fn entries_rank_by_their_share_of_the_norm() {
     // Norms 5, 50 and 1: shares 0.6 0.8, 0.28 0.96, 1 0.
     let tensors: [&[f32]; 3] = [&[3.0, -4.0], &[-14.0, 48.0], &[1.0, 0.0]];
-    let fall = |k: usize| masks(&l1(k), normalized(), &tensors).unwrap();
-    assert_eq!(fall(1), [[1, 1], [1, 1], [1, 0]]);
-    assert_eq!(fall(2), [[1, 1], [0, 1], [1, 0]]);
-    assert_eq!(fall(3), [[0, 1], [0, 1], [1, 0]]);
-    assert_eq!(fall(4), [[0, 0], [0, 1], [1, 0]]);
-    assert_eq!(fall(5), [[0, 0], [0, 0], [1, 0]]);
+    let kept_after = |k: usize| masks(&l1(k), normalized(), &tensors).unwrap();
+    assert_eq!(kept_after(1), [[1, 1], [1, 1], [1, 0]]);
+    assert_eq!(kept_after(2), [[1, 1], [0, 1], [1, 0]]);
+    assert_eq!(kept_after(3), [[0, 1], [0, 1], [1, 0]]);
+    assert_eq!(kept_after(4), [[0, 0], [0, 1], [1, 0]]);
+    assert_eq!(kept_after(5), [[0, 0], [0, 0], [1, 0]]);
     // By value: −0.8 −0.28 0 0.6 0.96 1.
     let by_value = |k: usize| masks(&ScoreUnstructured::new(k).unwrap(), normalized(), &tensors).unwrap();
     assert_eq!(by_value(1), [[1, 0], [1, 1], [1, 1]]);
@@ -240,12 +240,12 @@ fn entries_rank_by_their_share_of_the_norm() {
 fn a_zero_norm_ranks_0_and_an_infinite_one_its_finite_entries() {
     let inf = f32::INFINITY;
     let tensors: [&[f32]; 3] = [&[1.0, 1e-30], &[0.0, -0.0], &[-inf, 1e30]];
-    let fall = |k: usize| masks(&l1(k), normalized(), &tensors).unwrap();
+    let kept_after = |k: usize| masks(&l1(k), normalized(), &tensors).unwrap();
     // Ranks 1 and 1e-30, 0 and 0, ∞ and 0.
-    assert_eq!(fall(2), [[1, 1], [0, 0], [1, 1]]);
-    assert_eq!(fall(3), [[1, 1], [0, 0], [1, 0]]);
-    assert_eq!(fall(4), [[1, 0], [0, 0], [1, 0]]);
-    assert_eq!(fall(5), [[0, 0], [0, 0], [1, 0]]);
+    assert_eq!(kept_after(2), [[1, 1], [0, 0], [1, 1]]);
+    assert_eq!(kept_after(3), [[1, 1], [0, 0], [1, 0]]);
+    assert_eq!(kept_after(4), [[1, 0], [0, 0], [1, 0]]);
+    assert_eq!(kept_after(5), [[0, 0], [0, 0], [1, 0]]);
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn options_are_for_methods_that_rank() {
             mask::compute_global_with(&l1(1), &[], &options),
             Err(Error::List(ListError::NoParameters))
         ));
-        // Nothing falls under any cap.
+        // Nothing is pruned under any cap.
         assert_eq!(masks(&Identity, &options, &[a]).unwrap(), [[1, 1]]);
     }
     assert_eq!(masks(&own, GlobalOptions::new(), &[a]).unwrap(), [[0, 1]]);
@@ -394,7 +394,8 @@ fn a_model_is_pruned_under_a_cap_or_not_at_all() {
     let options = normalized().scores("0.weight", &scores);
     prune::global_unstructured_with(&mut model, paths, l1(1), &options).unwrap_err();
     assert_eq!(state(&model), before);
-    // Scores and options together: of the two left in the first, the one with the lower score.
+    // Scores and options together: of the two that remain in the first tensor, the one with the lower score is
+    // pruned.
     let scores = array![[0.0, 5.0], [0.0, 1.0]];
     let options = cap(0.75).scores("0.weight", &scores);
     prune::global_unstructured_with(&mut model, paths, l1(1), &options).unwrap();
@@ -417,15 +418,16 @@ fn documented(values: &[f64]) -> f64 {
     f64::sqrt(lanes[0])
 }
 
-/// What is kept when `k` fall under caps: each tensor's lowest are found first, and of these the lowest of all.
-fn naive(keys: &[Vec<f64>], kept: &[Vec<bool>], rooms: &[usize], k: usize) -> Vec<Vec<bool>> {
+/// What is kept after `k` entries are pruned under caps: each tensor's lowest are the candidates, and the lowest of
+/// these are pruned.
+fn naive(keys: &[Vec<f64>], kept: &[Vec<bool>], limits: &[usize], k: usize) -> Vec<Vec<bool>> {
     let mut candidates = Vec::new();
-    for ((keys, kept), room) in keys.iter().zip(kept).zip(rooms) {
-        let spared = without_lowest(slice::from_ref(keys), slice::from_ref(kept), *room).remove(0);
+    for ((keys, kept), limit) in keys.iter().zip(kept).zip(limits) {
+        let protected = without_lowest(slice::from_ref(keys), slice::from_ref(kept), *limit).remove(0);
         candidates.push(
             kept.iter()
-                .zip(spared)
-                .map(|(kept, spared)| *kept && !spared)
+                .zip(protected)
+                .map(|(kept, protected)| *kept && !protected)
                 .collect::<Vec<_>>(),
         );
     }
@@ -484,23 +486,23 @@ fn runs<T: Float>(
             }
         })
         .collect();
-    let rooms: Vec<usize> = kept
+    let limits: Vec<usize> = kept
         .iter()
         .map(|kept| {
-            let (left, all) = (kept.iter().filter(|kept| **kept).count(), kept.len());
+            let (remaining, all) = (kept.iter().filter(|kept| **kept).count(), kept.len());
             let most = options
                 .cap("t")
                 .map_or(all, |cap| (cap * all as f64).floor() as usize);
-            most.saturating_sub(all - left)
+            most.saturating_sub(all - remaining)
         })
         .collect();
-    let reachable: usize = rooms.iter().sum();
-    let k = pick.index(reachable + 1);
+    let achievable: usize = limits.iter().sum();
+    let k = pick.index(achievable + 1);
     let plan = |k| Plan::Entries {
         amount: Amount::count(k),
         by,
     };
-    let expected = naive(&keys, kept, &rooms, k);
+    let expected = naive(&keys, kept, &limits, k);
     for reverse in [false, true] {
         let views = tensors.iter().zip(&backwards).map(|(t, b)| match reverse {
             false => t.view(),
@@ -516,15 +518,15 @@ fn runs<T: Float>(
             .collect();
         let outcome = plan(k).compute_global_with(&ranked, options).unwrap();
         let got: Vec<_> = outcome.masks.iter().map(bits).collect();
-        assert_eq!(got, expected, "{k} of {reachable} by {by:?} with {options:?}");
+        assert_eq!(got, expected, "{k} of {achievable} by {by:?} with {options:?}");
         assert_eq!((outcome.requested, outcome.pruned), (Some(k), k));
-        let error = plan(reachable + 1)
+        let error = plan(achievable + 1)
             .compute_global_with(&ranked, options)
             .unwrap_err();
         assert!(
             matches!(
                 error,
-                Error::Amount(AmountError::Capped { requested, achievable: r, .. }) if (requested, r) == (reachable + 1, reachable)
+                Error::Amount(AmountError::Capped { requested, achievable: r, .. }) if (requested, r) == (achievable + 1, achievable)
             ) || matches!(error, Error::Amount(AmountError::TooLarge { .. }))
         );
     }

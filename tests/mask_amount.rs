@@ -38,7 +38,7 @@ fn negative_counts_are_refused_by_an_error_that_shows_them() {
 }
 
 #[test]
-fn counts_that_no_array_has_are_refused_where_they_meet_one() {
+fn enormous_counts_are_refused_when_used() {
     for amount in [
         Amount::try_from(u128::MAX),
         Amount::try_from(i128::MAX),
@@ -123,8 +123,8 @@ fn rounding_table() {
     ] {
         let amount = Amount::fraction(fraction).unwrap();
         assert_eq!(amount.units(units, units).unwrap(), expected, "{fraction} of {units}");
-        // A fraction speaks of what is left, a share to reach of all.
-        assert_eq!(amount.units(units, units + 100).unwrap(), expected, "{fraction} of {units} left");
+        // A fraction is relative to what remains, a target share to all.
+        assert_eq!(amount.units(units, units + 100).unwrap(), expected, "{fraction} of {units}");
         let until = Amount::until(fraction).unwrap();
         assert_eq!(until.units(units, units).unwrap(), expected, "until {fraction} of {units}");
     }
@@ -133,8 +133,8 @@ fn rounding_table() {
 #[test]
 #[rustfmt::skip]
 fn until_table() {
-    // S1: what is missing to the share of all; nothing where it is reached already.
-    for (sparsity, left, all, expected) in [
+    // S1: as many as are missing to the share of all; none if that many are pruned already.
+    for (sparsity, remaining, all, expected) in [
         (0.7, 60,  100, 30),
         (0.7, 100, 100, 70),
         (0.7, 30,  100, 0),
@@ -148,12 +148,12 @@ fn until_table() {
         (0.9, 0,   0,   0),
     ] {
         let amount = Amount::until(sparsity).unwrap();
-        assert_eq!(amount.units(left, all).unwrap(), expected, "{amount} with {left} of {all} left");
+        assert_eq!(amount.units(remaining, all).unwrap(), expected, "{amount} with {remaining} of {all} remaining");
     }
 }
 
 #[test]
-fn a_count_above_what_is_left_is_an_error_naming_both() {
+fn a_count_above_the_remaining_units_is_an_error_naming_both() {
     let error = Amount::count(7).units(5, 100).unwrap_err();
     assert!(matches!(
         error,
@@ -197,7 +197,7 @@ fn amounts_as_text() {
 }
 
 #[test]
-fn text_that_is_no_amount() {
+fn invalid_text() {
     for text in [
         "",
         " ",
@@ -276,33 +276,33 @@ proptest! {
     }
 
     #[test]
-    fn fractions_round_half_to_even(fraction in 0.0..=1.0, eighths in 0..=8, left in 0_usize..5_000, gone in 0_usize..100) {
+    fn fractions_round_half_to_even(fraction in 0.0..=1.0, eighths in 0..=8, remaining in 0_usize..5_000, gone in 0_usize..100) {
         for fraction in [fraction, f64::from(eighths) / 8.0] {
             let amount = Amount::fraction(fraction).unwrap();
-            prop_assert_eq!(amount.units(left, left + gone).unwrap(), round(fraction * left as f64));
+            prop_assert_eq!(amount.units(remaining, remaining + gone).unwrap(), round(fraction * remaining as f64));
         }
     }
 
     #[test]
-    fn counts_are_exact(count in 0_usize..50, left in 0_usize..50, gone in 0_usize..50) {
-        match Amount::count(count).units(left, left + gone) {
-            Ok(units) => prop_assert!(units == count && count <= left),
+    fn counts_are_exact(count in 0_usize..50, remaining in 0_usize..50, gone in 0_usize..50) {
+        match Amount::count(count).units(remaining, remaining + gone) {
+            Ok(units) => prop_assert!(units == count && count <= remaining),
             Err(Error::Amount(AmountError::TooLarge { requested, remaining: shown })) => {
-                prop_assert!(requested == count && shown == left && count > left)
+                prop_assert!(requested == count && shown == remaining && count > remaining)
             }
             Err(other) => prop_assert!(false, "{:?}", other),
         }
     }
 
     #[test]
-    fn until_reaches_the_share_and_no_more(sparsity in 0.0..=1.0, eighths in 0..=8, left in 0_usize..500, gone in 0_usize..500) {
+    fn until_prunes_to_the_share_and_no_further(sparsity in 0.0..=1.0, eighths in 0..=8, remaining in 0_usize..500, gone in 0_usize..500) {
         for sparsity in [sparsity, f64::from(eighths) / 8.0] {
-            let (amount, all) = (Amount::until(sparsity).unwrap(), left + gone);
-            let units = amount.units(left, all).unwrap();
+            let (amount, all) = (Amount::until(sparsity).unwrap(), remaining + gone);
+            let units = amount.units(remaining, all).unwrap();
             let wanted = round(sparsity * all as f64);
             prop_assert_eq!(gone + units, wanted.max(gone));
-            // There already, it asks for nothing more.
-            prop_assert_eq!(amount.units(left - units, all).unwrap(), 0);
+            // Once there, it prunes nothing more.
+            prop_assert_eq!(amount.units(remaining - units, all).unwrap(), 0);
         }
     }
 }

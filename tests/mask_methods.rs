@@ -1,4 +1,4 @@
-//! Methods of a user's own, and containers of methods: what they are handed, and what they cannot do.
+//! User-defined methods, and containers of methods: what they receive, and what they cannot do.
 
 use secateurs::error::{ListError, MaskError, PatternError};
 mod common;
@@ -44,10 +44,10 @@ fn own_parts() -> [Part; 5] {
     ]
 }
 
-// ---- what methods of a user's own are handed ----
+// ---- what user-defined methods receive ----
 
 #[test]
-fn an_unstructured_method_is_handed_the_entries_that_are_left() {
+fn an_unstructured_method_receives_the_remaining_entries() {
     let scores = vec![0., 2., 6., 7., 8., 11.];
     let method = Expects {
         part: Part::Entries,
@@ -73,7 +73,7 @@ fn an_unstructured_method_is_handed_the_entries_that_are_left() {
 }
 
 #[test]
-fn a_structured_method_is_handed_the_channels_that_are_left() {
+fn a_structured_method_receives_the_remaining_channels() {
     // Row 1 is gone; of the others the prior says which entries are kept.
     let part = Mask::from_array(array(&[3, 3], vec![1, 0, 1, 1, 1, 1, 0, 0, 1]).view()).unwrap();
     let scores = vec![0., 1., 2., 6., 7., 8., 9., 10., 11.];
@@ -89,7 +89,7 @@ fn a_structured_method_is_handed_the_channels_that_are_left() {
             (prior(), None, 0)
         );
     }
-    // Along the columns all are left.
+    // Along the columns all remain.
     let method = Expects {
         part: Part::Channels(1),
         scores: VALUES.to_vec(),
@@ -104,7 +104,7 @@ fn a_structured_method_is_handed_the_channels_that_are_left() {
 }
 
 #[test]
-fn a_whole_method_is_handed_everything() {
+fn a_whole_method_receives_everything() {
     let method = Expects {
         part: Part::Whole,
         scores: VALUES.to_vec(),
@@ -128,7 +128,7 @@ fn a_whole_method_is_handed_everything() {
 }
 
 #[test]
-fn a_method_in_a_global_call_is_handed_all_tensors_one_after_the_other() {
+fn a_method_in_a_global_call_receives_all_tensors_joined() {
     let (a, b, c) = (
         grid(VALUES),
         array(&[2], vec![-1.0, -2.0]),
@@ -176,7 +176,7 @@ fn a_method_in_a_global_call_is_handed_all_tensors_one_after_the_other() {
 }
 
 #[test]
-fn a_structured_answer_goes_back_to_its_channels() {
+fn a_structured_mask_is_applied_to_its_channels() {
     // The method wants its second channel pruned, and an entry of its third: that is rows 2 and 3.
     let keep = Mask::from_array(array(&[3, 3], vec![1, 1, 1, 0, 0, 0, 1, 0, 1]).view()).unwrap();
     let outcome = mask::compute(
@@ -197,7 +197,7 @@ fn a_structured_answer_goes_back_to_its_channels() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    // S12, and a method that looks at entries one by one does the same in every part that it can ask for.
+    // S12, and a method that judges entries one by one does the same in every part that it can receive.
     #[test]
     fn thresholds_in_every_part(shape in prop::collection::vec(1_usize..5, 2..=4), seed in any::<u64>(), axis in any::<prop::sample::Index>(), threshold in 0.0_f32..1.0) {
         let mut data = rng(seed);
@@ -322,7 +322,7 @@ fn a_method_that_fails_fails_the_call() {
 }
 
 #[test]
-fn an_answer_of_another_shape_fails_the_call() {
+fn a_returned_mask_of_another_shape_fails_the_call() {
     for (part, expected, wrong) in [
         (
             Part::Entries,
@@ -432,7 +432,7 @@ fn a_method_of_a_users_own_may_read_nan_and_nothing() {
     }
 }
 
-/// A method that describes what it wants; nobody asks it for a mask.
+/// A method with a plan, whose `compute_mask` is never called.
 #[derive(Debug, Serialize, Deserialize)]
 struct Described;
 
@@ -567,7 +567,7 @@ fn an_empty_container_prunes_nothing() {
 
 #[test]
 fn a_container_runs_its_last_method_on_top_of_the_prior_mask() {
-    // S16. The zero in row 1 would fall first, but is masked already; 2 of the 6 that are left fall.
+    // S16. The zero in row 1 would be pruned first, but is masked already; 2 of the 6 that remain are pruned.
     let mut container = PruningContainer::new("weight");
     container.add("weight", Failing(Part::Entries)).unwrap();
     let last: [Arc<dyn PruningMethod>; 5] = [
@@ -615,7 +615,7 @@ fn a_container_refuses_other_tensors() {
         );
     }
     assert_eq!(container.len(), 1, "what was refused changed nothing");
-    // A container of this tensor, but handed in under another's name.
+    // A container of this tensor, but added under another name.
     assert!(container.add("bias", PruningContainer::new("weight")).is_err());
 }
 

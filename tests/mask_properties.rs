@@ -1,4 +1,4 @@
-//! S3 to S8: which units fall, against naive oracles that sort everything.
+//! S3 to S8: which units are pruned, against naive oracles that sort everything.
 
 use secateurs::error::{AmountError, ListError, MaskError, NormError, PatternError};
 mod common;
@@ -54,7 +54,7 @@ fn key<T: AsPrimitive<f64>>(value: T, by: EntryRank) -> f64 {
 // ---- S3: survivors ----
 
 #[test]
-fn halves_of_what_is_left() {
+fn half_of_the_remaining_entries() {
     // S3: 0.5 three times on 100 entries leaves 50, 25, 13 (12.5 goes to the even 12 pruned).
     let mut data = rng(1);
     let scores = ArrayD::from_shape_simple_fn(vec![10, 10], || uniform(&mut data) as f32);
@@ -65,9 +65,9 @@ fn halves_of_what_is_left() {
     ];
     for method in methods {
         let mut mask = Mask::ones(&[10, 10]);
-        for (left, pruned) in [(50, 50), (25, 25), (13, 12)] {
+        for (remaining, pruned) in [(50, 50), (25, 25), (13, 12)] {
             let outcome = mask::compute(method, scores.view(), Some(&mask)).unwrap();
-            assert_eq!(outcome.mask.count_kept(), left, "{method:?}");
+            assert_eq!(outcome.mask.count_kept(), remaining, "{method:?}");
             assert_eq!(
                 (outcome.requested, outcome.pruned),
                 (Some(pruned), pruned),
@@ -80,7 +80,7 @@ fn halves_of_what_is_left() {
 }
 
 #[test]
-fn halves_of_the_channels_that_are_left() {
+fn half_of_the_remaining_channels() {
     // S3: on 8 channels 4, 2, 1.
     let mut data = rng(2);
     for (shape, dim) in [([8, 3, 2], 0), ([3, 8, 2], 1), ([3, 2, 8], -1)] {
@@ -90,9 +90,9 @@ fn halves_of_the_channels_that_are_left() {
             &RandomStructured::new(0.5, dim, &mut data).unwrap(),
         ];
         for method in methods {
-            // An entry of every channel is pruned before: partly pruned channels are left all the same.
+            // An entry of every channel is pruned before: partly pruned channels still count as remaining.
             let mut mask = Mask::from_fn(scores.view(), |score| score.abs() > 0.1);
-            for (left, pruned) in [(4, 4), (2, 2), (1, 1), (1, 0)] {
+            for (remaining, pruned) in [(4, 4), (2, 2), (1, 1), (1, 0)] {
                 let outcome = mask::compute(method, scores.view(), Some(&mask)).unwrap();
                 let kept = outcome.mask.to_bool();
                 let axis = if dim < 0 { 2 } else { dim as usize };
@@ -102,7 +102,7 @@ fn halves_of_the_channels_that_are_left() {
                     .count();
                 assert_eq!(
                     (alive, outcome.requested, outcome.pruned),
-                    (left, Some(pruned), pruned),
+                    (remaining, Some(pruned), pruned),
                     "{method:?}"
                 );
                 assert_eq!(outcome.mask.and(&mask).unwrap(), outcome.mask);
@@ -114,7 +114,7 @@ fn halves_of_the_channels_that_are_left() {
 
 #[test]
 fn a_fraction_of_nothing_prunes_nothing() {
-    // S3: nothing is left where everything is pruned, and where there is nothing at all.
+    // S3: nothing remains where everything is pruned, and where there is nothing at all.
     let mut data = rng(3);
     for shape in [&[4, 4][..], &[0, 4], &[4, 0], &[0, 0]] {
         let (scores, gone) = (ArrayD::from_elem(shape, f32::NAN), Mask::zeros(shape));
@@ -163,7 +163,7 @@ fn a_fraction_of_nothing_prunes_nothing() {
 
 #[test]
 fn no_prior_mask_is_one_that_keeps_everything() {
-    // S3: channels without entries have nothing left to prune, with a mask that says so and without.
+    // S3: channels without entries have nothing to prune, with a prior mask and without.
     let mut data = rng(4);
     for shape in [&[4, 3][..], &[4, 0], &[0, 4], &[0, 0], &[2, 0, 3]] {
         let scores = ArrayD::<f32>::ones(shape);
@@ -192,7 +192,7 @@ struct Tied {
 }
 
 impl Tied {
-    fn left(&self) -> usize {
+    fn remaining(&self) -> usize {
         self.kept.iter().flatten().filter(|kept| **kept).count()
     }
 }
@@ -251,7 +251,13 @@ macro_rules! check_type {
             .collect();
         let expected = without_lowest(&keys, $kept, $k);
         let found = global(&entries($k, $by), &typed, $kept);
-        assert!(found == expected, "{} {:?}, {} fall", stringify!($float), $by, $k);
+        assert!(
+            found == expected,
+            "{} {:?}, {} pruned",
+            stringify!($float),
+            $by,
+            $k
+        );
     }};
 }
 
@@ -261,7 +267,7 @@ proptest! {
     // S4, S5, S6, S8
     #[test]
     fn entries_of_many_tensors(tied in tied(), share in 0.0..=1.0) {
-        let k = (share * tied.left() as f64) as usize;
+        let k = (share * tied.remaining() as f64) as usize;
         for by in [EntryRank::Magnitude, EntryRank::Value] {
             check_type!(f32, tied.values, &tied.kept, k, by);
             check_type!(f64, tied.values, &tied.kept, k, by);
@@ -270,11 +276,11 @@ proptest! {
         }
     }
 
-    // S3, S4: a fraction is of the entries that are left in all tensors together.
+    // S3, S4: a fraction is of the entries that remain in all tensors together.
     #[test]
     fn methods_over_many_tensors(tied in tied(), fraction in 0.0..=1.0_f64) {
-        let left = tied.left();
-        let k = (fraction * left as f64).round_ties_even() as usize;
+        let remaining = tied.remaining();
+        let k = (fraction * remaining as f64).round_ties_even() as usize;
         let values: Vec<ArrayD<f32>> =
             tied.values.iter().map(|v| array(&[v.len()], v.iter().map(|&x| x as f32).collect())).collect();
         let priors: Vec<_> = tied.kept.iter().map(|kept| common::mask(&[kept.len()], kept)).collect();
@@ -295,9 +301,9 @@ proptest! {
             prop_assert_eq!(&alone.mask, &mask::compute_global(method, &tensors[..1]).unwrap().masks[0]);
             prop_assert_eq!(method.compute_mask(values[0].view(), &priors[0]).unwrap(), alone.mask);
         }
-        let k_plus_1 = left + 1;
+        let k_plus_1 = remaining + 1;
         let error = mask::compute_global(&L1Unstructured::new(k_plus_1).unwrap(), &tensors).unwrap_err();
-        let named = matches!(error, Error::Amount(AmountError::TooLarge { requested, remaining: shown }) if requested == k_plus_1 && shown == left);
+        let named = matches!(error, Error::Amount(AmountError::TooLarge { requested, remaining: shown }) if requested == k_plus_1 && shown == remaining);
         prop_assert!(named, "{error}");
     }
 }
@@ -356,13 +362,13 @@ fn many_entries() {
             .map(|t| t.iter().map(|_| !data.next_u32().is_multiple_of(5)).collect())
             .collect();
         for (values, kept) in [whole, (split, kept)] {
-            let left = kept.iter().flatten().filter(|kept| **kept).count();
+            let remaining = kept.iter().flatten().filter(|kept| **kept).count();
             for by in [EntryRank::Magnitude, EntryRank::Value] {
-                check_type!(f32, values, &kept, left / 2, by);
-                check_type!(f32, values, &kept, left - 1, by);
-                check_type!(f64, values, &kept, left / 3, by);
-                check_type!(f16, values, &kept, left * 9 / 10, by);
-                check_type!(bf16, values, &kept, left / 10, by);
+                check_type!(f32, values, &kept, remaining / 2, by);
+                check_type!(f32, values, &kept, remaining - 1, by);
+                check_type!(f64, values, &kept, remaining / 3, by);
+                check_type!(f16, values, &kept, remaining * 9 / 10, by);
+                check_type!(bf16, values, &kept, remaining / 10, by);
             }
         }
     }
@@ -400,7 +406,7 @@ fn neighbours_in_the_last_bit_are_told_apart() {
                         (&down, EntryRank::Value, &first),
                     ] {
                         let found = global(&entries(k, by), std::slice::from_ref(values), &all);
-                        assert!(found[0] == *expected, "{} from bits {start}, {by:?}, {k} fall", stringify!($float));
+                        assert!(found[0] == *expected, "{} from bits {start}, {by:?}, {k} pruned", stringify!($float));
                     }
                 }
             }
@@ -595,9 +601,9 @@ fn documented_norms(array: &ArrayD<f64>, axis: usize, norm: Norm) -> Vec<f64> {
         .collect()
 }
 
-/// The channels of lowest norm, ties by index, among those of `left`.
-fn lowest_channels(norms: &[f64], left: &[usize], k: usize) -> Vec<usize> {
-    let mut ranked = left.to_vec();
+/// The channels of lowest norm, ties by index, among those of `remaining`.
+fn lowest_channels(norms: &[f64], remaining: &[usize], k: usize) -> Vec<usize> {
+    let mut ranked = remaining.to_vec();
     ranked.sort_by(|&a, &b| norms[a].partial_cmp(&norms[b]).unwrap().then(a.cmp(&b)));
     ranked.truncate(k);
     ranked
@@ -645,21 +651,21 @@ fn sums_are_in_the_documented_order() {
                 let norms = documented_norms(&array, axis, norm);
                 let everything: Vec<usize> = (0..count).collect();
                 for k in [1, count / 3, count / 2, count - 1] {
-                    let fallen = lowest_channels(&norms, &everything, k);
-                    let expected = without_channels(&array.mapv(|_| true), axis, &fallen);
+                    let pruned = lowest_channels(&norms, &everything, k);
+                    let expected = without_channels(&array.mapv(|_| true), axis, &pruned);
                     let found = by_norm(k, norm, axis as isize)
                         .compute(array.view(), None)
                         .unwrap()
                         .mask;
                     assert!(
                         found == expected,
-                        "norm {norm} along {axis} of {shape:?}, {k} fall"
+                        "norm {norm} along {axis} of {shape:?}, {k} pruned"
                     );
                     let plain: Vec<f64> = channels(array.view(), axis)
                         .iter()
                         .map(|c| plain_norm(c, norm))
                         .collect();
-                    told_apart += usize::from(lowest_channels(&plain, &everything, k) != fallen);
+                    told_apart += usize::from(lowest_channels(&plain, &everything, k) != pruned);
                 }
             }
         }
@@ -684,18 +690,18 @@ proptest! {
         // Some channels are wholly pruned, others in part (S3).
         let mut kept = values.mapv(|_| !data.next_u32().is_multiple_of(4));
         kept.index_axis_mut(Axis(axis), data.next_u32() as usize % shape[axis]).fill(false);
-        let left: Vec<usize> = (0..shape[axis]).filter(|&c| kept.index_axis(Axis(axis), c).iter().any(|k| *k)).collect();
-        let k = (share * left.len() as f64) as usize;
+        let remaining: Vec<usize> = (0..shape[axis]).filter(|&c| kept.index_axis(Axis(axis), c).iter().any(|k| *k)).collect();
+        let k = (share * remaining.len() as f64) as usize;
         let prior = Mask::from_bool(kept.view());
         for norm in all_norms() {
             // S7: scores that are given count as given, under the mask too.
             let norms: Vec<f64> = channels(values.mapv(f64::from).view(), axis).iter().map(|c| plain_norm(c, norm)).collect();
-            let mut sorted: Vec<f64> = left.iter().map(|&c| norms[c]).collect();
+            let mut sorted: Vec<f64> = remaining.iter().map(|&c| norms[c]).collect();
             sorted.sort_by(f64::total_cmp);
             if norm != Norm::L0 && sorted.windows(2).any(|pair| pair[1] - pair[0] < 1e-9 * pair[1]) {
                 continue;
             }
-            let expected = without_channels(&kept, axis, &lowest_channels(&norms, &left, k));
+            let expected = without_channels(&kept, axis, &lowest_channels(&norms, &remaining, k));
             let outcome = mask::compute(&ln(k, norm, dim), values.view(), Some(&prior)).unwrap();
             prop_assert_eq!(&outcome.mask, &expected, "norm {}", norm);
             prop_assert_eq!((outcome.requested, outcome.pruned), (Some(k), k));
@@ -704,7 +710,7 @@ proptest! {
         }
     }
 
-    // S4, S5: channels that are tied exactly fall by index. Sums of small integers are exact.
+    // S4, S5: channels that are tied exactly are pruned by index. Sums of small integers are exact.
     #[test]
     fn tied_channels(shape in prop::collection::vec(1_usize..9, 2..=3), axis in any::<prop::sample::Index>(), seed in any::<u64>(), share in 0.0..=1.0) {
         let axis = axis.index(shape.len());
@@ -1147,7 +1153,7 @@ proptest! {
         let kept = ArrayD::from_shape_simple_fn(shape.to_vec(), || !data.next_u32().is_multiple_of(3));
         let clean = kept.mapv(|_| uniform(&mut data) as f32 * 3.0);
         let prior = Mask::from_bool(kept.view());
-        // NaN under the mask, some of it in channels that are left.
+        // NaN under the mask, some of it in channels that remain.
         let masked = ndarray::Zip::from(&clean).and(&kept).map_collect(|x, kept| if *kept { *x } else { nan });
         let zeroed = prior.apply(clean.view()).unwrap();
         // And NaN among what is kept as well.
@@ -1323,7 +1329,7 @@ fn infinities_rank_highest() {
         assert_eq!(
             bits(&mask),
             [false, false, false, false, true, true],
-            "norm {norm}: equal, so by index"
+            "norm {norm}: tied, so by index"
         );
     }
     let matrices = array(&[3, 1, 2], vec![inf, 0.0, 3e38, -3e38, 1.0, -inf]);

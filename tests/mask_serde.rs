@@ -1,4 +1,4 @@
-//! Amounts, norms, masks, methods and containers through JSON and bincode, and what corrupted bytes come to.
+//! Amounts, norms, masks, methods and containers through JSON and bincode, also from corrupted bytes.
 
 use secateurs::error::AmountError;
 mod common;
@@ -28,8 +28,8 @@ fn from_bincode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, bincode::error::
     Ok(value)
 }
 
-/// As `from_bincode`, for bytes that cannot be trusted: without a limit, bincode itself allocates as much as a
-/// length in the bytes asks for.
+/// As `from_bincode`, for bytes that cannot be trusted: without a limit, bincode itself allocates as much as a length
+/// in the bytes says.
 fn from_untrusted<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, bincode::error::DecodeError> {
     let config = bincode::config::standard().with_limit::<65_536>();
     bincode::serde::decode_from_slice(bytes, config).map(|(value, _)| value)
@@ -220,7 +220,7 @@ fn containers_survive() {
 
 #[test]
 fn the_form_is_stable() {
-    // Files that are written are read by later versions: these are the names in them.
+    // Later versions must read the files of earlier ones, so these names must not change.
     let json = |method: &dyn PruningMethod| serde_json::to_string(method).unwrap();
     assert_eq!(json(&Identity), r#"{"secateurs::Identity":null}"#);
     assert_eq!(

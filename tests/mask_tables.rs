@@ -96,7 +96,7 @@ fn l1_unstructured() {
     check(l1(7),   scores, "0   0 0  0   1  0 0  0");
     check(l1(1.0), scores, "0   0 0  0   0  0 0  0");
 
-    // S5: equals fall in row-major order.
+    // S5: ties are pruned in row-major order.
     check(l1(3), "1 1 1 / 1 1 1", "0 0 0 / 1 1 1");
     check(l1(3), "2 -1 2 / 1 2 -1", "1 0 1 / 0 1 0");
     check(l1(2), "2 -1 2 / 1 2 -1", "1 0 1 / 0 1 1");
@@ -125,7 +125,7 @@ fn score_unstructured() {
 #[test]
 #[rustfmt::skip]
 fn on_top_of_a_prior_mask() {
-    // S3: the amount speaks of what is left; here of 4 entries.
+    // S3: the amount is relative to what remains, here 4 entries.
     let prior = "1 0 1 / 0 1 1";
     check_on(l1(0.5), prior, "5 0 1 / 0 2 3", "1 0 0 / 0 0 1");
     check_on(l1(1),   prior, "5 0 1 / 0 2 3", "1 0 0 / 0 1 1");
@@ -177,7 +177,7 @@ fn ln_structured_rows_and_columns() {
 fn ln_structured_three_dimensions() {
     let scores = "1 2 / 3 4 | 0 1 / 0 9";
     // Along 0: 10, 10. Along 1: 4, 16. Along 2: 4, 16.
-    check(ln(1, "1",  0), scores, "0 0 / 0 0 | 1 1 / 1 1"); // a tie: the lower index falls
+    check(ln(1, "1",  0), scores, "0 0 / 0 0 | 1 1 / 1 1"); // a tie: the lower index is pruned
     check(ln(1, "1",  1), scores, "0 0 / 1 1 | 0 0 / 1 1");
     check(ln(1, "1", -1), scores, "0 1 / 0 1 | 0 1 / 0 1");
     check(ln(1, "inf", 0), scores, "0 0 / 0 0 | 1 1 / 1 1");
@@ -192,7 +192,7 @@ fn ln_structured_three_dimensions() {
 #[test]
 #[rustfmt::skip]
 fn ln_structured_on_top_of_a_prior_mask() {
-    // S3: the second row is wholly pruned, so 2 channels are left, and half of them is 1.
+    // S3: the second row is wholly pruned, so 2 channels remain, and half of them is 1.
     check_on(ln(0.5, "1", 0), "1 1 / 0 0 / 0 1", "9 9 / 0 0 / 8 8", "1 1 / 0 0 / 0 0");
     // S7: scores that are given count as given, also where the mask prunes.
     check_on(ln(1, "1", 0), "1 1 / 0 1 / 1 1", "1 1 / 9 0 / 2 2", "0 0 / 0 1 / 1 1");
@@ -227,7 +227,7 @@ fn global_unstructured() {
             },
         ]
     };
-    // S5, S17: all ranked together; equals fall in the order of the list.
+    // S5, S17: all ranked together; ties are pruned in the order of the list.
     for (k, masks) in [
         (0, ["1 1 / 1 1", "1 1 1", "1"]),
         (1, ["1 1 / 1 1", "1 1 1", "0"]),
@@ -240,7 +240,7 @@ fn global_unstructured() {
         assert_eq!(outcome.masks, masks.map(read_mask), "{k} entries");
         assert_eq!((outcome.requested, outcome.pruned), (Some(k), k));
     }
-    // S3: one entry is pruned already, so 7 are left, and 0.5 of them is 4 (halves go to the even).
+    // S3: one entry is pruned already, so 7 remain, and 0.5 of them is 4 (halves round to even).
     let prior = read_mask("1 1 / 0 1");
     let outcome = mask::compute_global(&l1(0.5), &ranked(Some(&prior))).unwrap();
     assert_eq!(outcome.masks, ["1 0 / 0 1", "0 0 1", "0"].map(read_mask));

@@ -106,8 +106,8 @@ fn pruning_takes_a_tenth_of_the_weights_beyond_the_masks() {
         within(what, grown, masks, 3 * WEIGHTS);
     }
 
-    // Modules: the weight that forward sees is made later, when forward asks for it. A second method finds the first
-    // mask there, and a global one keeps each parameter's share of it in the hook as well.
+    // Modules: the effective weight is made later, when forward needs it. A second method finds the first mask there,
+    // and a global one keeps each parameter's share of it in the hook as well.
     let layer = || Linear::from_arrays(weights.clone().into_dimensionality().unwrap(), None).unwrap();
     let mut model = Sequential::new().push(layer()).push(layer());
     for (what, grown) in [

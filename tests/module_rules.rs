@@ -238,7 +238,7 @@ proptest! {
     /// S10: what stands under the mask reads +0.0 in forward, gets +0.0 as its gradient whatever arrives, and the
     /// dense gradient is there only on request.
     #[test]
-    fn nothing_shows_under_a_mask(rows in 1usize..5, columns in 1usize..70, seed: u64) {
+    fn pruned_entries_are_zero_in_forward_and_gradient(rows in 1usize..5, columns in 1usize..70, seed: u64) {
         let mut rng = rng(seed);
         let clean = uniform(&[rows, columns], &mut rng);
         let kept = random_kept(&[rows, columns], &mut rng);
@@ -322,13 +322,13 @@ fn wrong_call(number: usize, model: &mut Sequential, path: &str, rng: &mut impl 
     let shape = model.parameter(path).unwrap().shape().to_vec();
     let mut other = shape.clone();
     other[0] += 1;
-    let left = |model: &Sequential| {
+    let remaining = |model: &Sequential| {
         let parameter = model.parameter(path).unwrap();
         parameter.mask().map_or(parameter.len(), Mask::count_kept)
     };
     let ghost = format!("{path}x");
     match number {
-        0 => prune::l1_unstructured(model, path, left(model) + 1).map(drop),
+        0 => prune::l1_unstructured(model, path, remaining(model) + 1).map(drop),
         1 => prune::random_unstructured(model, path, 1.0 + f64::EPSILON, rng).map(drop),
         2 => prune::ln_structured(model, path, 1, 2, shape.len() as isize).map(drop),
         3 => prune::custom_from_mask(model, path, Mask::ones(&other)).map(drop),
@@ -497,7 +497,7 @@ fn life(module: &mut Linear, mut step: impl FnMut(&mut Linear, &Gradients)) -> V
 }
 
 #[test]
-fn an_optimiser_made_before_works_on() {
+fn an_optimiser_made_before_pruning_keeps_working() {
     let weight = matrix(&uniform(&[3, 4], &mut rng(5)));
     let mut by_hand = linear(weight.clone());
     let mut velocity: ArrayD<f32> = ArrayD::zeros(IxDyn(&[3, 4]));
@@ -761,7 +761,7 @@ proptest! {
 }
 
 #[test]
-fn remove_bakes_and_discard_gives_back() {
+fn remove_makes_zeros_permanent_and_discard_restores() {
     // S20, with what is under the mask as odd as it can be.
     let original = array![[f32::NAN, -1.0], [f32::INFINITY, -0.0]];
     let kept = array![[false, true], [false, true]];
@@ -865,7 +865,7 @@ fn containers_keep_every_method_in_order() {
 }
 
 #[test]
-fn of_a_global_call_each_container_keeps_its_share() {
+fn each_container_keeps_its_share_of_a_global_call() {
     let mut model = Sequential::new()
         .push(linear(array![[0.1, 5.0], [0.3, 6.0]]))
         .push(linear(array![[0.2, 7.0]]));
@@ -891,8 +891,8 @@ fn of_a_global_call_each_container_keeps_its_share() {
 proptest! {
     #![proptest_config(cases(64))]
 
-    /// S17 (and S3 to S5): the lowest of all entries that are left fall, of equals those of the parameter listed
-    /// first, whatever order the model has them in.
+    /// S17 (and S3 to S5): the lowest of all remaining entries are pruned, ties in the order in which parameters are
+    /// listed, not in that of the model.
     #[test]
     fn global_pruning_ranks_all_together(
         shapes in prop::collection::vec((1usize..5, 1usize..30), 1..4),
@@ -922,23 +922,23 @@ proptest! {
         let scores = ArrayD::from_shape_simple_fn(scores, || rng.random_range(-3i32..4) as f32 / 2.0);
 
         let rank = |x: f32| if signed { x } else { x.abs() };
-        let mut left = Vec::new();
+        let mut remaining = Vec::new();
         for (number, path) in paths.iter().enumerate() {
             let parameter = model.parameter(path).unwrap();
             let values = if number == 0 { scores.clone() } else { parameter.effective().to_owned() };
             let kept = parameter.mask().cloned().unwrap_or_else(|| Mask::ones(parameter.shape()));
-            left.extend(values.iter().zip(&kept).enumerate()
+            remaining.extend(values.iter().zip(&kept).enumerate()
                 .filter(|(_, (_, kept))| *kept)
                 .map(|(index, (x, _))| (rank(*x), number, index)));
         }
-        left.sort_by(|a, b| a.partial_cmp(b).unwrap());
-        let requested = (share * left.len() as f64).round_ties_even() as usize;
+        remaining.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        let requested = (share * remaining.len() as f64).round_ties_even() as usize;
         let before: Vec<ArrayD<bool>> = paths.iter().map(|path| {
             let parameter = model.parameter(path).unwrap();
             parameter.mask().map_or_else(|| ArrayD::from_elem(parameter.shape(), true), Mask::to_bool)
         }).collect();
         let mut expected = before;
-        for (_, number, index) in &left[..requested] {
+        for (_, number, index) in &remaining[..requested] {
             expected[*number].as_slice_mut().unwrap()[*index] = false;
         }
 
@@ -959,7 +959,7 @@ proptest! {
 }
 
 #[test]
-fn a_method_of_ones_own_is_handed_all_that_is_left() {
+fn a_user_defined_method_receives_all_that_remains() {
     let mut a = linear(array![[0.1, -5.0], [0.01, 0.3]]);
     let mut b = linear(array![[0.02, 7.0]]);
     prune::set_mask(&mut a, "weight", array![[true, true], [false, true]]).unwrap();
@@ -1049,14 +1049,14 @@ fn reports_say_what_was_done() {
         report.to_string(),
         "weight           5 of         20 pruned   25.00 %"
     );
-    // A fraction of what is left, and a share of all.
+    // A fraction of what remains, and a share of all.
     let report = prune::random_unstructured(&mut module, "weight", 0.2, &mut rng(12)).unwrap();
     assert_eq!(told(&report), (Some(3), 3, 8, 20));
     let report = prune::l1_unstructured(&mut module, "weight", Amount::until(0.5).unwrap()).unwrap();
     assert_eq!(told(&report), (Some(2), 2, 10, 20));
     let report = prune::l1_unstructured(&mut module, "weight", Amount::until(0.4).unwrap()).unwrap();
     assert_eq!(told(&report), (Some(0), 0, 10, 20));
-    // A custom mask asks for no number, and counts only what was still there.
+    // A custom mask requests no number, and counts only entries that were not pruned before.
     prune::set_mask(&mut module, "weight", Mask::ones(&[4, 5])).unwrap();
     let half = Mask::from_bool(ArrayD::from_shape_fn(IxDyn(&[4, 5]), |i| i[0] > 1).view());
     let report = prune::custom_from_mask(&mut module, "weight", half.clone()).unwrap();
@@ -1152,7 +1152,7 @@ fn corrupted(bytes: &[u8], rng: &mut impl Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..rng.random_range(1..4) {
         let Some(last) = bytes.len().checked_sub(1) else {
-            break; // nothing is left to damage
+            break; // nothing remains to be damaged
         };
         let at = rng.random_range(0..=last);
         match rng.random_range(0..6) {
@@ -1183,7 +1183,7 @@ fn exercise(mut model: Sequential) {
             assert_eq!(custom.mask().shape(), parameter.shape());
         }
     }
-    // Sizes that were made enormous ask for as much memory, which is no error but takes it.
+    // Enormous sizes would allocate that much memory, which is not an error.
     static GOOD: OnceLock<serde_json::Value> = OnceLock::new();
     let options = |model: &Sequential| {
         let value = serde_json::to_value(model).unwrap();
@@ -1224,7 +1224,7 @@ proptest! {
             (fixtures::to_bincode(&model), serde_json::to_string(&model).unwrap())
         });
         let mut rng = rng(seed);
-        // A limit, as anyone should set who reads bytes from elsewhere: bincode allocates what a length asks for.
+        // A limit, as anyone should set who reads untrusted bytes: bincode allocates what a length says.
         let config = bincode::config::standard().with_limit::<{ 1 << 20 }>();
         let bytes = corrupted(binary, &mut rng);
         if let Ok((model, _)) = bincode::serde::decode_from_slice::<Sequential, _>(&bytes, config) {

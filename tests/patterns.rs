@@ -97,7 +97,7 @@ fn other_patterns() {
 }
 
 #[test]
-fn of_equals_the_first_falls_first() {
+fn ties_are_pruned_in_order() {
     // S5
     let scores = array![
         [3.0, 3.0, -3.0, 3.0],
@@ -117,7 +117,7 @@ fn of_equals_the_first_falls_first() {
 
 #[test]
 fn masked_entries_count_among_those_a_group_loses() {
-    // S3: of each group two fall, those masked among them; a group that has lost more stays as it is.
+    // S3: two of each group are pruned, including those masked before; a group that has lost more stays as it is.
     let scores = array![
         [1.0, 2.0, 3.0, 4.0],
         [1.0, 2.0, 3.0, 4.0],
@@ -164,7 +164,7 @@ fn the_same_pattern_again_changes_nothing() {
 }
 
 #[test]
-fn what_n_of_m_refuses() {
+fn invalid_groups_are_refused() {
     for (keep, of) in [(0, 0), (1, 0), (5, 4), (usize::MAX, 4)] {
         let error = NmStructured::new(keep, of, 0).unwrap_err();
         assert!(
@@ -213,7 +213,7 @@ fn what_n_of_m_refuses() {
 }
 
 #[test]
-fn nothing_has_no_groups_and_no_blocks() {
+fn empty_tensors_have_no_groups_and_no_blocks() {
     for shape in [&[0, 4][..], &[4, 0], &[0, 0], &[3, 0, 4], &[0, 3, 4]] {
         let scores = ArrayD::<f32>::zeros(shape);
         for dim in 0..shape.len() as isize {
@@ -278,7 +278,7 @@ fn a_nan_that_would_be_ranked_is_named() {
 // ---- blocks, by eye ----
 
 #[test]
-fn the_lowest_block_falls() {
+fn the_lowest_block_is_pruned() {
     let scores = array![
         [1.0, 1.0, 5.0, 5.0],
         [1.0, 1.0, 5.0, 5.0],
@@ -315,15 +315,15 @@ fn blocks_at_an_edge_count_by_their_true_size() {
         [2.0, 2.0, 2.0, -2.0, 1.0],
         [3.0, 3.0, 1.0, 0.0, -4.0]
     ];
-    let falls = |k, expected: ndarray::Array2<u8>| {
+    let assert_kept = |k, expected: ndarray::Array2<u8>| {
         check(blocks(k, 2, 2), scores.clone().into_dyn(), expected.into_dyn())
     };
-    falls(1, array![[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, 0, 0, 1]]);
-    falls(2, array![[1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 1]]);
-    falls(3, array![[0, 0, 1, 1, 0], [0, 0, 1, 1, 0], [1, 1, 0, 0, 1]]); // S5: of equals the first
-    falls(4, array![[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [1, 1, 0, 0, 1]]);
-    falls(5, array![[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]]);
-    falls(6, array![[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]);
+    assert_kept(1, array![[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, 0, 0, 1]]);
+    assert_kept(2, array![[1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 1]]);
+    assert_kept(3, array![[0, 0, 1, 1, 0], [0, 0, 1, 1, 0], [1, 1, 0, 0, 1]]); // S5: the first of the ties
+    assert_kept(4, array![[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [1, 1, 0, 0, 1]]);
+    assert_kept(5, array![[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]]);
+    assert_kept(6, array![[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]);
     // A block larger than the tensor is the tensor.
     check(
         blocks(1, usize::MAX, usize::MAX),
@@ -333,39 +333,42 @@ fn blocks_at_an_edge_count_by_their_true_size() {
 }
 
 #[test]
-fn equal_blocks_fall_by_matrix_then_row_then_column() {
+fn tied_blocks_are_pruned_by_matrix_then_row_then_column() {
     // S5
     let scores = ArrayD::from_elem(vec![2, 2, 4], 1.0);
-    let falls =
+    let assert_kept =
         |k, expected: ndarray::Array3<u8>| check(blocks(k, 1, 2), scores.clone(), expected.into_dyn());
-    falls(
+    assert_kept(
         1,
         array![[[0, 0, 1, 1], [1, 1, 1, 1]], [[1, 1, 1, 1], [1, 1, 1, 1]]],
     );
-    falls(
+    assert_kept(
         3,
         array![[[0, 0, 0, 0], [0, 0, 1, 1]], [[1, 1, 1, 1], [1, 1, 1, 1]]],
     );
-    falls(
+    assert_kept(
         5,
         array![[[0, 0, 0, 0], [0, 0, 0, 0]], [[0, 0, 1, 1], [1, 1, 1, 1]]],
     );
 }
 
 #[test]
-fn amounts_count_blocks_that_are_left() {
-    // S3: of 8 blocks 4, 2, 1; one that is partly pruned is left all the same.
+fn amounts_count_remaining_blocks() {
+    // S3: of 8 blocks 4, 2, 1 remain; a partly pruned block still counts as remaining.
     let scores = ArrayD::from_shape_simple_fn(vec![4, 8], {
         let mut data = rng(2);
         move || uniform(&mut data) as f32
     });
     let mut mask = Mask::from_fn(scores.view(), |score| score.abs() > 0.05);
-    for (requested, left) in [(4, 4), (2, 2), (1, 1), (0, 1)] {
+    for (requested, remaining) in [(4, 4), (2, 2), (1, 1), (0, 1)] {
         let outcome = mask::compute(&blocks(0.5, 2, 2), scores.view(), Some(&mask)).unwrap();
         assert_eq!((outcome.requested, outcome.pruned), (Some(requested), requested));
         let kept = outcome.mask.to_bool();
         let alive = kept.exact_chunks(IxDyn(&[2, 2])).into_iter();
-        assert_eq!(alive.filter(|block| block.iter().any(|kept| *kept)).count(), left);
+        assert_eq!(
+            alive.filter(|block| block.iter().any(|kept| *kept)).count(),
+            remaining
+        );
         mask = outcome.mask;
     }
     let until = BlockStructured::new(Amount::until(0.75).unwrap(), 2, 2, BlockRank::MaxAbs).unwrap();
@@ -413,7 +416,7 @@ fn scores_count_as_given_also_under_the_mask() {
 }
 
 #[test]
-fn what_blocks_refuse() {
+fn invalid_blocks_are_refused() {
     for (height, width) in [(0, 1), (1, 0), (0, 0)] {
         let error = BlockStructured::new(1, height, width, BlockRank::MaxAbs).unwrap_err();
         assert!(
@@ -512,7 +515,7 @@ fn patterns_prune_parameters_of_modules() {
             .unwrap()
             .is::<NmStructured>()
     );
-    // S16: a second one makes a container; blocks of what is left.
+    // S16: a second method makes a container; its blocks are those that remain.
     prune::block_structured(&mut module, "weight", 1, 2, 2, BlockRank::MaxAbs).unwrap();
     let container: PruningContainer = prune::container(&module, "weight").unwrap().unwrap();
     assert!(container[1].is::<BlockStructured>());
@@ -548,7 +551,7 @@ fn grouped<K: Ord>(shape: &[usize], group: impl Fn(&[usize]) -> K) -> BTreeMap<K
     groups
 }
 
-/// What N:M keeps: sorts each group, masked entries first, and lets the first m − n fall.
+/// What N:M keeps: sorts each group, masked entries first, and prunes the first m − n.
 fn naive_groups(
     shape: &[usize],
     keys: &[f64],
@@ -587,7 +590,7 @@ fn naive_blocks(
         block[n - 1] /= width;
         block
     });
-    let mut left: Vec<_> = blocks
+    let mut remaining: Vec<_> = blocks
         .into_values()
         .filter(|block| block.iter().any(|&flat| kept[flat]))
         .map(|block| {
@@ -599,9 +602,9 @@ fn naive_blocks(
             (score, block)
         })
         .collect();
-    left.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap()); // stable, and blocks come in order
+    remaining.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap()); // stable, and blocks come in order
     let mut after = kept.to_vec();
-    for (_, block) in &left[..k] {
+    for (_, block) in &remaining[..k] {
         block.iter().for_each(|&flat| after[flat] = false);
     }
     after
@@ -691,13 +694,13 @@ proptest! {
     }
 
     #[test]
-    fn groups_by_chance_are_those_of_the_oracle(
+    fn random_groups_are_those_of_the_oracle(
         outer in 1..300_usize,
         of in prop::sample::select(vec![4, 20]),
         inner in prop::sample::select(vec![1, 6]),
         seed in any::<u64>(),
     ) {
-        // S18: entry i has word i of the method's stream; NaNs are not looked at.
+        // S18: entry i has word i of the method's stream; NaNs are not read.
         let shape = [outer, of, inner];
         let (_, kept) = data(&shape, seed);
         let mut key = [0; 32];
@@ -723,10 +726,10 @@ proptest! {
         let (scores, kept) = data(&shape, seed);
         let values: Vec<f64> = scores.iter().map(|x| f64::from(*x)).collect();
         let by = if largest { BlockRank::MaxAbs } else { BlockRank::MeanSquare };
-        // As many as there are to fall with the prior mask.
-        let left = grouped(&shape, |i| [i[0], i[1] / height, i[2] / width]);
-        let left = left.values().filter(|block| block.iter().any(|&flat| kept[flat])).count();
-        let k = amount.index(left + 1);
+        // As many blocks as remain under the prior mask.
+        let remaining = grouped(&shape, |i| [i[0], i[1] / height, i[2] / width]);
+        let remaining = remaining.values().filter(|block| block.iter().any(|&flat| kept[flat])).count();
+        let k = amount.index(remaining + 1);
         let plan = Plan::Blocks { amount: Amount::count(k), height, width, by };
         let oracle = |kept: &[bool]| naive_blocks(&shape, &values, kept, (height, width), by, k);
         match seed % 4 {

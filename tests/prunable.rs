@@ -25,9 +25,9 @@ fn arrays() {
 /// Where the values of a model are.
 #[derive(Clone, Copy)]
 enum Place {
-    /// Behind a lock, as candle's are.
+    /// In a lock, as candle's are.
     Locked,
-    /// Somewhere else, as on a GPU: copied once they are wanted.
+    /// Elsewhere, as on a GPU: copied on first use.
     Elsewhere,
 }
 

@@ -42,7 +42,7 @@ fn a_long_chain_runs_backward_and_drops() {
 
 #[test]
 fn a_long_ladder_runs_backward_and_drops() {
-    // Twice as many paths with every rung: each node is to be walked once, not once for each path.
+    // Every rung doubles the number of paths: each node must be visited once, not once for each path.
     on_a_small_stack(|| {
         let x = Tensor::variable(arr0(1.0));
         let mut y = x.clone();
@@ -64,7 +64,7 @@ fn a_shared_graph_is_dropped_by_the_last_holder() {
         assert!(right.backward().unwrap().wrt(&x).is_some());
         drop(right);
     });
-    // And by holders on several threads that let go at the same time.
+    // Also by holders on several threads that drop it at the same time.
     for _ in 0..4 {
         let trunk = chain(&Tensor::variable(arr0(1.0)));
         let barrier = std::sync::Arc::new(std::sync::Barrier::new(2));
@@ -195,7 +195,7 @@ fn no_grad_records_nothing() {
 }
 
 #[test]
-fn backward_says_what_it_cannot_do() {
+fn invalid_backward_passes_are_errors() {
     let w = Tensor::variable(arr2(&[[1.0, 2.0]]));
     let op = |result: secateurs::Result<Gradients>| match result {
         Err(Error::Tensor(TensorError { op, shapes, .. })) => (op, shapes),
@@ -239,7 +239,7 @@ fn a_cotangent_in_any_layout() {
 }
 
 #[test]
-fn a_dense_gradient_is_kept_where_it_was_asked_for() {
+fn a_dense_gradient_is_kept_on_request() {
     let (a, b) = (Tensor::variable(arr0(2.0)), Tensor::variable(arr0(3.0)));
     let y = a.mul(&b).unwrap();
     let (a, b) = (a.id().unwrap(), b.id().unwrap());

@@ -29,7 +29,7 @@ fn the_gradient_is_exactly_zero_under_the_mask() {
         bits(gradients.get(id).unwrap()),
         bits(&[5.0, 0.0, 0.0, 0.0, f32::INFINITY])
     );
-    assert!(gradients.dense(id).is_none(), "nobody asked for it");
+    assert!(gradients.dense(id).is_none(), "it was not requested");
 
     for backward in [Backward::of(&w).dense(), Backward::of(&w).dense_for([id])] {
         let gradients = backward.cotangent(cotangent.view()).run().unwrap();

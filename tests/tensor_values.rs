@@ -75,7 +75,7 @@ fn what_does_not_broadcast_is_refused() {
 }
 
 #[test]
-fn what_fits_in_no_memory_is_refused() {
+fn what_does_not_fit_in_memory_is_refused() {
     let (tall, wide) = (
         Tensor::new(Array2::zeros((1 << 33, 0))),
         Tensor::new(Array2::zeros((0, 1 << 33))),
@@ -91,7 +91,7 @@ fn what_fits_in_no_memory_is_refused() {
 }
 
 #[test]
-fn nothing_is_done_quickly_however_much_of_it() {
+fn huge_empty_shapes_are_fast() {
     let long = 1 << 40;
     let t = Tensor::new(Array3::zeros((long, 3, 0)));
     assert_eq!(t.log_softmax(1).unwrap().shape(), [long, 3, 0]);
@@ -267,7 +267,7 @@ fn losses_refuse_what_has_no_loss() {
 }
 
 #[test]
-fn convolutions_refuse_what_makes_no_sense() {
+fn convolutions_refuse_invalid_options() {
     let (x, w) = (counted(&[2, 4, 5, 5]), counted(&[6, 4, 3, 3]));
     let plain = ConvOptions::new(2);
     let with = |options: ConvOptions| x.conv(&w, None, &options);
@@ -308,7 +308,7 @@ fn convolutions_refuse_what_makes_no_sense() {
 }
 
 #[test]
-fn a_convolution_known_by_heart() {
+fn a_small_convolution_computed_by_hand() {
     let x = Tensor::new(Array3::from_shape_vec((1, 1, 4), vec![1.0, 2.0, 3.0, 4.0]).unwrap());
     let w = Tensor::new(Array3::from_shape_vec((1, 1, 2), vec![1.0, 10.0]).unwrap());
     let y = x

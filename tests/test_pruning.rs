@@ -103,7 +103,7 @@ fn test_validate_pruning_amount_init() {
     assert_impl_all!(f64: TryInto<Amount>);
     assert_impl_all!(usize: TryInto<Amount>);
     assert_impl_all!(i32: TryInto<Amount>);
-    // What text does is parse, and this is no amount.
+    // Text is parsed, and this is not an amount.
     let error = "I'm a string".parse::<Amount>().unwrap_err();
     assert!(matches!(&error, Error::Amount(AmountError::Syntax { text }) if text == "I'm a string"));
 
@@ -373,7 +373,7 @@ fn test_pruning_container() {
     );
     assert_eq!(container.len(), 1);
 
-    // What is no method cannot be added: the compiler's task.
+    // Only methods can be added: the compiler checks that.
     assert_not_impl_any!(i32: IntoMethod);
     assert_not_impl_any!(&'static str: IntoMethod);
     assert_impl_all!(L1Unstructured: IntoMethod);
@@ -386,7 +386,7 @@ fn test_pruning_container_compute_mask() {
     let prior = mask(array![[1, 1, 1, 0], [1, 1, 0, 1]]);
     let compute = |container: &PruningContainer| container.compute_mask(t.view(), &prior).unwrap();
 
-    // The two lowest of the entries that are left.
+    // The two lowest of the remaining entries.
     container.add("test", L1Unstructured::new(2).unwrap()).unwrap();
     assert_eq!(compute(&container), mask(array![[0, 0, 1, 0], [1, 1, 0, 1]]));
 

@@ -118,7 +118,7 @@ fn pinned_on_top_of_a_prior_mask() {
 }
 
 #[test]
-fn entries_fall_as_documented() {
+fn entries_are_pruned_as_documented() {
     for (seed, len, pruned) in [
         (0, 1, 1),
         (1, 7, 3),
@@ -183,7 +183,7 @@ fn global_tensors_have_a_stream_each() {
 }
 
 #[test]
-fn channels_fall_as_documented() {
+fn channels_are_pruned_as_documented() {
     for (seed, count, pruned) in [(0, 2, 1), (1, 8, 3), (2, 100, 99), (3, 3_000, 1_500)] {
         let method = RandomStructured::new(pruned, 1, &mut rng(seed)).unwrap();
         let keys = documented_keys(method.seed(), 0, 0, count);
@@ -257,20 +257,20 @@ fn equal_layers_get_different_masks() {
 }
 
 #[test]
-fn every_unit_is_as_likely() {
-    // 4,000 masks that prune 5 of 20: each entry falls 1,000 times, give or take 27 (one standard deviation).
+fn every_unit_is_equally_likely() {
+    // 4,000 masks that prune 5 of 20: each entry is pruned 1,000 times, give or take 27 (one standard deviation).
     let (masks, units, pruned) = (4_000, 20, 5);
     let mut entries = vec![0_u32; units];
     let mut pairs = vec![0_u32; units * units];
     let mut channels = vec![0_u32; units];
     let mut data = rng(123);
     for _ in 0..masks {
-        let fallen = of_ones(&RandomUnstructured::new(pruned, &mut data).unwrap(), &[4, 5]).not();
-        let fallen: Vec<usize> = (0..units).filter(|&i| bits(&fallen)[i]).collect();
-        assert_eq!(fallen.len(), pruned);
-        for &i in &fallen {
+        let pruned_units = of_ones(&RandomUnstructured::new(pruned, &mut data).unwrap(), &[4, 5]).not();
+        let pruned_units: Vec<usize> = (0..units).filter(|&i| bits(&pruned_units)[i]).collect();
+        assert_eq!(pruned_units.len(), pruned);
+        for &i in &pruned_units {
             entries[i] += 1;
-            fallen.iter().for_each(|&j| pairs[i * units + j] += 1);
+            pruned_units.iter().for_each(|&j| pairs[i * units + j] += 1);
         }
         let rows = of_ones(&RandomStructured::new(pruned, 0, &mut data).unwrap(), &[units, 1]);
         bits(&rows)
@@ -287,7 +287,8 @@ fn every_unit_is_as_likely() {
     };
     assert!(chi_square(&entries) < 43.8, "{entries:?}");
     assert!(chi_square(&channels) < 43.8, "{channels:?}");
-    // A pair falls together in 5/20 × 4/19 of the masks: 210.5 times, give or take 14; 5 deviations are allowed.
+    // Both entries of a pair are pruned in 5/20 × 4/19 of the masks: 210.5 times, give or take 14; 5 deviations are
+    // allowed.
     for i in 0..units {
         for j in 0..i {
             let together = f64::from(pairs[i * units + j]);

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""PyTorch's torch.nn.utils.prune and this crate, measured in turns, on the same data and threads.
+"""PyTorch's torch.nn.utils.prune and this crate, measured alternately, on the same data and threads.
 
     pip install torch==2.12.0 numpy
     python benches/vs_torch/compare.py              every case, at 1 and 2 threads; some minutes
     python benches/vs_torch/compare.py --only ln    cases whose name contains `ln`
-    python benches/vs_torch/compare.py --rounds 3   fewer turns than 7
+    python benches/vs_torch/compare.py --rounds 3   3 rounds instead of 7
 
 A round times PyTorch, then this crate, then goes on to the next: a machine that slows down slows down both. Both make
 the same number of calls in a round. What is timed is the call that a user makes, on a module that was made before; what
@@ -41,7 +41,7 @@ LAYER = [4096, 4096]
 SIX = [2048, 2048]
 CONV = [512, 512, 3, 3]
 
-# name, call, shape, layers, settings, the ratio to reach
+# name, call, shape, layers, settings, the target ratio
 CASES = [
     ("l1 4096×4096, 0.5, then remove", "l1_unstructured", LAYER, 1, dict(amount=0.5, then="remove"), 60),
     ("l1 4096×4096, 0.9, then remove", "l1_unstructured", LAYER, 1, dict(amount=0.9, then="remove"), 60),
@@ -66,7 +66,7 @@ CASES = [
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name contains this")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each (7)")
+    parser.add_argument("--rounds", type=int, default=7, help="number of rounds (7)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts (1 2)")
     parser.add_argument("--memory", help=argparse.SUPPRESS)  # how this script calls itself: one call of PyTorch
     args = parser.parse_args()
@@ -76,7 +76,7 @@ def main():
     program = build()
     print(f"{cpu()}, {os.cpu_count()} cores; {version('rustc', '--version')}; PyTorch {torch.__version__}, "
           f"NumPy {np.__version__}, Python {platform.python_version()}; medians of {args.rounds} rounds\n")
-    print("| call | threads | PyTorch | secateurs | ratio | to reach | extra memory | masks |")
+    print("| call | threads | PyTorch | secateurs | ratio | target | extra memory | masks |")
     print("|---|---|---|---|---|---|---|---|")
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +106,7 @@ def start(program, threads):
     return subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
 
-def ask(worker, job, calls):
+def run_job(worker, job, calls):
     worker.stdin.write(json.dumps(dict(job, calls=calls)) + "\n")
     worker.stdin.flush()
     return json.loads(worker.stdout.readline())
@@ -132,7 +132,7 @@ def extra_memory(program, job):
     command = [sys.executable, __file__, "--memory", json.dumps(job)]
     theirs = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     worker = start(program, 1)
-    ours = ask(worker, job, 1)["grown"]
+    ours = run_job(worker, job, 1)["grown"]
     worker.stdin.close()
     worker.wait()
     return int(theirs), ours
@@ -146,14 +146,14 @@ def compare(worker, job, weights, prior, threads, rounds):
     for number in range(rounds):
         seconds, _, masks = torch_side(job, weights, prior, calls)
         theirs += seconds
-        ours += ask(worker, job, calls)["seconds"]
+        ours += run_job(worker, job, calls)["seconds"]
         if number == 0:
             agreement = agree(job, weights, masks, np.fromfile(job["masks"], dtype=np.uint8))
     return statistics.median(theirs), statistics.median(ours), agreement
 
 
 def report(name, threads, row, memory, wanted):
-    """Prints a line of the table; says whether it misses the ratio to reach."""
+    """Prints a line of the table; returns whether it misses the target ratio."""
     theirs, ours, agreement = row
     ratio = theirs / ours
     missed = wanted is not None and ratio < wanted

@@ -1,4 +1,4 @@
-//! Pruning methods of a user's own, which several test files run.
+//! User-defined pruning methods, which several test files use.
 
 use ndarray::ArrayViewD;
 use secateurs::error::MaskError;
@@ -6,7 +6,7 @@ use secateurs::mask::{Mask, PruningMethod, PruningType};
 use secateurs::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Which part of a tensor a test's method asks for.
+/// Which part of a tensor a test's method receives.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Part {
     Entries,
@@ -24,7 +24,7 @@ impl Part {
     }
 }
 
-/// Keeps what reaches a threshold, of the part that it is handed.
+/// Keeps the entries of its part that are not below a threshold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Threshold(pub Part, pub f32);
 
@@ -73,7 +73,7 @@ impl PruningMethod for Failing {
     }
 }
 
-/// Answers with a mask of its own, whatever it is handed.
+/// Returns a given mask, whatever it receives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer(pub Part, pub Mask);
 
@@ -88,7 +88,7 @@ impl PruningMethod for Answer {
     }
 }
 
-/// Fails unless it is handed exactly these scores and this prior mask; keeps everything.
+/// Fails unless it receives exactly these scores and this prior mask; keeps everything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Expects {
     pub part: Part,

@@ -33,21 +33,21 @@ pub fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     rng.next_u32() as f64 / (1u64 << 31) as f64 - 1.0
 }
 
-/// What is kept when the `k` entries of lowest key among those of `kept` fall: sort everything, take the first.
+/// What is kept after the `k` lowest of the kept entries are pruned. Sorts everything and takes the first.
 ///
-/// Equal keys fall in the order of the tensors, then of the indices.
+/// Ties are pruned in the order of the tensors, then of the indices.
 pub fn without_lowest(keys: &[Vec<f64>], kept: &[Vec<bool>], k: usize) -> Vec<Vec<bool>> {
-    let mut left = Vec::new();
+    let mut remaining = Vec::new();
     for (tensor, keys) in keys.iter().enumerate() {
         for (index, key) in keys.iter().enumerate() {
             if kept[tensor][index] {
-                left.push((*key, tensor, index));
+                remaining.push((*key, tensor, index));
             }
         }
     }
-    left.sort_by(|a, b| a.partial_cmp(b).expect("no key is NaN"));
+    remaining.sort_by(|a, b| a.partial_cmp(b).expect("no key is NaN"));
     let mut kept = kept.to_vec();
-    for (_, tensor, index) in &left[..k] {
+    for (_, tensor, index) in &remaining[..k] {
         kept[*tensor][*index] = false;
     }
     kept
@@ -61,10 +61,10 @@ pub fn channels<T: Copy>(array: ArrayViewD<'_, T>, axis: usize) -> Vec<Vec<T>> {
         .collect()
 }
 
-/// What is kept when the channels `fallen` along `axis` fall from `kept`.
-pub fn without_channels(kept: &ArrayD<bool>, axis: usize, fallen: &[usize]) -> Mask {
+/// What is kept of `kept` without the channels `pruned` along `axis`.
+pub fn without_channels(kept: &ArrayD<bool>, axis: usize, pruned: &[usize]) -> Mask {
     let mut kept = kept.clone();
-    for &channel in fallen {
+    for &channel in pruned {
         kept.index_axis_mut(Axis(axis), channel).fill(false);
     }
     Mask::from_bool(kept.view())

@@ -1,4 +1,4 @@
-//! Replays what real PyTorch did: `scripts/goldens.py` wrote `tests/data`, PyTorch is not needed here.
+//! Replays what PyTorch did. `scripts/goldens.py` wrote `tests/data`; PyTorch is not needed here.
 
 mod histories;
 mod init;
@@ -57,7 +57,7 @@ fn mask(shape: &[usize], bits: &Value) -> Mask {
 }
 
 /// Agreement of each entry to 1e-5 of itself, and to a floor of 1e-6 of the tensor's largest entry: an entry that
-/// cancels to nearly nothing carries the rounding of what it was made of, in PyTorch too.
+/// nearly cancels out carries the rounding of its terms, in PyTorch too.
 #[track_caller]
 fn assert_close(what: &str, got: &ArrayD<f32>, expected: &ArrayD<f32>) {
     assert_eq!(got.shape(), expected.shape(), "{what}");

@@ -94,7 +94,7 @@ fn final_states_of_an_lstm_are_those_of_pytorch() {
         assert_close(name, &output.to_array(), &tensor(&case["output"]));
         assert_close(name, &state.hidden.to_array(), &tensor(&case["h_n"]));
         assert_close(name, &state.cell.to_array(), &tensor(&case["c_n"]));
-        // From the states of zeros, given rather than left out: the same.
+        // With explicit initial states of zeros: the same.
         let zeros = secateurs::nn::LstmState {
             hidden: state.hidden.scale(0.0),
             cell: state.cell.scale(0.0),

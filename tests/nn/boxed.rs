@@ -11,7 +11,7 @@ use crate::fixtures::{from_bincode, rng, to_bincode};
 /// The documented limit.
 const LIMIT: usize = 16;
 
-/// A module of a user's own that holds any other.
+/// A user-defined module that holds any other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Wrap {
     inner: BoxedModule,
@@ -44,7 +44,7 @@ fn what_saves_can_be_loaded() {
 }
 
 #[test]
-fn a_history_in_the_innermost_module_is_no_level_too_many() {
+fn the_innermost_module_may_have_a_history() {
     let mut linear = Linear::new(2, 2, &mut rng(0)).unwrap();
     prune::l1_unstructured(&mut linear, "weight", 1).unwrap();
     prune::random_unstructured(&mut linear, "weight", 1, &mut rng(1)).unwrap();
@@ -71,7 +71,7 @@ fn what_is_too_deep_is_not_saved() {
         let encoded = bincode::serde::encode_to_vec(&module, bincode::config::standard());
         assert!(encoded.unwrap_err().to_string().contains("nested too deeply"));
     }
-    // After an error, as before it.
+    // The same after an error.
     assert!(serde_json::to_string(&nested(LIMIT)).is_ok());
 }
 

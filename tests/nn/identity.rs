@@ -1,4 +1,4 @@
-//! S13: whatever is pruned, removed, discarded or masked anew, parameters keep their ids and their order.
+//! S13: parameters keep their ids and their order when they are pruned, removed, discarded or given new masks.
 
 use proptest::prelude::*;
 use secateurs::mask::L1Unstructured;
@@ -57,12 +57,12 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
 
     #[test]
-    fn of_parameters_never_changes(steps in proptest::collection::vec(step(), 1..20), seed: u64) {
+    fn ids_and_order_never_change(steps in proptest::collection::vec(step(), 1..20), seed: u64) {
         let (mut model, mut rng) = (model(), rng(seed));
         let paths = model.parameter_paths();
         prop_assert_eq!(paths.len(), 11);
         let ids: Vec<ParamId> = paths.iter().map(|path| model.parameter(path).unwrap().id()).collect();
-        // What is pruned, by bookkeeping of the test's own.
+        // What is pruned, as the test itself keeps track of it.
         let mut pruned = vec![false; paths.len()];
         for step in steps {
             match step {

@@ -23,7 +23,7 @@ fn model() -> Sequential {
 }
 
 #[test]
-fn in_part_what_matches_is_loaded() {
+fn a_partial_load_loads_what_matches() {
     let (mut model, source) = (model(), model_of_ones());
     prune::l1_unstructured(&mut model, "1.weight", 3).unwrap();
     let mask = prune::mask(&model, "1.weight")
@@ -48,7 +48,7 @@ fn in_part_what_matches_is_loaded() {
             .map(|mask| mask.to_bool()),
         mask
     );
-    // All of it, and nothing is left.
+    // All of it, with no unmatched keys.
     let unmatched = load_state_dict_partial(&mut model, &nn::state_dict(&source)).unwrap();
     assert!(unmatched.is_empty());
 }
@@ -62,7 +62,7 @@ fn model_of_ones() -> Sequential {
 }
 
 #[test]
-fn in_part_half_a_pair_loads_nothing() {
+fn a_partial_load_ignores_half_a_pair() {
     let mut source = model_of_ones();
     prune::l1_unstructured(&mut source, "0.weight", 3).unwrap();
     for (gone, half) in [
@@ -85,7 +85,7 @@ fn in_part_half_a_pair_loads_nothing() {
 }
 
 #[test]
-fn in_part_what_does_not_fit_is_an_error() {
+fn a_partial_load_refuses_other_shapes() {
     let mut model = model();
     let mut state = nn::state_dict(&model_of_ones());
     state.remove("1.weight");
@@ -96,7 +96,7 @@ fn in_part_what_does_not_fit_is_an_error() {
     };
     assert_eq!(path, "0.bias");
     assert!(matches!(*error, Error::Mask(MaskError::ShapeMismatch { .. })));
-    // A strict load tells of the keys first.
+    // A strict load reports unmatched keys first.
     let error = refused(&mut model, |m| load_state_dict(m, &state));
     assert!(matches!(error, Error::Nn(NnError::StateKeys { .. })), "{error:?}");
 }
@@ -155,7 +155,7 @@ fn many_parameters_load_in_seconds() {
         for path in model.parameter_paths() {
             model.parameter(&path).unwrap();
         }
-        // Other keys are told as fast.
+        // Unmatched keys are found as fast.
         state.remove(&last);
         state.insert("ghost", array![0.0].into_dyn());
         let error = load_state_dict(model, &state).unwrap_err();
@@ -183,7 +183,7 @@ fn named_parameters_are_found_by_their_names() {
         assert_eq!(model.parameter(&name).unwrap().id(), id);
         assert_eq!(model.parameter_mut(&name).unwrap().id(), id);
     }
-    // Of what is not pruned there is no `weight_orig`.
+    // An unpruned parameter has no `weight_orig`.
     assert!(model.parameter("0.weight_orig").is_err());
     assert!(model.parameter("1.weight_mask").is_err());
 }

@@ -64,7 +64,7 @@ fn each_weight_is_masked_in_forward() {
             bits(dense.value()),
             "the mask of {name} changes nothing"
         );
-        // Nothing of the original shows through.
+        // Pruned values of the original have no effect.
         let parameter = pruned.parameter_mut(name).unwrap();
         let kept = parameter.mask().unwrap().to_bool();
         parameter.original_mut().zip_mut_with(&kept, |x, &kept| {
@@ -78,7 +78,8 @@ fn each_weight_is_masked_in_forward() {
             "{name}"
         );
     }
-    // Wholly masked, the hidden states count for nothing: each step alone gives what it gives first.
+    // If their weights are wholly pruned, hidden states have no effect: each step gives what it gives as a first
+    // step.
     let mut alone = lstm.clone();
     prune::set_mask(&mut alone, "weight_hh_l0", ArrayD::from_elem(vec![16, 4], false)).unwrap();
     let gate_bias = alone.parameter_mut("bias_ih_l0").unwrap();

@@ -1,4 +1,4 @@
-//! Optimiser states carry the settings, and shared parameters are updated once.
+//! Optimiser states contain the settings, and shared parameters are updated once.
 
 use ndarray::{Array2, array};
 use secateurs::Error;

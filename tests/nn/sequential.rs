@@ -84,7 +84,7 @@ fn a_number_that_is_a_name_is_not_given_twice() {
 }
 
 #[test]
-fn what_cannot_be_changes_nothing() {
+fn failed_changes_change_nothing() {
     let mut model = model();
     let error = model.remove("haed").map(drop).unwrap_err();
     assert!(

@@ -1,4 +1,4 @@
-//! Sizes that overflow, or that no memory holds, are errors of every constructor.
+//! Sizes that overflow or do not fit in memory are errors in every constructor.
 
 use secateurs::Error;
 use secateurs::error::NnError;

@@ -253,7 +253,7 @@ fn a_tree_that_contradicts_itself_is_not_changed() {
         inconsistent(Adam::new(0.1).unwrap().step(&mut tree, &gradients), reason);
         assert_eq!(parts(&tree), before, "{way:?}");
 
-        // What only reads comes to an end.
+        // Reading functions terminate.
         assert!(tree.named_parameters().len() >= 2);
         assert!(tree.named_modules().len() >= 2);
         assert!(!state_dict(&tree).is_empty());

@@ -62,7 +62,7 @@ fn naive<T: Plain>(segments: &[Owned<T>], k: usize, order: Order) -> Vec<Vec<u64
     masks
 }
 
-fn left<T>(segments: &[Owned<T>]) -> usize {
+fn remaining<T>(segments: &[Owned<T>]) -> usize {
     segments
         .iter()
         .map(|(values, prior)| words::count_remaining(prior.as_deref(), values.len()))
@@ -226,19 +226,19 @@ fn all_patterns<T: Plain>(n: usize) {
         let values: Vec<T> = (0..n).map(|i| T::from_f64(pattern(i))).collect();
         for prior in priors(n) {
             let segments = [(values.clone(), prior)];
-            let left = left(&segments);
+            let remaining = remaining(&segments);
             let all = [
-                left / 10,
-                left - left / 10,
-                left / 2,
+                remaining / 10,
+                remaining - remaining / 10,
+                remaining / 2,
                 0,
                 1,
-                left.saturating_sub(1),
-                left,
+                remaining.saturating_sub(1),
+                remaining,
             ];
             // The oracle sorts, which is slow. So with many entries, only counts that need samples are tested.
             for k in &all[..if n > 10_000 { 2 } else { 7 }] {
-                check(&segments, (*k).min(left), name);
+                check(&segments, (*k).min(remaining), name);
             }
         }
     }
@@ -285,8 +285,8 @@ fn many_segments() {
                 ((at - len..at).map(|i| pattern(i) as f32).collect(), prior)
             })
             .collect();
-        let left = left(&segments);
-        for k in [1, left / 3, left - 5] {
+        let remaining = remaining(&segments);
+        for k in [1, remaining / 3, remaining - 5] {
             check(&segments, k, name);
         }
     }
@@ -470,8 +470,8 @@ fn random_is_the_plain_word_sequence() {
                 prior: None,
                 key: std::array::from_fn(|i| i as u8),
             };
-            let left = words::count_remaining(a.prior, n) + 777;
-            for k in [0, 1, left / 4, left / 2, left - 1, left] {
+            let remaining = words::count_remaining(a.prior, n) + 777;
+            for k in [0, 1, remaining / 4, remaining / 2, remaining - 1, remaining] {
                 assert!(
                     lowest_random(&[a, b], k).unwrap() == naive_random(&[a, b], k),
                     "{n}, {k}"
@@ -511,7 +511,7 @@ fn counting_alone_gives_the_same() {
         let values: Vec<f32> = (0..30_000).map(|i| pattern(i) as f32).collect();
         for prior in priors(values.len()) {
             let segments = [(values.clone(), prior)];
-            for k in [left(&segments) / 3, left(&segments) / 2] {
+            for k in [remaining(&segments) / 3, remaining(&segments) / 2] {
                 for order in [Order::Magnitude, Order::Value] {
                     let floats = in_memory::Floats::of_slices(&views(&segments), order);
                     let counted = solve::lowest_counted(&floats, k);
@@ -653,7 +653,7 @@ fn threads_change_nothing() {
                 })
                 .collect();
             for share in [3, 2] {
-                let k = left(&segments) / share;
+                let k = remaining(&segments) / share;
                 let got = pools
                     .each_ref()
                     .map(|pool| pool.install(|| lowest(&views(&segments), k, Order::Magnitude)));
@@ -692,7 +692,7 @@ fn any_values() -> impl Strategy<Value = Vec<f32>> {
 
 proptest! {
     #[test]
-    fn equals_the_oracle(
+    fn lowest_is_that_of_the_oracle(
         values in prop::collection::vec((any_values(), any::<Option<u64>>()), 0..5),
         share in 0.0..=1.0f64,
     ) {
@@ -710,7 +710,7 @@ proptest! {
                 (values, prior)
             })
             .collect();
-        check(&segments, (left(&segments) as f64 * share) as usize, "proptest");
+        check(&segments, (remaining(&segments) as f64 * share) as usize, "proptest");
     }
 
     #[test]
