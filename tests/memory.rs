@@ -3,14 +3,14 @@
 //!
 //! One test, because the counter counts the whole process.
 
-use ndarray::{Array, ArrayD, IxDyn};
+use ndarray::{Array, ArrayD, Axis, IxDyn, Slice};
 use peak_alloc::PeakAlloc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use secateurs::mask::{
-    self, Amount, BlockRank, BlockStructured, CustomFromMask, GlobalOptions, Identity, L1Unstructured,
-    LnStructured, Mask, NmStructured, PruningMethod, RandomStructured, RandomUnstructured, Ranked,
-    ScoreUnstructured,
+    self, Amount, BlockRank, BlockStructured, CustomFromMask, FloatView, GlobalOptions, Identity,
+    L1Unstructured, LnStructured, Mask, NmStructured, PruningMethod, RandomStructured, RandomUnstructured,
+    Ranked, ScoreUnstructured,
 };
 use secateurs::nn::{Linear, Sequential};
 use secateurs::prune;
@@ -85,6 +85,39 @@ fn pruning_takes_a_tenth_of_the_weights_beyond_the_masks() {
                     grown,
                     MASK,
                     WEIGHTS,
+                );
+            }
+        }
+    }
+
+    // Views of other layouts, of two types, take no copy of the whole.
+    let wide = ArrayD::from_shape_simple_fn(IxDyn(&[2 * SIDE, SIDE]), || rng.random_range(-1.0..1.0_f64));
+    let mut reversed = weights.view();
+    reversed.invert_axis(Axis(0));
+    reversed.invert_axis(Axis(1));
+    let stepped = wide.slice_each_axis(|axis| Slice::new(0, None, if axis.axis == Axis(0) { -2 } else { 1 }));
+    let narrow = wide.mapv(|x| x as f32);
+    let stepped_narrow =
+        narrow.slice_each_axis(|axis| Slice::new(0, None, if axis.axis == Axis(0) { 2 } else { 1 }));
+    let views: [(&str, FloatView<'_>, usize); 5] = [
+        ("transposed", weights.t().into(), WEIGHTS),
+        ("reversed", reversed.into(), WEIGHTS),
+        ("stepped", stepped.view().into(), 2 * WEIGHTS),
+        ("stepped and transposed", stepped.t().into(), 2 * WEIGHTS),
+        ("stepped f32", stepped_narrow.into(), WEIGHTS),
+    ];
+    for method in &methods {
+        for (name, view, weights) in &views {
+            for prior in [None, Some(&half)] {
+                let grown = grown(|| mask::compute(&**method, view.view(), prior).unwrap());
+                let beyond = grown.saturating_sub(MASK);
+                println!(
+                    "{method:?} of a {name} view: {:.1} %",
+                    100.0 * beyond as f64 / *weights as f64
+                );
+                assert!(
+                    beyond <= weights / 8,
+                    "{method:?} of a {name} view, {prior:?}: {beyond} bytes"
                 );
             }
         }

@@ -74,6 +74,25 @@ impl<'a, T: Copy> Strided<'a, T> {
         }
     }
 
+    /// How many entries are best copied together: of a transposed matrix, the rows that share cache lines. A power of
+    /// two.
+    pub(crate) fn together(&self) -> usize {
+        const LINE: usize = 64;
+        match &self.layout {
+            Layout::Dense { axes, .. } => match axes[..] {
+                [.., outer, inner] if outer.stride.unsigned_abs() == 1 => {
+                    let rows = LINE / size_of::<T>().clamp(1, LINE);
+                    rows.min(outer.len)
+                        .saturating_mul(inner.len)
+                        .min(1 << 31)
+                        .next_power_of_two()
+                }
+                _ => 1,
+            },
+            Layout::Standard(_) | Layout::Gaps => 1,
+        }
+    }
+
     /// Copies the entries from flat index `start` on into all of `into`.
     ///
     /// The longer the run, the better for a transposed view: entries that are neighbours in memory are far apart in

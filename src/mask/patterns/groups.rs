@@ -19,7 +19,7 @@ const LANES: usize = 64;
 const COMPARED: usize = 16;
 
 /// Entries that a thread processes at a time, about.
-const PART: usize = 1 << 16;
+const PART: usize = 1 << 15;
 
 /// A tensor seen as groups. Group `g` has as its entries `j = 0, 1, …` those of row-major index
 /// `(g / inner × of + j) × inner + g mod inner`, so that the groups numbered from `g / inner × inner` on fill a slab

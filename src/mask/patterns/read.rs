@@ -31,7 +31,7 @@ pub(super) const PLACES: usize = 2048;
 /// second-level cache.
 const COPIED: usize = 4 * PLACES;
 
-/// This many if they lie in another order. The longer the copy, the more is used of each cache line that is touched.
+/// At most this many if they lie in another order: as many as share cache lines.
 const GATHERED: usize = 1 << 17;
 
 /// The entries of a tensor in row-major order, of which those that a mask prunes may count as 0.
@@ -186,7 +186,8 @@ impl<'a> Entries<'a> {
         let standard = with_values!(&self.values, strided => strided.slice().is_some());
         // In a view in another order, reading the gaps between runs touches hardly more memory than reading the runs.
         let spread = !standard && piece.runs > 1 && piece.stride <= 2 * piece.len;
-        let most = if standard { most } else { most.max(GATHERED) };
+        let together = with_values!(&self.values, strided => strided.together());
+        let most = most.max(together.min(GATHERED));
         if piece.runs == 1 {
             for start in (0..piece.len).step_by(most) {
                 let part = Piece::run(piece.first + start, most.min(piece.len - start));

@@ -6,7 +6,7 @@ use super::element::Element;
 use super::error::SelectError;
 use super::key::{Order, Scale, fill_keys};
 use super::solve;
-use super::source::{Block, Source, TASK};
+use super::source::{BLOCK, Block, Source, TASK};
 use crate::mask::strided::Strided;
 
 /// Weights that lie in memory, in logical row-major order.
@@ -121,11 +121,12 @@ impl<T: Element> Source<T::Key> for Floats<'_, T> {
         if let Some(values) = values.slice() {
             return keys(&values[start..start + len], &mut block.keys);
         }
-        // Entries that are neighbours in memory may be far apart in row-major order, so a whole task is read at once.
-        let first = start - start % TASK;
+        // Entries that are neighbours in memory may be far apart in row-major order, so those are read together.
+        let together = values.together().clamp(4 * BLOCK, TASK);
+        let first = start - start % together;
         let (which, ahead) = block.ahead.get_or_insert_default();
         if ahead.is_empty() || *which != (segment, first) {
-            let mut run = vec![T::ZERO; TASK.min(values.len() - first)];
+            let mut run = vec![T::ZERO; together.min(values.len() - first)];
             values.copy(first, &mut run);
             ahead.resize(run.len(), T::Key::default());
             keys(&run, ahead);

@@ -39,7 +39,7 @@ pub trait Source<K>: Sync {
 /// The keys of a block, and what a source made beforehand for the next ones.
 pub struct Block<K> {
     pub keys: [K; BLOCK],
-    /// Keys of a task, and the segment and the entry at which it begins.
+    /// Some keys that follow each other, and the segment and the entry at which they begin.
     pub ahead: Option<((usize, usize), Vec<K>)>,
 }
 
