@@ -66,6 +66,7 @@ pub mod prune;
 pub mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod type_names;
 
 pub use array_model::{ArrayElement, ArrayModel, FloatArray};
 pub use error::{Error, Result};

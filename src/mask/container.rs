@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use ndarray::ArrayViewD;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::compute;
 use super::method::{IntoMethod, PruningMethod, PruningType};
+use super::methods::{MergedMask, MergedMasks};
 use super::packed::Mask;
-use crate::depth;
 use crate::error::{Error, MaskError, Result};
+use crate::{depth, type_names};
 
 /// The successive methods that pruned one tensor, in order.
 ///
@@ -34,7 +35,7 @@ use crate::error::{Error, MaskError, Result};
 /// assert!(container.add("bias", Identity).is_err());
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct PruningContainer {
     tensor_name: String,
     methods: Vec<Arc<dyn PruningMethod>>,
@@ -42,7 +43,8 @@ pub struct PruningContainer {
 
 /// The serialised form of a container, before it is checked: it must hold no other container, and methods of one
 /// tensor only.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "PruningContainer")]
 struct Unchecked {
     tensor_name: String,
     methods: Vec<Arc<dyn PruningMethod>>,
@@ -54,9 +56,40 @@ impl TryFrom<Unchecked> for PruningContainer {
     fn try_from(raw: Unchecked) -> Result<Self> {
         let mut container = PruningContainer::new(raw.tensor_name.clone());
         for method in raw.methods {
-            container.add(&raw.tensor_name, method)?;
+            match method.downcast_ref::<MergedMasks>() {
+                Some(run) => run
+                    .iter()
+                    .try_for_each(|mask| container.add(&raw.tensor_name, mask))?,
+                None => container.add(&raw.tensor_name, method)?,
+            }
         }
         Ok(container)
+    }
+}
+
+impl Serialize for PruningContainer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut methods: Vec<Arc<dyn PruningMethod>> = Vec::new();
+        let mut run: Option<MergedMasks> = None;
+        for method in &self.methods {
+            let merged = method.downcast_ref::<MergedMask>();
+            if let (Some(run), Some(mask)) = (&mut run, merged)
+                && run.push(*mask)
+            {
+                continue;
+            }
+            methods.extend(run.take().map(IntoMethod::into_method));
+            match merged {
+                Some(mask) => run = Some(MergedMasks::of(*mask)),
+                None => {
+                    type_names::check::<dyn PruningMethod, _>("methods", method.typetag_name())?;
+                    methods.push(method.clone());
+                }
+            }
+        }
+        methods.extend(run.map(IntoMethod::into_method));
+        let tensor_name = self.tensor_name.clone();
+        Unchecked { tensor_name, methods }.serialize(serializer)
     }
 }
 

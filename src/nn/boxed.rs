@@ -1,18 +1,14 @@
 //! [`BoxedModule`]: a module of any type, owned.
 
-use std::cell::Cell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use serde::de::value::{Error as ProbeError, MapDeserializer};
-use serde::de::{self, IntoDeserializer, Visitor};
-use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::module::Module;
 use super::store::ParamStore;
 use super::tree::ParamTree;
-use crate::depth;
+use crate::{depth, type_names};
 
 /// An owned module of any type. [`Sequential`](super::Sequential) holds these, and a field of your own module that
 /// may hold any module should have this type.
@@ -113,13 +109,7 @@ impl ParamTree for BoxedModule {
 
 impl Serialize for BoxedModule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let name = self.0.typetag_name();
-        if !has_one_type(name) {
-            return Err(S::Error::custom(format!(
-                "several types of modules are registered as `{name}`, so it could not be loaded; \
-                 name each by #[typetag::serde(name = \"…\")]"
-            )));
-        }
+        type_names::check::<dyn Module, _>("modules", self.0.typetag_name())?;
         depth::nested_writing(depth::Boxed::Modules, || self.0.serialize(serializer))
     }
 }
@@ -131,39 +121,4 @@ impl<'de> Deserialize<'de> for BoxedModule {
         })
         .map(BoxedModule)
     }
-}
-
-/// Whether exactly one type is registered under a name.
-///
-/// The registry can only be queried by loading a value. So this loads one that records when it is read, and then
-/// fails.
-fn has_one_type(name: &str) -> bool {
-    struct Probe<'a>(&'a Cell<bool>);
-
-    impl<'de> IntoDeserializer<'de, ProbeError> for Probe<'_> {
-        type Deserializer = Self;
-
-        fn into_deserializer(self) -> Self {
-            self
-        }
-    }
-
-    impl<'de> Deserializer<'de> for Probe<'_> {
-        type Error = ProbeError;
-
-        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, ProbeError> {
-            self.0.set(true);
-            Err(de::Error::custom("there is nothing to load"))
-        }
-
-        serde::forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
-            unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-        }
-    }
-
-    let read = Cell::new(false);
-    let map = MapDeserializer::new(std::iter::once((name, Probe(&read))));
-    let _ = Box::<dyn Module>::deserialize(map);
-    read.get()
 }

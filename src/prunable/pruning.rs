@@ -8,6 +8,7 @@ use crate::error::{MaskError, Result};
 use crate::mask::{
     CustomFromMask, IntoMethod, Mask, MergedMask, Plan, PruningContainer, PruningMethod, PruningType,
 };
+use crate::type_names;
 
 /// The mask of a pruned parameter and its pruning history: what a model keeps beside each pruned parameter.
 ///
@@ -166,6 +167,7 @@ impl Serialize for Pruning {
             let custom = method.downcast_ref::<CustomFromMask>()?;
             (**custom.mask() == *self.mask).then(|| SameMask.into_method())
         });
+        type_names::check::<dyn PruningMethod, _>("methods", history.typetag_name())?;
         Stored {
             mask: &*self.mask,
             history,

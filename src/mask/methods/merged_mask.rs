@@ -38,3 +38,42 @@ impl PruningMethod for MergedMask {
         Some(Plan::Nothing)
     }
 }
+
+/// Successive records of one tensor, as they are serialised: a few bytes each.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::mask) struct MergedMasks {
+    entries: usize,
+    kept: Vec<usize>,
+}
+
+impl MergedMasks {
+    pub fn of(mask: MergedMask) -> Self {
+        MergedMasks {
+            entries: mask.entries,
+            kept: vec![mask.kept],
+        }
+    }
+
+    /// Appends a record, unless it is of a tensor of another size.
+    pub fn push(&mut self, mask: MergedMask) -> bool {
+        let fits = mask.entries == self.entries;
+        self.kept.extend(fits.then_some(mask.kept));
+        fits
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = MergedMask> {
+        let entries = self.entries;
+        self.kept.iter().map(move |&kept| MergedMask { kept, entries })
+    }
+}
+
+#[typetag::serde(name = "secateurs::MergedMasks")]
+impl PruningMethod for MergedMasks {
+    fn pruning_type(&self) -> PruningType {
+        PruningType::Whole
+    }
+
+    fn plan(&self) -> Option<Plan<'_>> {
+        Some(Plan::Nothing)
+    }
+}

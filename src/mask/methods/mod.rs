@@ -17,6 +17,7 @@ pub use identity::Identity;
 pub use l1_unstructured::L1Unstructured;
 pub use ln_structured::LnStructured;
 pub use merged_mask::MergedMask;
+pub(super) use merged_mask::MergedMasks;
 pub use nm_structured::NmStructured;
 pub use random_structured::RandomStructured;
 pub use random_unstructured::RandomUnstructured;
