@@ -136,6 +136,11 @@ proptest! {
         let other = kept.mapv(|_| rng.next_u32().is_multiple_of(2));
         let (a, b) = (Mask::from_bool(kept.view()), Mask::from_bool(other.view()));
         prop_assert_eq!(a.and(&b).unwrap(), Mask::from_bool((&kept & &other).view()));
+        prop_assert_eq!(&a & &b, a.and(&b).unwrap());
+        prop_assert_eq!(a.clone() & b.clone(), a.and(&b).unwrap());
+        prop_assert_eq!(&a | &b, a.or(&b).unwrap());
+        prop_assert_eq!(a.clone() | b.clone(), a.or(&b).unwrap());
+        prop_assert_eq!((!&a, !a.clone()), (a.not(), a.not()));
         prop_assert_eq!(a.or(&b).unwrap(), Mask::from_bool((&kept | &other).view()));
         prop_assert_eq!(a.not(), Mask::from_bool((!&kept).view()));
         prop_assert_eq!(a.not().not(), a.clone());

@@ -473,6 +473,30 @@ impl Not for &Mask {
     }
 }
 
+impl BitAnd for Mask {
+    type Output = Mask;
+
+    fn bitand(self, other: Mask) -> Mask {
+        &self & &other
+    }
+}
+
+impl BitOr for Mask {
+    type Output = Mask;
+
+    fn bitor(self, other: Mask) -> Mask {
+        &self | &other
+    }
+}
+
+impl Not for Mask {
+    type Output = Mask;
+
+    fn not(self) -> Mask {
+        !&self
+    }
+}
+
 macro_rules! mask_from_numbers {
     ($($number:ty)*) => {$(
         impl<D: Dimension> TryFrom<Array<$number, D>> for Mask {
