@@ -23,7 +23,7 @@ const FEWEST_PLACES: usize = 1024;
 pub(crate) struct Channels {
     axis: usize,
     outer: usize,
-    /// Number of channels.
+    /// Number of channels. A tensor without entries has none.
     pub(crate) count: usize,
     /// Consecutive entries of a channel.
     pub(crate) inner: usize,
@@ -39,6 +39,15 @@ impl Channels {
             .into());
         }
         let axis = axis(dim, shape)?;
+        if shape.contains(&0) {
+            // No entries, however long the other dimensions are: there may be more of these than memory has bytes.
+            return Ok(Channels {
+                axis,
+                outer: 0,
+                count: 0,
+                inner: 0,
+            });
+        }
         Ok(Channels {
             axis,
             outer: shape[..axis].iter().product(),
@@ -71,14 +80,10 @@ impl Channels {
         self.count * self.inner
     }
 
-    fn entries(&self) -> usize {
-        self.outer * self.slab()
-    }
-
-    /// For each channel, whether any of its entries is kept. A channel without entries counts as pruned.
+    /// For each channel, whether any of its entries is kept.
     pub(crate) fn remaining(&self, mask: Option<&Mask>) -> Vec<bool> {
         let Some(mask) = mask else {
-            return vec![self.entries() > 0; self.count];
+            return vec![true; self.count];
         };
         let slab = self.slab();
         let mut any = vec![0; slab.div_ceil(BITS)];
