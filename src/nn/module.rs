@@ -1,6 +1,7 @@
 //! [`Module`]: a layer or a network.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 
 use super::tree::ParamTree;
@@ -106,29 +107,38 @@ impl fmt::Debug for dyn Module {
     /// The registered name of the type, its parameters and buffers, and its children.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.typetag_name())?;
-        Outline(self, 0).fmt(f)
+        let outline = Outline {
+            tree: self,
+            depth: 0,
+            cycle: &Cell::new(false),
+        };
+        outline.fmt(f)
     }
 }
 
-/// A tree as its parameters and children, and how many levels are above it.
-struct Outline<'a>(&'a dyn ParamTree, usize);
+/// A tree as its parameters and children. Where it leads back to itself, it ends.
+struct Outline<'a> {
+    tree: &'a dyn ParamTree,
+    depth: usize,
+    cycle: &'a Cell<bool>,
+}
 
 impl fmt::Debug for Outline<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
-        if let Some(store) = self.0.store() {
+        if let Some(store) = self.tree.store() {
             store.outline().for_each(|(name, shape)| {
                 map.entry(&name, &format_args!("{shape}"));
             });
         }
-        let names = if self.1 < MAX_DEPTH {
-            self.0.child_names()
-        } else {
-            Vec::new()
-        };
-        for name in names {
-            if let Some(child) = self.0.child(&name) {
-                map.entry(&name, &Outline(child, self.1 + 1));
+        let depth = self.depth + 1;
+        self.cycle.set(self.cycle.get() || depth > MAX_DEPTH);
+        for name in self.tree.child_names() {
+            if self.cycle.get() {
+                break;
+            }
+            if let Some(tree) = self.tree.child(&name) {
+                map.entry(&name, &Outline { tree, depth, ..*self });
             }
         }
         map.finish()

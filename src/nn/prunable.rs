@@ -32,10 +32,7 @@ impl<T: ParamTree + ?Sized> Prunable for T {
     fn commit(&mut self, changes: Vec<MaskChange>) -> Result<()> {
         check_changes(self, &changes)?;
         // A user's own tree may give different parameters mutably than by shared reference. That must be found before
-        // any change. A single parameter is compared by itself, so that pruning one after another takes linear time.
-        if changes.len() > 1 {
-            check(self)?;
-        }
+        // any change. Only what is to be changed is compared, so that pruning one after another takes linear time.
         for change in &changes {
             walk::parameter_mut(self, &change.path)?;
         }
@@ -48,5 +45,9 @@ impl<T: ParamTree + ?Sized> Prunable for T {
             }
         }
         Ok(())
+    }
+
+    fn check_whole(&mut self) -> Result<()> {
+        check(self)
     }
 }

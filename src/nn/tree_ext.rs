@@ -7,7 +7,7 @@ use ndarray::{ArcArray, IxDyn};
 use super::parameter::Parameter;
 use super::store::{MASK, ORIG};
 use super::tree::ParamTree;
-use super::walk::{self, MAX_DEPTH, for_each_parameter};
+use super::walk::{self, for_each_parameter};
 use crate::error::{Error, ModelError, Result};
 use crate::mask::PruningMethod;
 use crate::prunable::nearest;
@@ -60,7 +60,8 @@ pub trait ParamTreeExt: ParamTree {
         Self: Sized,
     {
         let mut all: Vec<(String, &dyn ParamTree)> = Vec::new();
-        modules(self, "", 0, &mut all);
+        // The only error is that of a cycle, where the list ends.
+        let _ = modules(self, "", 0, &mut all);
         all
     }
 
@@ -113,23 +114,19 @@ fn modules<'a>(
     path: &str,
     depth: usize,
     all: &mut Vec<(String, &'a dyn ParamTree)>,
-) {
+) -> Result<()> {
     all.push((path.to_owned(), tree));
-    let names = if depth < MAX_DEPTH {
-        tree.child_names()
-    } else {
-        Vec::new()
-    };
-    for name in names {
+    for name in tree.child_names() {
+        let path = match path {
+            "" => name.clone(),
+            path => format!("{path}.{name}"),
+        };
+        walk::check_depth(&path, depth)?;
         if let Some(child) = tree.child(&name) {
-            let path = if path.is_empty() {
-                name
-            } else {
-                format!("{path}.{name}")
-            };
-            modules(child, &path, depth + 1, all);
+            modules(child, &path, depth + 1, all)?;
         }
     }
+    Ok(())
 }
 
 /// The path of a pruned parameter that `named_parameters` lists by this name: `weight` for `weight_orig`.

@@ -151,7 +151,8 @@ fn descend_mut<T: ParamTree + ?Sized>(
     Ok(())
 }
 
-fn check_depth(path: &str, depth: usize) -> Result<()> {
+/// The error of a cycle, where a child would be too deep to be anything else.
+pub(crate) fn check_depth(path: &str, depth: usize) -> Result<()> {
     if depth < MAX_DEPTH {
         return Ok(());
     }

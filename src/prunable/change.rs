@@ -50,7 +50,12 @@ pub fn check_changes<M: Prunable + ?Sized>(model: &M, changes: &[MaskChange]) ->
             MaskAction::Remove | MaskAction::Discard if view.pruning().is_none() => {
                 return Err(Error::from(ModelError::NotPruned { path: path.clone() }));
             }
-            MaskAction::Remove | MaskAction::Discard => {}
+            // The values may have been replaced since by some of another shape.
+            MaskAction::Remove => view.mask().map_or(Ok(()), |mask| {
+                let fits = mask.check_shape("the parameter", view.shape());
+                fits.map_err(|error| error.at(path))
+            })?,
+            MaskAction::Discard => {}
         }
     }
     Ok(())

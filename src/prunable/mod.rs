@@ -97,6 +97,19 @@ pub trait Prunable {
     ///
     /// As [`check_changes`]. An implementation calls it first.
     fn commit(&mut self, changes: Vec<MaskChange>) -> Result<()>;
+
+    /// Checks that the model does not contradict itself. Global pruning and [`remove_all`](crate::prune::remove_all),
+    /// which are about the model as a whole, call this before they change anything.
+    ///
+    /// Without an implementation, nothing is checked. Trees of modules check that shared and exclusive access find the
+    /// same modules, and that no child leads back to its parent.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Inconsistent`] says what is wrong, and where.
+    fn check_whole(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The error for a path that leads to no parameter of a model, with the nearest paths.

@@ -100,6 +100,7 @@ fn prune_together(
     options: &GlobalOptions<'_>,
 ) -> Result<Report> {
     let (report, changes) = compute(&views(model, paths)?, paths, method, options)?;
+    model.check_whole()?;
     model.commit(changes)?;
     Ok(report)
 }

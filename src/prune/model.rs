@@ -18,4 +18,8 @@ impl<M: Prunable + ?Sized> Prunable for ByRef<'_, M> {
     fn commit(&mut self, changes: Vec<MaskChange>) -> Result<()> {
         self.0.commit(changes)
     }
+
+    fn check_whole(&mut self) -> Result<()> {
+        self.0.check_whole()
+    }
 }

@@ -48,6 +48,7 @@ pub fn remove<M: Prunable + ?Sized>(model: &mut M, path: &str) -> Result<()> {
 /// Whatever keeps the model from changing its parameters. After an error, the model is unchanged.
 pub fn remove_all<M: Prunable + ?Sized>(model: &mut M) -> Result<Vec<String>> {
     let model: &mut dyn Prunable = &mut ByRef(model);
+    model.check_whole()?;
     let mut paths = Vec::new();
     for path in model.paths() {
         if model.view(&path)?.pruning().is_some() {
