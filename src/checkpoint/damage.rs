@@ -46,7 +46,7 @@ pub enum Damage {
         got: u64,
     },
     /// More bytes of data than the header describes.
-    #[error("the file ends with {} that no tensor has", bytes(*extra))]
+    #[error("{} at the end of the file {} to no tensor", bytes(*extra), if *extra == 1 { "belongs" } else { "belong" })]
     TrailingBytes {
         /// Bytes after the last tensor.
         extra: u64,

@@ -40,7 +40,7 @@ fn files_of_other_kinds_are_recognised() {
         ("model.gguf", "it is a GGUF file"),
         ("one", "has 1 byte,"),
         ("odd", "needs a part of a byte"),
-        ("more", "ends with 1 byte that"),
+        ("more", "1 byte at the end of the file belongs"),
     ] {
         let error = place.refused(&["inspect", input]);
         assert!(error.contains(said), "{input}: {error}");

@@ -46,7 +46,7 @@ pub fn run(args: &MasksArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure
     if chosen.is_empty() {
         return Err(Failure::options(
             "no tensor is selected; without --include, masks are written for floating-point tensors \
-             of two or more dimensions whose name ends in `weight`, without embeddings, norms and lm_head",
+             of two or more dimensions whose last name starts or ends with `weight`, without embeddings, norms and lm_head",
         ));
     }
     let names = chosen.iter().map(|tensor| tensor.name());

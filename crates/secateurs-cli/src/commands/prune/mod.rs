@@ -33,7 +33,7 @@ fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>,
     if chosen.is_empty() {
         return Err(Failure::options(
             "no tensor is selected; without --include, the floating-point tensors of two or more \
-             dimensions are pruned whose name ends in `weight`, without embeddings, norms and lm_head",
+             dimensions are pruned whose last name starts or ends with `weight`, without embeddings, norms and lm_head",
         ));
     }
     check_plain(&checkpoint, &chosen)?;
