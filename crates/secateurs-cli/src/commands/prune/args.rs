@@ -10,10 +10,10 @@ use crate::args::{ChooseArgs, output};
 
 /// Prune weights of a checkpoint into a new one.
 ///
-/// Without --include, these tensors are pruned: floating-point tensors of two or more dimensions whose name ends in
-/// `weight`, except embeddings (a part of the name between dots contains `embed` or is `emb`, `shared`, `wte` or
-/// `wpe`), norms (a part contains `norm`, or is `ln` or `bn`, alone or followed by digits or an underscore) and
-/// `lm_head`.
+/// Without --include, these tensors are pruned: floating-point tensors of two or more dimensions, if the last part of
+/// their name starts or ends with `weight`, except embeddings (a part of the name between dots contains `embed` or is
+/// `emb`, `shared`, `wte` or `wpe`), norms (a part contains `norm`, or is `ln` or `bn`, alone or followed by digits or
+/// an underscore) and `lm_head`.
 ///
 /// The output has the same names, order, types, shapes and metadata as the input, and every byte that is not pruned.
 /// Pruned entries are +0.0. Exactly the requested number is pruned: ties are broken by position, tensors in the order
