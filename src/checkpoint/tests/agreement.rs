@@ -311,18 +311,31 @@ fn local_lots_of_one_tensor_are_those_of_the_mask_layer() {
 }
 
 #[test]
-fn equal_tensors_do_not_get_equal_lots() {
+fn equal_tensors_do_not_get_equal_random_masks() {
+    // S18, for every pattern that can be random: entries, channels, N:M.
     let all: Vec<_> = ["a", "b"]
-        .map(|name| Tensor::new(name, Dtype::F32, &[8, 8], |_| 1.0))
+        .map(|name| Tensor::new(name, Dtype::F32, &[16, 8], |_| 1.0))
         .into();
-    let place = folder();
-    let checkpoint = Checkpoint::open(single(place.path(), &all)).unwrap();
-    let method = RandomUnstructured::new(0.5, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
-    let output = place.path().join("out.safetensors");
-    let pruning = checkpoint.prune(["a", "b"], &method, Scope::Local).unwrap();
-    pruning.write(&output, Existing::Refuse).unwrap();
-    let after = read(&output);
-    assert_ne!(after["a"].bytes, after["b"].bytes); // S18
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let methods: [Box<dyn PruningMethod>; 3] = [
+        Box::new(RandomUnstructured::new(0.5, &mut rng).unwrap()),
+        Box::new(RandomStructured::new(8, 0, &mut rng).unwrap()),
+        Box::new(OtherGroups {
+            keep: 2,
+            of: 4,
+            dim: 1,
+            seed: Some(7),
+        }),
+    ];
+    for method in methods {
+        let place = folder();
+        let checkpoint = Checkpoint::open(single(place.path(), &all)).unwrap();
+        let output = place.path().join("out.safetensors");
+        let pruning = checkpoint.prune(["a", "b"], &*method, Scope::Local).unwrap();
+        pruning.write(&output, Existing::Refuse).unwrap();
+        let after = read(&output);
+        assert_ne!(after["a"].bytes, after["b"].bytes, "{method:?}");
+    }
 }
 
 #[test]
