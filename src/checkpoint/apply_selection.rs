@@ -70,7 +70,7 @@ impl<'a> Applier<'a> {
         }
     }
 
-    /// To finish a chunk: makes pruned entries +0.0 (S10), and counts.
+    /// To finish a chunk: makes pruned entries +0.0, and counts.
     pub fn mask(&self, chunk: Chunk, worker: &mut Worker) {
         let pruned = chunk.entries() - count(&worker.kept);
         let before = with_floats!(&worker.values, values => zeros(values), raw => 0);

@@ -3,7 +3,7 @@
 //! The key of unit `i` (an entry by its row-major index, a channel by its number) is word `i` of a ChaCha8 stream.
 //! The units with the lowest keys are pruned, ties by index. Any part of a stream can be computed without the rest,
 //! so a mask can be split over threads and chunks. These definitions never change, because a change would alter the
-//! masks of a given seed (S18).
+//! masks of a given seed.
 
 use super::select::random_words;
 

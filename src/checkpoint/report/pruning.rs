@@ -1,4 +1,4 @@
-//! [`CheckpointReport`]: what came of pruning a checkpoint (S19).
+//! [`CheckpointReport`]: what came of pruning a checkpoint.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -68,7 +68,7 @@ pub(super) enum Requested {
 
 impl Checkpoint {
     /// Finds what is pruned of these tensors, which are given by number and in the order of their names. `zeros` says how
-    /// many entries of each rank lowest and count as pruned before (S3).
+    /// many entries of each rank lowest and count as pruned before.
     pub(super) fn select(
         &self,
         tensors: &[usize],

@@ -2,7 +2,7 @@
 //!
 //! Each worker takes the next job and takes it through three steps. *Prepare*, such as reading, and *finish*, such as
 //! writing, run at the same time as those of other workers. *In order* runs for one job at a time, in the order of the
-//! jobs: whatever depends on order is done there, so that the number of workers never changes a result (S5). Each
+//! jobs: whatever depends on order is done there, so that the number of workers never changes a result. Each
 //! worker holds one chunk, so that memory does not grow with the queue.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -129,7 +129,7 @@ fn room<T: Float>(values: &mut Vec<T>, len: usize) -> &mut [u8] {
     values.as_mut_slice().as_mut_bytes()
 }
 
-/// Makes +0.0 of the entries whose bit is 0 (S10), and returns how many entries are zero then, of either sign.
+/// Makes +0.0 of the entries whose bit is 0, and returns how many entries are zero then, of either sign.
 pub(in crate::checkpoint) fn select<T: Float>(values: &mut [T], kept: &[u64]) -> usize {
     vectorized(
         #[inline(always)]

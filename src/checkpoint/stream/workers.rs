@@ -1,4 +1,4 @@
-//! [`Work`]: how many threads work, and who is told of progress. Results depend on neither (S5).
+//! [`Work`]: how many threads work, and who is told of progress. Results depend on neither.
 
 use std::fmt;
 use std::num::NonZeroUsize;

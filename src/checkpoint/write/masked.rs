@@ -37,7 +37,7 @@ struct Worker {
 }
 
 impl MaskedTensors<'_> {
-    /// Writes the tensors, with +0.0 where their masks are 0 (S10), and what is only copied. Returns what was counted
+    /// Writes the tensors, with +0.0 where their masks are 0, and what is only copied. Returns what was counted
     /// of each tensor.
     pub fn write(&self, files: &NewFiles<'_>, plan: &OutputPlan) -> Result<Vec<Counts>> {
         let infos = self.tensors.tensors();
