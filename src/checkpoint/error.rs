@@ -82,7 +82,7 @@ pub enum CheckpointError {
         /// The entry.
         value: i128,
     },
-    /// A name that safetensors files keep for themselves.
+    /// A name that is reserved in safetensors files.
     #[error(
         "`{name}` cannot be the name of a tensor in a safetensors file, which keeps it for metadata; rename it"
     )]

@@ -134,6 +134,21 @@ impl<'a> GlobalOptions<'a> {
         self.max_sparsity.is_none() && self.caps.is_empty() && !self.normalize && self.scores.is_empty()
     }
 
+    /// How many entries may be pruned in all, where each tensor has a limit as [`prunable`](Self::prunable) gives it; an
+    /// error where more are requested.
+    pub(crate) fn achievable(&self, requested: usize, limits: &[usize]) -> Result<usize> {
+        let achievable = limits.iter().sum();
+        match self.lowest_cap() {
+            Some(max_sparsity) if requested > achievable => Err(AmountError::Capped {
+                requested,
+                achievable,
+                max_sparsity,
+            }
+            .into()),
+            _ => Ok(achievable),
+        }
+    }
+
     /// The lowest cap that is set.
     pub(crate) fn lowest_cap(&self) -> Option<f64> {
         let caps = self.caps.values().copied().chain(self.max_sparsity);

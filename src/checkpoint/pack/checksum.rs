@@ -16,7 +16,7 @@ impl Checksums {
         self.0.insert((tensor, first), hasher);
     }
 
-    /// The checksums of so many tensors, of which each chunk was seen once. That of no bytes is 0.
+    /// The checksums of this number of tensors, each chunk of which was seen once. The checksum of no bytes is 0.
     pub fn of_tensors(workers: impl IntoIterator<Item = Checksums>, tensors: usize) -> Vec<u32> {
         let mut chunks = BTreeMap::new();
         for Checksums(mut seen) in workers {

@@ -5,7 +5,7 @@ use safetensors::Dtype;
 use super::record::Version;
 use crate::checkpoint::format::layout::Planned;
 
-/// Matrices with rows of at least so many entries have an offset for each of them in version 1.
+/// Matrices with rows of at least this many entries have an offset for each of them in version 1.
 const WIDE: usize = 512;
 
 /// What the name of a weight loses before the names of its parts are made of it.
@@ -72,7 +72,7 @@ impl Form {
         self.dtype.bitsize() / 8
     }
 
-    /// A part of a tensor of this name that keeps so many values.
+    /// A part of a tensor of this name that keeps this many values.
     pub fn part(&self, part: Part, name: &str, kept: usize) -> Planned {
         let (dtype, shape) = match (part, self.rows) {
             (Part::Shape, _) => (Dtype::I64, vec![self.shape.len()]),

@@ -48,7 +48,7 @@ pub(super) fn metadata(original: &BTreeMap<String, String>, header: String) -> B
     metadata
 }
 
-/// The tensor of the checksums of so many tensors, in the order of their bytes in the original.
+/// The tensor that holds the checksums of this number of tensors, in the order of their bytes in the original.
 pub(super) fn checksums(name: String, tensors: usize) -> Planned {
     Planned {
         name,

@@ -12,7 +12,7 @@ use crate::checkpoint::stream::chunk::whole;
 use crate::checkpoint::stream::ordered;
 use crate::checkpoint::stream::values::Values;
 use crate::checkpoint::{Checkpoint, TensorInfo, Unit};
-use crate::error::{AmountError, Error, MaskError, Result};
+use crate::error::{Error, MaskError, Result};
 use crate::mask::patterns::channels::Channels;
 use crate::mask::patterns::entries::{Part, Ranks, Source, select, select_of, under};
 use crate::mask::patterns::{Floats, with_floats};
@@ -68,28 +68,18 @@ impl Checkpoint {
         options: &GlobalOptions<'_>,
     ) -> Result<Selections> {
         let infos = tensors.iter().map(|&tensor| &self.tensors()[tensor]);
-        let rooms = infos
+        let limits = infos
             .clone()
             .map(|info| options.prunable(info.name(), info.entries(), info.entries()));
-        let rooms: Vec<usize> = rooms.collect();
+        let limits: Vec<usize> = limits.collect();
         let all: usize = infos.map(TensorInfo::entries).sum();
         let requested = zeros + amount.units(all - zeros, all)?;
-        let achievable = rooms.iter().sum();
-        if let Some(max_sparsity) = options.lowest_cap()
-            && requested > achievable
-        {
-            return Err(AmountError::Capped {
-                requested,
-                achievable,
-                max_sparsity,
-            }
-            .into());
-        }
+        let achievable = options.achievable(requested, &limits)?;
         let listed = Listed {
             checkpoint: self,
             tensors,
         };
-        let caps = (achievable < all).then_some(&rooms[..]);
+        let caps = (achievable < all).then_some(&limits[..]);
         let selections = select(
             &listed,
             tensors.len(),

@@ -278,7 +278,7 @@ impl Selection {
         Ok(())
     }
 
-    /// Units that there are, of a tensor of so many entries, and units that are pruned where so many entries are.
+    /// The number of units of a tensor with `entries` entries, and how many of them are pruned.
     pub fn units(&self, entries: usize, pruned: usize) -> (usize, usize) {
         match self {
             Selection::Keep | Selection::Entries(_) | Selection::Groups { .. } => (entries, pruned),

@@ -123,7 +123,7 @@ impl Values {
     }
 }
 
-/// The bytes of as many entries as take so many.
+/// The memory of entries that take `len` bytes in total.
 fn room<T: Float>(values: &mut Vec<T>, len: usize) -> &mut [u8] {
     values.resize(len / size_of::<T>(), T::ZERO);
     values.as_mut_slice().as_mut_bytes()

@@ -32,7 +32,7 @@ pub enum Phase {
 /// Files are not read faster by more threads than these, and each has memory of its own.
 const MOST_WORKERS: usize = 16;
 
-/// From so many jobs on, there is more than one worker.
+/// From this number of jobs on, there is more than one worker.
 const FEW_JOBS: usize = 4;
 
 /// Settings that do not change results.

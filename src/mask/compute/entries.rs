@@ -34,17 +34,7 @@ pub(super) fn lowest(
         .iter()
         .map(|t| options.prunable(t.name, t.remaining(), t.scores.len()))
         .collect();
-    let achievable = limits.iter().sum();
-    if let Some(max_sparsity) = options.lowest_cap()
-        && requested > achievable
-    {
-        return Err(AmountError::Capped {
-            requested,
-            achievable,
-            max_sparsity,
-        }
-        .into());
-    }
+    options.achievable(requested, &limits)?;
     if matches!(by, EntryRank::Random { .. }) && options.is_normalized() {
         return Err(MaskError::Unsupported {
             method: format!("{by:?}"),

@@ -91,7 +91,7 @@ pub(crate) trait Source {
     /// Appends the scores of some consecutive entries, of those that remain.
     fn sample(&self, part: &Part, entries: Range<usize>, sample: &mut Vec<f64>) -> Result<()>;
 
-    /// How a sample is taken: so many consecutive entries at a time, as few as can be read cheaply; and how many
+    /// How a sample is taken: the number of consecutive entries at a time, as few as can be read cheaply; and how many
     /// standard deviations it is trusted to. Entries that lie near each other are alike, so that a sample of runs says
     /// less than one of as many single entries.
     fn sampling(&self) -> (usize, f64);
