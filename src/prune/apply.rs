@@ -100,7 +100,7 @@ fn compute(
         prior: parameter.mask(),
         masked,
     };
-    let outcome = mask::compute_tensor(&*method, &tensor).map_err(|error| error.at(path))?;
+    let outcome = mask::compute_tensor(&method.as_ref(), &tensor).map_err(|error| error.at(path))?;
     let report = Report::new(outcome.requested, outcome.pruned, [(path, &outcome.mask)]);
     let mask = Arc::new(outcome.mask);
     let pruning = Pruning::after(parameter.pruning(), parameter.name(), mask, method)?;

@@ -140,7 +140,7 @@ fn compute(
             masked: Masked::AsZero,
         })
     });
-    let outcome = mask::compute_tensors(method, &tensors.collect::<Result<Vec<_>>>()?, options)?;
+    let outcome = mask::compute_tensors(&method, &tensors.collect::<Result<Vec<_>>>()?, options)?;
     let names = paths.iter().map(String::as_str);
     let report = Report::new(outcome.requested, outcome.pruned, names.zip(&outcome.masks));
     let changes = parameters.iter().zip(outcome.masks);

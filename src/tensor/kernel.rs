@@ -55,9 +55,12 @@ pub(super) fn reshaped(array: Shared, shape: &[usize]) -> Shared {
 /// Applies `f` to every element, in place if the array is not shared.
 pub(super) fn map(array: Shared, f: impl Fn(f32) -> f32) -> Shared {
     match array.try_into_owned_nocopy() {
-        Ok(mut array) => {
-            array.mapv_inplace(f);
-            array.into_shared()
+        Ok(array) => {
+            let mut array = array.into_shared();
+            for x in slice_mut(&mut array) {
+                *x = f(*x);
+            }
+            array
         }
         Err(array) => build(array.shape(), slice(&array).iter().map(|&x| f(x)).collect()),
     }
@@ -80,7 +83,16 @@ pub(super) fn combine(a: Shared, b: &Shared, f: impl Fn(f32, f32) -> f32) -> Sha
             }
         }
     } else {
-        a.zip_mut_with(b, |x, &y| *x = f(*x, y));
+        // Row by row, because a `Zip` of every operation takes long to compile.
+        let b = b
+            .broadcast(a.raw_dim())
+            .expect("`b` broadcasts to the shape of `a`");
+        let row = b.shape().last().map_or(1, |&n| n.max(1));
+        for (run, b) in slice_mut(&mut a).chunks_exact_mut(row).zip(b.rows()) {
+            for (x, &y) in run.iter_mut().zip(b) {
+                *x = f(*x, y);
+            }
+        }
     }
     a
 }

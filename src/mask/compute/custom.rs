@@ -2,15 +2,16 @@
 
 use ndarray::{Array1, ArrayViewD, Axis};
 
+use super::erased::ErasedMethod;
 use super::outcome::{GlobalOutcome, Outcome};
 use super::tensor::Tensor;
 use crate::error::{MaskError, Result};
 use crate::mask::patterns::channels::Channels;
 use crate::mask::patterns::read::Masked;
-use crate::mask::{Mask, PruningMethod, PruningType};
+use crate::mask::{Mask, PruningType};
 
 /// Runs a user's own method: slices out what remains, checks the returned mask, and combines it with the prior mask.
-pub(super) fn compute<M: PruningMethod + ?Sized>(method: &M, tensor: &Tensor<'_>) -> Result<Outcome> {
+pub(super) fn compute(method: &dyn ErasedMethod, tensor: &Tensor<'_>) -> Result<Outcome> {
     let prior = tensor.mask();
     let (mask, pruned) = match method.pruning_type() {
         PruningType::Unstructured => {
@@ -53,10 +54,7 @@ pub(super) fn compute<M: PruningMethod + ?Sized>(method: &M, tensor: &Tensor<'_>
 }
 
 /// Runs a user's own unstructured method over the entries that remain of all tensors, one tensor after the other.
-pub(super) fn compute_global<M: PruningMethod + ?Sized>(
-    method: &M,
-    tensors: &[Tensor<'_>],
-) -> Result<GlobalOutcome> {
+pub(super) fn compute_global(method: &dyn ErasedMethod, tensors: &[Tensor<'_>]) -> Result<GlobalOutcome> {
     let mut masks: Vec<_> = tensors.iter().map(Tensor::mask).collect();
     let mut remaining = Vec::new();
     for (tensor, mask) in tensors.iter().zip(&masks) {
@@ -90,7 +88,7 @@ fn scores(tensor: &Tensor<'_>) -> Result<ndarray::ArrayD<f32>> {
     Ok(scores)
 }
 
-fn answer<M: PruningMethod + ?Sized>(method: &M, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
+fn answer(method: &dyn ErasedMethod, scores: ArrayViewD<'_, f32>, prior: &Mask) -> Result<Mask> {
     let answer = method.compute_mask(scores, prior)?;
     if answer.shape() != prior.shape() {
         return Err(MaskError::ShapeMismatch {

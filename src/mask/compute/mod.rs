@@ -2,6 +2,7 @@
 
 mod custom;
 mod entries;
+mod erased;
 mod outcome;
 mod planned;
 mod tensor;
@@ -11,6 +12,7 @@ pub use outcome::{GlobalOutcome, Outcome};
 pub use tensor::Ranked;
 pub(crate) use tensor::Tensor;
 
+use erased::ErasedMethod;
 use planned::{no_options, not_global};
 
 use super::error::{ListError, MaskError};
@@ -53,11 +55,11 @@ pub fn compute<'a, M: PruningMethod + ?Sized>(
     prior: Option<&Mask>,
 ) -> Result<Outcome> {
     let scores = scores.into();
-    compute_tensor(method, &Tensor::given("", &scores, prior))
+    compute_tensor(&method, &Tensor::given("", &scores, prior))
 }
 
 /// Runs a method over one tensor: of scores, or of a parameter whose pruned entries count as 0.
-pub(crate) fn compute_tensor<M: PruningMethod + ?Sized>(method: &M, tensor: &Tensor<'_>) -> Result<Outcome> {
+pub(crate) fn compute_tensor(method: &dyn ErasedMethod, tensor: &Tensor<'_>) -> Result<Outcome> {
     tensor.check()?;
     match method.plan() {
         Some(plan) => planned::compute(&plan, tensor),
@@ -105,12 +107,12 @@ pub fn compute_global_with<M: PruningMethod + ?Sized>(
     tensors: &[Ranked<'_>],
     options: &GlobalOptions<'_>,
 ) -> Result<GlobalOutcome> {
-    compute_tensors(method, &Tensor::all_given(tensors), options)
+    compute_tensors(&method, &Tensor::all_given(tensors), options)
 }
 
 /// Runs an unstructured method over several tensors: of scores, or of parameters whose pruned entries count as 0.
-pub(crate) fn compute_tensors<M: PruningMethod + ?Sized>(
-    method: &M,
+pub(crate) fn compute_tensors(
+    method: &dyn ErasedMethod,
     tensors: &[Tensor<'_>],
     options: &GlobalOptions<'_>,
 ) -> Result<GlobalOutcome> {
