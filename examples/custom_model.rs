@@ -5,7 +5,9 @@
 //! ```
 
 use ndarray::{Array2, ArrayView1, array};
-use secateurs::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown};
+use secateurs::prunable::{
+    MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown_parameter,
+};
 use secateurs::prune;
 
 /// A dense layer as somebody else's program might have it: weights in f64, and a name.
@@ -49,7 +51,7 @@ impl Prunable for Network {
     }
 
     fn view(&self, path: &str) -> secateurs::Result<ParameterView<'_>> {
-        let number = self.layer(path).ok_or_else(|| unknown(self, path))?;
+        let number = self.layer(path).ok_or_else(|| unknown_parameter(self, path))?;
         let layer = &self.0[number];
         Ok(ParameterView::new(
             path,

@@ -7,7 +7,9 @@ use ndarray::{Array, ArrayD, Dimension};
 
 use crate::error::{ModelError, Result};
 use crate::mask::{Float, FloatView, Mask};
-use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown};
+use crate::prunable::{
+    MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown_parameter,
+};
 
 /// Named arrays of any float type, in order: the simplest model that can be pruned.
 ///
@@ -172,7 +174,7 @@ impl ArrayModel {
     /// [`ModelError::UnknownParameter`] for an unknown name, and
     /// [`MaskError::ShapeMismatch`](crate::error::MaskError) if a pruned array was replaced by one of another shape.
     pub fn effective(&self, name: &str) -> Result<FloatArray> {
-        let entry = self.entry(name).ok_or_else(|| unknown(self, name))?;
+        let entry = self.entry(name).ok_or_else(|| unknown_parameter(self, name))?;
         match &entry.pruning {
             Some(pruning) => {
                 let mut array = entry.array.clone();
@@ -194,7 +196,10 @@ impl Prunable for ArrayModel {
     }
 
     fn view(&self, path: &str) -> Result<ParameterView<'_>> {
-        let number = *self.numbers.get(path).ok_or_else(|| unknown(self, path))?;
+        let number = *self
+            .numbers
+            .get(path)
+            .ok_or_else(|| unknown_parameter(self, path))?;
         let entry = &self.entries[number];
         Ok(ParameterView::new(
             path,

@@ -607,7 +607,7 @@ fn a_container_refuses_other_tensors() {
         container.add("bias", other).unwrap_err(),
     ] {
         assert!(
-            matches!(&error, Error::Mask(MaskError::OtherTensor { expected, got }) if expected == "weight" && got == "bias")
+            matches!(&error, Error::Mask(MaskError::WrongTensor { expected, got }) if expected == "weight" && got == "bias")
         );
         assert!(
             error.to_string().contains("`weight`") && error.to_string().contains("`bias`"),

@@ -596,12 +596,12 @@ fn names_of_parameters_that_cannot_be() {
     ] {
         says!(
             store.insert_parameter(name, array![2.0]).unwrap_err(),
-            Error::Nn(NnError::BadName { what: "parameter", name: n, .. }) if n == name,
+            Error::Nn(NnError::InvalidName { what: "parameter", name: n, .. }) if n == name,
             format!("`{name}` cannot be the name of a parameter: {reason}")
         );
         says!(
             store.insert_buffer(name, array![2.0]).unwrap_err(),
-            Error::Nn(NnError::BadName { what: "buffer", .. }),
+            Error::Nn(NnError::InvalidName { what: "buffer", .. }),
             format!("`{name}` cannot be the name of a buffer: {reason}")
         );
     }
@@ -640,11 +640,19 @@ fn names_of_children_that_cannot_be() {
         let message = format!("`{name}` cannot be the name of a child: {reason}");
         let tree = Sequential::new().push(Relu::new());
         let error = tree.push_named(name, Relu::new()).map(drop).unwrap_err();
-        says!(error, Error::Nn(NnError::BadName { what: "child", .. }), message);
+        says!(
+            error,
+            Error::Nn(NnError::InvalidName { what: "child", .. }),
+            message
+        );
         let (mut a, mut b) = (linear(), linear());
         let group = Group::new().with("0", &mut a).unwrap();
         let error = group.with(name, &mut b).map(drop).unwrap_err();
-        says!(error, Error::Nn(NnError::BadName { what: "child", .. }), message);
+        says!(
+            error,
+            Error::Nn(NnError::InvalidName { what: "child", .. }),
+            message
+        );
     }
     // Numbers that are taken as names are skipped.
     let tree = Sequential::new().push_named("1", Relu::new()).unwrap();
@@ -789,15 +797,15 @@ fn containers_where_they_do_not_belong() {
     container.add("weight", Identity).unwrap();
     let message = "this container prunes `weight`; a method for `bias` cannot be added to it";
     let error = container.add("bias", Identity).unwrap_err();
-    says!(error, Error::Mask(MaskError::OtherTensor { expected, got }) if expected == "weight" && got == "bias", message);
+    says!(error, Error::Mask(MaskError::WrongTensor { expected, got }) if expected == "weight" && got == "bias", message);
     let error = container
         .add("weight", PruningContainer::new("bias"))
         .unwrap_err();
-    says!(error, Error::Mask(MaskError::OtherTensor { .. }), message);
+    says!(error, Error::Mask(MaskError::WrongTensor { .. }), message);
     let error = container
         .add("bias", PruningContainer::new("weight"))
         .unwrap_err();
-    says!(error, Error::Mask(MaskError::OtherTensor { .. }), message);
+    says!(error, Error::Mask(MaskError::WrongTensor { .. }), message);
     assert_eq!(container.len(), 1);
     assert!(container.get(1).is_none());
     assert!(
@@ -1399,7 +1407,7 @@ fn convolutions_that_cannot_be() {
     for groups in [0, 3] {
         says!(
             conv(ConvConfig::new(4, 6, 3).groups(groups)),
-            Error::Nn(NnError::Setting {
+            Error::Nn(NnError::InvalidSetting {
                 what: "Conv",
                 setting: "groups",
                 ..
@@ -1409,7 +1417,7 @@ fn convolutions_that_cannot_be() {
     }
     says!(
         conv(ConvConfig::new(4, 6, 3).stride([1, 0])),
-        Error::Nn(NnError::Setting {
+        Error::Nn(NnError::InvalidSetting {
             setting: "stride",
             ..
         }),
@@ -1417,7 +1425,7 @@ fn convolutions_that_cannot_be() {
     );
     says!(
         conv(ConvConfig::new(4, 6, 3).dilation(0)),
-        Error::Nn(NnError::Setting {
+        Error::Nn(NnError::InvalidSetting {
             setting: "dilation",
             ..
         }),
@@ -1553,7 +1561,7 @@ fn an_lstm_fed_wrongly() {
         Lstm::new(LstmConfig::new(4, 0), &mut rng(7))
             .map(drop)
             .unwrap_err(),
-        Error::Nn(NnError::Setting {
+        Error::Nn(NnError::InvalidSetting {
             what: "Lstm",
             setting: "hidden_size",
             ..
@@ -1564,7 +1572,7 @@ fn an_lstm_fed_wrongly() {
         Lstm::new(LstmConfig::new(4, 3).layers(0), &mut rng(7))
             .map(drop)
             .unwrap_err(),
-        Error::Nn(NnError::Setting {
+        Error::Nn(NnError::InvalidSetting {
             setting: "layers",
             ..
         }),
@@ -1717,7 +1725,10 @@ fn optimisers_set_up_wrongly() {
     let not_negative = "it must be finite and not negative";
     for wrong in [-0.1, f64::NAN, f64::INFINITY] {
         let says_setting = |error: Error, what: &str, setting: &str, reason: &str| {
-            assert!(matches!(error, Error::Nn(NnError::Setting { .. })), "{error:?}");
+            assert!(
+                matches!(error, Error::Nn(NnError::InvalidSetting { .. })),
+                "{error:?}"
+            );
             assert_eq!(
                 error.to_string(),
                 format!("{what}: {setting} = {wrong}: {reason}")
@@ -1762,16 +1773,16 @@ fn optimisers_set_up_wrongly() {
     let sgd = Sgd::new(0.1).unwrap();
     says!(
         sgd.clone().nesterov().unwrap_err(),
-        Error::Nn(NnError::Setting { .. }),
+        Error::Nn(NnError::InvalidSetting { .. }),
         message
     );
     let sgd = sgd.momentum(0.9).unwrap();
     let error = sgd.clone().dampening(0.1).unwrap().nesterov().unwrap_err();
-    says!(error, Error::Nn(NnError::Setting { .. }), message);
+    says!(error, Error::Nn(NnError::InvalidSetting { .. }), message);
     let error = sgd.clone().nesterov().unwrap().dampening(0.1).unwrap_err();
-    says!(error, Error::Nn(NnError::Setting { .. }), message);
+    says!(error, Error::Nn(NnError::InvalidSetting { .. }), message);
     let error = sgd.nesterov().unwrap().momentum(0.0).unwrap_err();
-    says!(error, Error::Nn(NnError::Setting { .. }), message);
+    says!(error, Error::Nn(NnError::InvalidSetting { .. }), message);
     let mut sgd = Sgd::new(0.1).unwrap();
     assert!(sgd.set_lr(-1.0).is_err());
     assert_eq!(sgd.lr(), 0.1);

@@ -5,7 +5,7 @@ use std::sync::{RwLock, RwLockReadGuard};
 
 use secateurs::mask::{FloatType, FloatView};
 use secateurs::prunable::{
-    LendValues, MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown,
+    LendValues, MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown_parameter,
 };
 use secateurs::{ArrayModel, FloatArray, Result, testing};
 
@@ -66,7 +66,7 @@ impl Prunable for Remote {
 
     fn view(&self, path: &str) -> Result<ParameterView<'_>> {
         let number = self.1.iter().position(|parameter| parameter.name == path);
-        let number = number.ok_or_else(|| unknown(self, path))?;
+        let number = number.ok_or_else(|| unknown_parameter(self, path))?;
         let parameter = &self.1[number];
         let array = parameter.array.read().unwrap();
         let (shape, float_type) = (array.view().shape().to_vec(), array.view().float_type());

@@ -369,7 +369,7 @@ fn test_pruning_container() {
         .add("another_test", L1Unstructured::new(2).unwrap())
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Mask(MaskError::OtherTensor { expected, got }) if expected == "test" && got == "another_test")
+        matches!(&error, Error::Mask(MaskError::WrongTensor { expected, got }) if expected == "test" && got == "another_test")
     );
     assert_eq!(container.len(), 1);
 

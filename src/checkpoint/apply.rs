@@ -3,18 +3,19 @@
 use std::path::Path;
 
 use super::report::{MaskedTensor, MaskingReport};
-use super::write::mask_tensor::{MaskTensorError, SUFFIX, check_mask};
+use super::write::mask_tensor::{MaskTensorError, check_mask};
 use super::write::masked::{MaskedTensors, Pair};
 use super::write::{NewFiles, OutputPlan};
 use super::{Checkpoint, Existing};
 use crate::error::{CheckpointError, Error, Result};
+use crate::prunable::suffix::MASK;
 
 impl Checkpoint {
     /// Writes a new checkpoint in which the entries that masks do not keep are +0.0, and everything else is copied
     /// byte for byte.
     ///
     /// `masks` holds tensors of 0 and 1 named `NAME_mask`, each of the shape of the tensor `NAME` of this checkpoint,
-    /// and nothing else: what [`Pruning::with_masks`](super::Pruning::with_masks) and
+    /// and nothing else: what [`PruneJob::with_masks`](super::PruneJob::with_masks) and
     /// [`write_masks`](Self::write_masks) write. Their dtype is BOOL, U8 or a floating-point one. Tensors without a
     /// mask stay as they are.
     ///
@@ -81,7 +82,7 @@ impl Checkpoint {
                 let name = mask.name().to_owned();
                 Error::from(MaskTensorError::NotMask { name, reason })
             };
-            let Some(name) = mask.name().strip_suffix(SUFFIX) else {
+            let Some(name) = mask.name().strip_suffix(MASK) else {
                 return Err(not_mask("masks are named `NAME_mask`"));
             };
             let Some(tensor) = self.lookup(name) else {

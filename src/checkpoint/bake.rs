@@ -6,14 +6,12 @@ use std::path::Path;
 use super::format::index;
 use super::format::layout::{Layout, Planned};
 use super::report::{MaskedTensor, MaskingReport};
-use super::write::mask_tensor::{MaskTensorError, SUFFIX, check_mask};
+use super::write::mask_tensor::{MaskTensorError, check_mask};
 use super::write::masked::{self, MaskedTensors};
 use super::write::{NewFile, NewFiles, OutputPlan};
 use super::{Checkpoint, Existing};
 use crate::error::{CheckpointError, Error, Result};
-
-/// What follows the name of a weight in that of its original.
-const ORIGINAL: &str = "_orig";
+use crate::prunable::suffix::{MASK, ORIGINAL};
 
 /// A weight that PyTorch pruned.
 struct Pair {
@@ -76,7 +74,7 @@ impl Checkpoint {
             let Some(name) = info.name().strip_suffix(ORIGINAL) else {
                 continue;
             };
-            let mask = format!("{name}{SUFFIX}");
+            let mask = format!("{name}{MASK}");
             let Some(number) = self.lookup(&mask) else {
                 return Err(MaskTensorError::Unpaired {
                     name: info.name().into(),

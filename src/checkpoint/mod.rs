@@ -58,7 +58,7 @@ pub use inspect::{ChannelPattern, GroupPattern, TensorStats};
 pub use io::{Existing, OutputError, discard_staged};
 pub use open::Checkpoint;
 pub use pack::{PackError, PackReport, PackedTensor, UnpackReport, Zeros};
-pub use prune::{Pruning, Scope};
+pub use prune::{PruneJob, Scope};
 pub use report::{CheckpointReport, MaskedTensor, MaskingReport, TensorReport, Unit};
 pub use safetensors::Dtype;
 pub use stream::{Phase, Progress};

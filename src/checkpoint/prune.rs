@@ -25,7 +25,7 @@ pub enum Scope {
 ///
 /// No tensor has been read yet: [`write`](Self::write) and [`measure`](Self::measure) do that.
 #[derive(Clone, Debug)]
-pub struct Pruning<'a> {
+pub struct PruneJob<'a> {
     checkpoint: &'a Checkpoint,
     /// Numbers of the tensors, and so in the order of their names.
     tensors: Vec<usize>,
@@ -74,7 +74,7 @@ impl Checkpoint {
         names: impl IntoIterator<Item: AsRef<str>>,
         method: &'a M,
         scope: Scope,
-    ) -> Result<Pruning<'a>> {
+    ) -> Result<PruneJob<'a>> {
         let tensors = self.numbers(names)?;
         let Some(plan) = method.plan() else {
             return Err(Error::Mask(MaskError::Unsupported {
@@ -88,7 +88,7 @@ impl Checkpoint {
                 reason: "global pruning ranks single entries, so only unstructured methods can",
             }));
         }
-        Ok(Pruning {
+        Ok(PruneJob {
             checkpoint: self,
             tensors,
             plan,
@@ -127,7 +127,7 @@ impl Checkpoint {
     }
 }
 
-impl Pruning<'_> {
+impl PruneJob<'_> {
     /// The tensors, in the order in which they are ranked.
     pub fn tensors(&self) -> impl Iterator<Item = &TensorInfo> {
         let infos = self.checkpoint.tensors();

@@ -121,7 +121,7 @@ impl PruningContainer {
     ///
     /// # Errors
     ///
-    /// [`MaskError::OtherTensor`](crate::error::MaskError::OtherTensor) if that is not this container's tensor.
+    /// [`MaskError::WrongTensor`](crate::error::MaskError::WrongTensor) if that is not this container's tensor.
     pub fn add(&mut self, tensor_name: &str, method: impl IntoMethod) -> Result<()> {
         let method = method.into_method();
         let inner = method.downcast_ref::<PruningContainer>();
@@ -132,7 +132,7 @@ impl PruningContainer {
             } else {
                 tensor_name
             };
-            return Err(Error::Mask(MaskError::OtherTensor {
+            return Err(Error::Mask(MaskError::WrongTensor {
                 expected: self.tensor_name.clone(),
                 got: got.to_owned(),
             }));

@@ -44,7 +44,7 @@ pub enum MaskError {
     },
     /// A method added to the container of another tensor.
     #[error("this container prunes `{expected}`; a method for `{got}` cannot be added to it")]
-    OtherTensor {
+    WrongTensor {
         /// The tensor of the container.
         expected: String,
         /// The tensor of the method.

@@ -10,7 +10,7 @@ use crate::prunable::hint;
 pub enum NnError {
     /// A name that cannot be used.
     #[error("`{name}` cannot be the name of a {what}: {reason}")]
-    BadName {
+    InvalidName {
         /// What the name is for.
         what: &'static str,
         /// The name.
@@ -28,7 +28,7 @@ pub enum NnError {
     },
     /// An invalid setting of a layer, loss or optimiser.
     #[error("{what}: {setting} = {value}: {reason}")]
-    Setting {
+    InvalidSetting {
         /// The layer, loss or optimiser.
         what: &'static str,
         /// The setting.

@@ -37,11 +37,11 @@ impl<'a> Group<'a> {
     ///
     /// # Errors
     ///
-    /// [`NnError::BadName`](crate::error::NnError::BadName) if the name is empty, holds a dot or is taken.
+    /// [`NnError::InvalidName`](crate::error::NnError::InvalidName) if the name is empty, holds a dot or is taken.
     pub fn with(mut self, name: &str, module: &'a mut dyn ParamTree) -> Result<Self> {
         check_name("child", name)?;
         if self.members.contains_key(name) {
-            return Err(Error::Nn(NnError::BadName {
+            return Err(Error::Nn(NnError::InvalidName {
                 what: "child",
                 name: name.to_owned(),
                 reason: TAKEN,

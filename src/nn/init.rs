@@ -43,7 +43,7 @@ fn reserve(shapes: &[&[usize]]) -> Option<Vec<f32>> {
 }
 
 fn too_large(layer: &'static str, shapes: &[&[usize]]) -> Error {
-    Error::Nn(NnError::Setting {
+    Error::Nn(NnError::InvalidSetting {
         what: layer,
         setting: "size",
         value: shapes

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::tree::ParamTree;
-use super::tree_ext::unknown;
+use super::tree_ext::unknown_parameter;
 use super::walk::{self, check, for_each_parameter};
 use crate::error::Result;
 use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, check_changes};
@@ -20,7 +20,7 @@ impl<T: ParamTree + ?Sized> Prunable for T {
     }
 
     fn view(&self, path: &str) -> Result<ParameterView<'_>> {
-        let parameter = walk::parameter(self, path).ok_or_else(|| unknown(self, path))?;
+        let parameter = walk::parameter(self, path).ok_or_else(|| unknown_parameter(self, path))?;
         Ok(ParameterView::new(
             path,
             parameter.id().number(),

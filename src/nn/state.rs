@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::array_serde::Portable;
 use super::parameter::Parameter;
-use super::store::{MASK, ORIG, ParamStore};
+use super::store::ParamStore;
 use super::tree::ParamTree;
 use super::walk::{check, walk, walk_mut};
 use crate::error::{Error, MaskError, NnError, Result};
 use crate::mask::Mask;
 use crate::prunable::Pruning;
+use crate::prunable::suffix::{MASK, ORIGINAL};
 
 /// The arrays of a model by key, in order. A parameter has the key `weight`, a pruned one has `weight_orig` and
 /// `weight_mask`, and a buffer has its name. Each key begins with the path of its module.
@@ -93,7 +94,7 @@ pub fn state_dict<T: ParamTree + ?Sized>(model: &T) -> StateDict {
     let mut state = StateDict::new();
     walk(model, &mut |prefix, store| {
         for (name, parameter) in store.parameters() {
-            let suffix = if parameter.is_pruned() { ORIG } else { "" };
+            let suffix = if parameter.is_pruned() { ORIGINAL } else { "" };
             state.insert(format!("{prefix}{name}{suffix}"), parameter.original().to_owned());
         }
         for (name, buffer) in store.buffers() {
@@ -276,7 +277,7 @@ impl<'a> Matching<'a> {
     }
 
     fn parameter(&mut self, path: String, parameter: &Parameter) -> Result<Load> {
-        let (orig, mask) = (format!("{path}{ORIG}"), format!("{path}{MASK}"));
+        let (orig, mask) = (format!("{path}{ORIGINAL}"), format!("{path}{MASK}"));
         match (self.find(&path), self.find(&orig), self.find(&mask)) {
             // If the pruned form is there as well, it is unexpected.
             (Some((position, value)), ..) => {

@@ -13,13 +13,9 @@ use super::parameter::Parameter;
 use crate::depth::readable;
 use crate::error::{Error, MaskError, ModelError, NnError, Result};
 use crate::mask::PruningMethod;
+use crate::prunable::suffix::{MASK, ORIGINAL};
 use crate::prunable::{Pruning, nearest};
 use crate::tensor::Tensor;
-
-/// The suffix in the name of a pruned parameter's original.
-pub(crate) const ORIG: &str = "_orig";
-/// The suffix in the name of a pruned parameter's mask.
-pub(crate) const MASK: &str = "_mask";
 
 /// The parameters and buffers of one module, by name and in the order in which they were added.
 ///
@@ -61,7 +57,7 @@ impl ParamStore {
     ///
     /// # Errors
     ///
-    /// [`NnError::BadName`](crate::error::NnError::BadName) if the name is empty, holds a dot, is taken, or collides
+    /// [`NnError::InvalidName`](crate::error::NnError::InvalidName) if the name is empty, holds a dot, is taken, or collides
     /// with the `_orig` and `_mask` names of a pruned parameter.
     pub fn insert_parameter<D: Dimension>(&mut self, name: &str, value: Array<f32, D>) -> Result<()> {
         self.insert(
@@ -93,13 +89,13 @@ impl ParamStore {
         let derives = |suffix| self.slots.contains_key(&format!("{name}{suffix}"));
         let reason = if self.slots.contains_key(name) {
             TAKEN
-        } else if derived_from(ORIG) || derived_from(MASK) || derives(ORIG) || derives(MASK) {
+        } else if derived_from(ORIGINAL) || derived_from(MASK) || derives(ORIGINAL) || derives(MASK) {
             "it collides with a name by which a pruned parameter is seen; choose another name"
         } else {
             self.slots.insert(name.to_owned(), slot);
             return Ok(());
         };
-        Err(Error::Nn(NnError::BadName {
+        Err(Error::Nn(NnError::InvalidName {
             what,
             name: name.to_owned(),
             reason,
@@ -254,7 +250,7 @@ pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
         dotted if dotted.contains('.') => "dots separate the names of a path; leave them out",
         _ => return Ok(()),
     };
-    Err(Error::Nn(NnError::BadName {
+    Err(Error::Nn(NnError::InvalidName {
         what,
         name: name.to_owned(),
         reason,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use ndarray::{ArcArray, IxDyn};
 
 use super::parameter::Parameter;
-use super::store::{MASK, ORIG};
 use super::tree::ParamTree;
 use super::walk::{self, for_each_parameter};
 use crate::error::{Error, ModelError, Result};
 use crate::mask::PruningMethod;
 use crate::prunable::nearest;
+use crate::prunable::suffix::{MASK, ORIGINAL};
 
 /// What callers can do with every [`ParamTree`].
 ///
@@ -23,7 +23,7 @@ pub trait ParamTreeExt: ParamTree {
         let mut all = Vec::new();
         walk::walk(self, &mut |prefix, store| {
             all.extend(store.parameters().map(|(name, parameter)| {
-                let suffix = if parameter.is_pruned() { ORIG } else { "" };
+                let suffix = if parameter.is_pruned() { ORIGINAL } else { "" };
                 (format!("{prefix}{name}{suffix}"), parameter)
             }));
         });
@@ -81,7 +81,7 @@ pub trait ParamTreeExt: ParamTree {
     fn parameter(&self, path: &str) -> Result<&Parameter> {
         walk::parameter(self, path)
             .or_else(|| seen_as(self, path).and_then(|path| walk::parameter(self, path)))
-            .ok_or_else(|| unknown(self, path))
+            .ok_or_else(|| unknown_parameter(self, path))
     }
 
     /// The parameter at a path, as [`parameter`](Self::parameter) finds it, mutably.
@@ -131,12 +131,12 @@ fn modules<'a>(
 
 /// The path of a pruned parameter that `named_parameters` lists by this name: `weight` for `weight_orig`.
 fn seen_as<'a, T: ParamTree + ?Sized>(tree: &T, name: &'a str) -> Option<&'a str> {
-    let path = name.strip_suffix(ORIG)?;
+    let path = name.strip_suffix(ORIGINAL)?;
     walk::parameter(tree, path)?.is_pruned().then_some(path)
 }
 
 /// The error for a path that leads to no parameter.
-pub(super) fn unknown<T: ParamTree + ?Sized>(tree: &T, path: &str) -> Error {
+pub(super) fn unknown_parameter<T: ParamTree + ?Sized>(tree: &T, path: &str) -> Error {
     Error::Model(ModelError::UnknownParameter {
         path: path.to_owned(),
         nearest: nearest(path, tree.parameter_paths().iter().map(String::as_str)),

@@ -9,7 +9,7 @@
 //! use std::collections::BTreeMap;
 //!
 //! use ndarray::{Array2, array};
-//! use secateurs::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown};
+//! use secateurs::prunable::{MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown_parameter};
 //! use secateurs::prune;
 //!
 //! /// Two matrices, each with a place for its mask.
@@ -27,7 +27,7 @@
 //!     }
 //!
 //!     fn view(&self, path: &str) -> secateurs::Result<ParameterView<'_>> {
-//!         let i = PATHS.iter().position(|each| *each == path).ok_or_else(|| unknown(self, path))?;
+//!         let i = PATHS.iter().position(|each| *each == path).ok_or_else(|| unknown_parameter(self, path))?;
 //!         Ok(ParameterView::new(path, i as u64, &self.weights[i], self.prunings[i].as_ref()))
 //!     }
 //!
@@ -61,6 +61,8 @@ mod change;
 mod error;
 mod nearest;
 mod pruning;
+#[cfg(any(feature = "nn", feature = "checkpoint"))]
+pub(crate) mod suffix;
 mod view;
 mod weights;
 
@@ -86,7 +88,7 @@ pub trait Prunable {
     ///
     /// # Errors
     ///
-    /// [`ModelError::UnknownParameter`] if there is none. The function [`unknown`] makes this error.
+    /// [`ModelError::UnknownParameter`] if there is none. The function [`unknown_parameter`] makes this error.
     fn view(&self, path: &str) -> Result<ParameterView<'_>>;
 
     /// Changes the masks of several parameters: all of them, or none if there is an error.
@@ -113,7 +115,7 @@ pub trait Prunable {
 }
 
 /// The error for a path that leads to no parameter of a model, with the nearest paths.
-pub fn unknown<M: Prunable + ?Sized>(model: &M, path: &str) -> Error {
+pub fn unknown_parameter<M: Prunable + ?Sized>(model: &M, path: &str) -> Error {
     ModelError::UnknownParameter {
         path: path.to_owned(),
         nearest: nearest(path, model.paths().iter().map(String::as_str)),

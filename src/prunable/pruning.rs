@@ -93,7 +93,7 @@ impl Pruning {
     /// # Errors
     ///
     /// [`MaskError::ShapeMismatch`] if the mask, or a mask in the history, has another shape;
-    /// [`MaskError::OtherTensor`] if the history is that of a parameter of another name.
+    /// [`MaskError::WrongTensor`] if the history is that of a parameter of another name.
     pub fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
         check_shape("the mask", &self.mask, shape)?;
         check_history(&*self.history, name, shape)
@@ -103,7 +103,7 @@ impl Pruning {
 fn check_history(history: &dyn PruningMethod, name: &str, shape: &[usize]) -> Result<()> {
     if let Some(container) = history.downcast_ref::<PruningContainer>() {
         if container.tensor_name() != name {
-            return Err(MaskError::OtherTensor {
+            return Err(MaskError::WrongTensor {
                 expected: container.tensor_name().to_owned(),
                 got: name.to_owned(),
             }

@@ -112,7 +112,7 @@ fn settings_that_were_tampered_with_are_refused() {
             .load_state(&model, serde_json::from_value(state).unwrap())
             .unwrap_err();
         assert!(
-            matches!(error, Error::Nn(NnError::Setting { setting: s, .. }) if s == setting),
+            matches!(error, Error::Nn(NnError::InvalidSetting { setting: s, .. }) if s == setting),
             "{error:?}"
         );
         assert_eq!(sgd.lr(), 0.3);

@@ -106,7 +106,10 @@ fn failed_changes_change_nothing() {
     );
     for name in ["", "a.b", "head"] {
         let error = model.insert_named(0, name, Relu::new()).unwrap_err();
-        assert!(matches!(error, Error::Nn(NnError::BadName { .. })), "{error:?}");
+        assert!(
+            matches!(error, Error::Nn(NnError::InvalidName { .. })),
+            "{error:?}"
+        );
     }
     assert_eq!(names(&model), ["0", "1", "head", "3"]);
     assert_eq!(types(&model), ["Relu", "Sigmoid", "Linear", "Tanh"]);

@@ -14,7 +14,7 @@ const VAST: usize = 1 << 48;
 fn too_large<T>(layer: &str, result: secateurs::Result<T>) {
     match result {
         Ok(_) => panic!("a {layer} of this size was made"),
-        Err(Error::Nn(NnError::Setting {
+        Err(Error::Nn(NnError::InvalidSetting {
             what,
             setting: "size",
             ..

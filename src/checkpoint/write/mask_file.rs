@@ -10,6 +10,7 @@ use crate::checkpoint::io::{Kind, OutputFile, Staged};
 use crate::checkpoint::stream::Chunk;
 use crate::checkpoint::{Checkpoint, Existing};
 use crate::error::Result;
+use crate::prunable::suffix::MASK;
 
 /// A file of masks that is being written.
 pub(in crate::checkpoint) struct MaskFile {
@@ -33,7 +34,7 @@ impl MaskFile {
             .map(|&tensor| {
                 let info = &checkpoint.tensors()[tensor];
                 Planned {
-                    name: format!("{}_mask", info.name()),
+                    name: format!("{}{MASK}", info.name()),
                     dtype: Dtype::BOOL,
                     shape: info.shape().to_vec(),
                 }

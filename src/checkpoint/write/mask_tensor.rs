@@ -10,9 +10,6 @@ use crate::checkpoint::stream::values::{Values, with_floats};
 use crate::checkpoint::{Checkpoint, TensorInfo};
 use crate::error::{Error, MaskError, Result};
 
-/// What follows the name of a tensor in that of its mask.
-pub(in crate::checkpoint) const SUFFIX: &str = "_mask";
-
 /// Tensors that cannot serve as masks, or originals without masks.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

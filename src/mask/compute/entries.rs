@@ -110,7 +110,7 @@ fn of_one_type(by: EntryRank, tensors: &[Tensor<'_>], requested: usize) -> Optio
 fn named(error: SelectError, tensors: &[Tensor<'_>]) -> Error {
     match error {
         SelectError::Nan { segment, index } => nan(index).at(tensors[segment].name),
-        SelectError::TooMany { requested, remaining } => {
+        SelectError::TooLarge { requested, remaining } => {
             AmountError::TooLarge { requested, remaining }.into()
         }
         SelectError::PriorLength { .. } | SelectError::StreamChanged => {

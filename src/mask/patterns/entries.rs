@@ -191,7 +191,7 @@ fn cut(source: &impl Source, parts: &[Part], requested: usize, order: Order) -> 
         match finder.end_pass() {
             Ok(Some(cut)) => return Ok(cut),
             Ok(None) => {}
-            Err(SelectError::TooMany { requested, remaining }) => {
+            Err(SelectError::TooLarge { requested, remaining }) => {
                 return Err(AmountError::TooLarge { requested, remaining }.into());
             }
             Err(_) => return Err(source.changed(parts[0].place)),

@@ -28,7 +28,7 @@ pub struct RandomSegment<'a> {
 ///
 /// # Errors
 ///
-/// [`SelectError::TooMany`] and [`SelectError::PriorLength`].
+/// [`SelectError::TooLarge`] and [`SelectError::PriorLength`].
 ///
 /// ```
 /// use secateurs::mask::select::{RandomSegment, lowest_random};

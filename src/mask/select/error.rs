@@ -8,7 +8,7 @@ use super::words::words;
 pub enum SelectError {
     /// More entries are requested than remain unpruned.
     #[error("{requested} entries are to be pruned, but only {remaining} remain; request at most {remaining}")]
-    TooMany {
+    TooLarge {
         /// Entries requested.
         requested: usize,
         /// Entries not yet pruned.

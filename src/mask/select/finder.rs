@@ -232,7 +232,7 @@ impl CutFinder {
     ///
     /// # Errors
     ///
-    /// [`SelectError::TooMany`] after the first pass, if more entries are requested than remain;
+    /// [`SelectError::TooLarge`] after the first pass, if more entries are requested than remain;
     /// [`SelectError::StreamChanged`] if a later pass saw other values than the first one.
     pub fn end_pass(&mut self) -> Result<Option<Cut>, SelectError> {
         for (which, widen) in [half::f16::widen as fn(i16) -> i64, half::bf16::widen]
@@ -251,7 +251,7 @@ impl CutFinder {
         self.chunk = 0;
         if self.requested > remaining {
             return Err(match self.range {
-                None => SelectError::TooMany {
+                None => SelectError::TooLarge {
                     requested: self.requested,
                     remaining,
                 },

@@ -43,7 +43,7 @@ pub(crate) struct ViewSegment<'a, T> {
 ///
 /// # Errors
 ///
-/// [`SelectError::TooMany`] if k is more than remain, [`SelectError::Nan`] if any entry that remains is NaN,
+/// [`SelectError::TooLarge`] if k is more than remain, [`SelectError::Nan`] if any entry that remains is NaN,
 /// [`SelectError::PriorLength`] if the length of a prior mask does not match its segment.
 ///
 /// ```
@@ -54,7 +54,7 @@ pub(crate) struct ViewSegment<'a, T> {
 /// assert_eq!(lowest(&[Segment::new(&a), Segment::new(&b)], 1, Order::Value)?, [[0b11], [0b01]]);
 ///
 /// let too_many = lowest(&[Segment::new(&a)], 3, Order::Value);
-/// assert_eq!(too_many, Err(SelectError::TooMany { requested: 3, remaining: 2 }));
+/// assert_eq!(too_many, Err(SelectError::TooLarge { requested: 3, remaining: 2 }));
 /// # Ok::<(), SelectError>(())
 /// ```
 pub fn lowest<T: Element>(

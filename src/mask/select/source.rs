@@ -84,7 +84,7 @@ impl<'s, K: Key> Problem<'s, K> {
             );
         }
         if k > remaining {
-            return Err(SelectError::TooMany {
+            return Err(SelectError::TooLarge {
                 requested: k,
                 remaining,
             });

@@ -337,7 +337,7 @@ fn errors_of_counts_and_lengths() {
     };
     assert_eq!(
         lowest(&[segment], 3, Order::Value),
-        Err(SelectError::TooMany {
+        Err(SelectError::TooLarge {
             requested: 3,
             remaining: 2
         })
@@ -359,7 +359,7 @@ fn errors_of_counts_and_lengths() {
     };
     assert_eq!(
         lowest_random(&[random], 3),
-        Err(SelectError::TooMany {
+        Err(SelectError::TooLarge {
             requested: 3,
             remaining: 2
         })

@@ -119,7 +119,7 @@ impl<const D: usize> Conv<D> {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if a stride, a dilation or the number of groups is 0, the groups do not divide the
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if a stride, a dilation or the number of groups is 0, the groups do not divide the
     /// channels, or the parameters do not fit in memory.
     pub fn new(config: ConvConfig<D>, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
         let groups = config.options.groups;
@@ -179,7 +179,7 @@ impl<const D: usize> TryFrom<Raw> for Conv<D> {
 }
 
 fn groups_do_not_divide(groups: usize) -> Error {
-    Error::Nn(NnError::Setting {
+    Error::Nn(NnError::InvalidSetting {
         what: "Conv",
         setting: "groups",
         value: groups.to_string(),
@@ -198,7 +198,7 @@ fn check(options: &ConvOptions, dims: usize) -> Result<()> {
         .into_iter()
         .find(|(_, values, least)| values.len() != dims || values.iter().any(|v| v < least))
     {
-        Some((setting, values, _)) => Err(Error::Nn(NnError::Setting {
+        Some((setting, values, _)) => Err(Error::Nn(NnError::InvalidSetting {
             what: "Conv",
             setting,
             value: format!("{values:?}"),

@@ -61,7 +61,7 @@ impl Linear {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if the parameters do not fit in memory.
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if the parameters do not fit in memory.
     pub fn new(in_features: usize, out_features: usize, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
         let mut layer = Linear::without_bias(in_features, out_features, rng)?;
         let bias = init::uniform("Linear", &[out_features], init::fan_in_bound(in_features), rng)?;

@@ -82,7 +82,7 @@ impl LstmConfig {
             .into_iter()
             .find(|(_, n)| *n == 0);
         match zero {
-            Some((setting, _)) => Err(Error::Nn(NnError::Setting {
+            Some((setting, _)) => Err(Error::Nn(NnError::InvalidSetting {
                 what: "Lstm",
                 setting,
                 value: "0".to_owned(),
@@ -130,7 +130,7 @@ impl Lstm {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if there are no layers or no hidden units, or the
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if there are no layers or no hidden units, or the
     /// parameters do not fit in memory.
     pub fn new(config: LstmConfig, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
         config.check()?;

@@ -61,7 +61,7 @@ impl Sequential {
     ///
     /// # Errors
     ///
-    /// [`NnError::BadName`] if the name is empty, holds a dot or is taken.
+    /// [`NnError::InvalidName`] if the name is empty, holds a dot or is taken.
     pub fn push_named(mut self, name: &str, module: impl Module) -> Result<Self> {
         self.check_new(name)?;
         self.children.insert(name.to_owned(), BoxedModule::new(module));
@@ -89,7 +89,7 @@ impl Sequential {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`] if there are fewer than `index` children.
+    /// [`NnError::InvalidSetting`] if there are fewer than `index` children.
     pub fn insert(&mut self, index: usize, module: impl Module) -> Result<()> {
         self.check_index(index)?;
         let mut entries = self.take_unnamed();
@@ -102,7 +102,7 @@ impl Sequential {
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert), and [`NnError::BadName`] if the name is empty, holds a dot or is taken.
+    /// As [`insert`](Self::insert), and [`NnError::InvalidName`] if the name is empty, holds a dot or is taken.
     pub fn insert_named(&mut self, index: usize, name: &str, module: impl Module) -> Result<()> {
         self.check_index(index)?;
         self.check_new(name)?;
@@ -161,7 +161,7 @@ impl Sequential {
         if index <= self.len() {
             return Ok(());
         }
-        Err(Error::Nn(NnError::Setting {
+        Err(Error::Nn(NnError::InvalidSetting {
             what: "Sequential",
             setting: "index",
             value: index.to_string(),
@@ -175,7 +175,7 @@ impl Sequential {
         if !self.children.contains_key(name) {
             return Ok(());
         }
-        Err(Error::Nn(NnError::BadName {
+        Err(Error::Nn(NnError::InvalidName {
             what: "child",
             name: name.to_owned(),
             reason: TAKEN,

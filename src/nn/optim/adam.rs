@@ -41,7 +41,7 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if the rate is negative or not finite.
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if the rate is negative or not finite.
     pub fn new(lr: f64) -> Result<Self> {
         let settings = AdamSettings {
             lr,
@@ -65,7 +65,7 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if one is outside [0, 1).
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if one is outside [0, 1).
     pub fn betas(self, mean: f64, square: f64) -> Result<Self> {
         self.with(|settings| settings.betas = (mean, square))
     }
@@ -74,7 +74,7 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if it is negative or not finite.
     pub fn eps(self, eps: f64) -> Result<Self> {
         self.with(|settings| settings.eps = eps)
     }
@@ -83,7 +83,7 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if it is negative or not finite.
     pub fn weight_decay(self, weight_decay: f64) -> Result<Self> {
         self.with(|settings| settings.weight_decay = weight_decay)
     }
@@ -102,7 +102,7 @@ impl Adam {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if it is negative or not finite.
     pub fn set_lr(&mut self, lr: f64) -> Result<()> {
         self.settings.lr = non_negative("Adam", "lr", lr)?;
         Ok(())

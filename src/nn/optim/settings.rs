@@ -26,7 +26,7 @@ impl SgdSettings {
             non_negative("Sgd", setting, value)?;
         }
         if self.nesterov && (self.momentum <= 0.0 || self.dampening != 0.0) {
-            return Err(Error::Nn(NnError::Setting {
+            return Err(Error::Nn(NnError::InvalidSetting {
                 what: "Sgd",
                 setting: "nesterov",
                 value: "true".to_owned(),
@@ -100,7 +100,7 @@ pub(super) fn non_negative(what: &'static str, setting: &'static str, value: f64
     if value >= 0.0 && value.is_finite() {
         return Ok(value);
     }
-    Err(Error::Nn(NnError::Setting {
+    Err(Error::Nn(NnError::InvalidSetting {
         what,
         setting,
         value: value.to_string(),
@@ -113,7 +113,7 @@ fn below_one(what: &'static str, setting: &'static str, value: f64) -> Result<f6
     if (0.0..1.0).contains(&value) {
         return Ok(value);
     }
-    Err(Error::Nn(NnError::Setting {
+    Err(Error::Nn(NnError::InvalidSetting {
         what,
         setting,
         value: value.to_string(),

@@ -34,7 +34,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if it is negative or not finite.
     pub fn new(lr: f64) -> Result<Self> {
         let settings = SgdSettings {
             lr,
@@ -59,7 +59,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite, or if it is 0 with
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if it is negative or not finite, or if it is 0 with
     /// Nesterov momentum.
     pub fn momentum(self, momentum: f64) -> Result<Self> {
         self.with(|settings| settings.momentum = momentum)
@@ -69,7 +69,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite, or if momentum is
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if it is negative or not finite, or if momentum is
     /// Nesterov's.
     pub fn dampening(self, dampening: f64) -> Result<Self> {
         self.with(|settings| settings.dampening = dampening)
@@ -79,7 +79,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if it is negative or not finite.
     pub fn weight_decay(self, weight_decay: f64) -> Result<Self> {
         self.with(|settings| settings.weight_decay = weight_decay)
     }
@@ -88,7 +88,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if momentum is 0 or dampening is not.
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if momentum is 0 or dampening is not.
     pub fn nesterov(self) -> Result<Self> {
         self.with(|settings| settings.nesterov = true)
     }
@@ -107,7 +107,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// [`NnError::Setting`](crate::error::NnError::Setting) if it is negative or not finite.
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) if it is negative or not finite.
     pub fn set_lr(&mut self, lr: f64) -> Result<()> {
         self.settings.lr = non_negative("Sgd", "lr", lr)?;
         Ok(())
