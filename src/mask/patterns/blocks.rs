@@ -124,14 +124,9 @@ impl Blocks {
         let scores = threads.each(&mut tasks, |first| {
             let bands = *first..self.bands().end.min(*first + each);
             let (mut scorer, mut buffer) = (self.scorer(by), Buffer::default());
-            vectorized(
-                #[inline(always)]
-                || {
-                    for piece in self.pieces(bands.clone(), PLACES, usize::MAX) {
-                        entries.feed(piece, 4 * PLACES, &mut buffer, |rows| scorer.add(rows));
-                    }
-                },
-            );
+            for piece in self.pieces(bands.clone(), PLACES, usize::MAX) {
+                entries.feed(piece, 4 * PLACES, &mut buffer, &mut |rows| scorer.feed(rows));
+            }
             scorer.scores
         });
         scores.concat()
@@ -197,7 +192,8 @@ pub(crate) struct BlockScorer {
 }
 
 impl BlockScorer {
-    /// Takes in the next piece.
+    /// Takes in the next piece. Never inlined: it is long, and is called from several places.
+    #[inline(never)]
     pub(crate) fn feed(&mut self, rows: Rows<'_>) {
         vectorized(
             #[inline(always)]

@@ -134,15 +134,10 @@ impl Channels {
         let norms = threads.each(&mut tasks, |first| {
             let channels = *first..self.count.min(*first + each);
             let (mut scorer, mut buffer) = (scorer.clone(), Buffer::default());
-            vectorized(
-                #[inline(always)]
-                || {
-                    for piece in scorer.pieces(channels.clone(), PLACES, usize::MAX) {
-                        let most = scorer.most(4 * PLACES);
-                        entries.feed(piece, most, &mut buffer, |rows| scorer.add(rows));
-                    }
-                },
-            );
+            for piece in scorer.pieces(channels.clone(), PLACES, usize::MAX) {
+                let most = scorer.most(4 * PLACES);
+                entries.feed(piece, most, &mut buffer, &mut |rows| scorer.feed(rows));
+            }
             scorer.finish(channels.len())
         });
         norms.concat()
@@ -241,7 +236,8 @@ impl ChannelScorer {
         }
     }
 
-    /// Takes in the next piece.
+    /// Takes in the next piece. Never inlined: it is long, and is called from several places.
+    #[inline(never)]
     pub(crate) fn feed(&mut self, rows: Rows<'_>) {
         vectorized(
             #[inline(always)]

@@ -131,7 +131,7 @@ impl Groups {
     ) -> Result<(), FoundNan> {
         self.each_part(words, |piece, words| {
             let mut done = Ok(());
-            entries.feed(piece, usize::MAX, &mut Buffer::default(), |rows| {
+            entries.feed(piece, usize::MAX, &mut Buffer::default(), &mut |rows| {
                 done = self.prune(rows, order, words);
             });
             done

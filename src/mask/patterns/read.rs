@@ -12,6 +12,7 @@ use crate::error::{Error, MaskError};
 use crate::mask::bits::{BITS, masked, word_at};
 use crate::mask::float_view::FloatView;
 use crate::mask::packed::Mask;
+use crate::mask::parallel::vectorized;
 use crate::mask::select::Element;
 use crate::mask::strided::Strided;
 
@@ -151,7 +152,7 @@ impl<'a> Entries<'a> {
             Piece::run(0, self.len()),
             COPIED,
             &mut Buffer::default(),
-            |rows| {
+            &mut |rows| {
                 if first.is_none() {
                     first = rows.values.first_nan().map(|at| rows.piece.first + at);
                 }
@@ -166,13 +167,12 @@ impl<'a> Entries<'a> {
 
     /// Feeds the entries of a piece, in the parts in which they have to be copied: whole runs, or parts of a run that
     /// is longer than `most`.
-    #[inline(always)]
     pub(crate) fn feed(
         &self,
         piece: Piece,
         most: usize,
         buffer: &mut Buffer,
-        mut feed: impl FnMut(Rows<'_>),
+        feed: &mut dyn FnMut(Rows<'_>),
     ) {
         let all = piece.first..piece.first + piece.span();
         let direct = match (&self.values, self.is_zeroed()) {
@@ -208,6 +208,14 @@ impl<'a> Entries<'a> {
 
     /// Copies the entries of a piece, with or without the entries between its runs.
     fn copy<'b>(&self, piece: Piece, spread: bool, buffer: &'b mut Buffer) -> Rows<'b> {
+        vectorized(
+            #[inline(always)]
+            || self.copied(piece, spread, buffer),
+        )
+    }
+
+    #[inline(always)]
+    fn copied<'b>(&self, piece: Piece, spread: bool, buffer: &'b mut Buffer) -> Rows<'b> {
         let (ranges, step) = if spread {
             (
                 iter::once(piece.first..piece.first + piece.span()).collect(),
