@@ -51,7 +51,7 @@ mod write;
 
 pub use crate::prunable::is_weight;
 pub use damage::Damage;
-pub use diff::{CheckpointDiff, Difference, MetadataDiff, TensorDiff};
+pub use diff::{CheckpointDiff, DiffOptions, Difference, Figures, MetadataDiff, TensorDiff};
 pub use error::CheckpointError;
 pub use format::{Shard, TensorInfo};
 pub use inspect::{ChannelPattern, GroupPattern, TensorStats};

@@ -11,6 +11,7 @@ use super::state::StateDict;
 use crate::checkpoint::format::layout::{Layout, Planned};
 use crate::checkpoint::format::{Shard, TensorInfo};
 use crate::checkpoint::io::{Inputs, Kind, OutputFile, Staged, commit};
+use crate::checkpoint::pack::check_unpacked;
 use crate::checkpoint::{Dtype, Existing};
 use crate::error::{CheckpointError, Error, Result};
 
@@ -80,9 +81,12 @@ impl StateDict {
     ///
     /// [`Error::Io`] if the file cannot be read; [`CheckpointError::NotCheckpoint`] and [`CheckpointError::Damaged`]
     /// if it is not a safetensors file, or its contents do not match its header; [`CheckpointError::InexactInteger`]
-    /// and [`CheckpointError::NotLoadable`] name an array that cannot be held as f32.
+    /// and [`CheckpointError::NotLoadable`] name an array that cannot be held as f32;
+    /// [`PackError::PackedAlready`](crate::error::PackError::PackedAlready) for a packed file, which has to be unpacked
+    /// first.
     pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Self> {
         let shard = Shard::open(path.as_ref())?;
+        check_unpacked(&shard)?;
         let mut state = StateDict::new();
         for info in shard.tensors(0) {
             let mut bytes = vec![0; info.bytes() as usize];
@@ -150,6 +154,7 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+    use crate::checkpoint::{Checkpoint, Zeros};
 
     fn file(tensors: &[(&str, Dtype, &[u8])]) -> (tempfile::TempDir, std::path::PathBuf) {
         let planned: Vec<_> = tensors
@@ -214,6 +219,19 @@ mod tests {
         let (_folder, path) = file(&[("w", Dtype::F8_E4M3, &[1])]);
         let error = StateDict::load_safetensors(&path).unwrap_err();
         assert!(error.to_string().contains("`w` has dtype F8_E4M3"), "{error}");
+    }
+
+    #[test]
+    fn a_packed_file_has_to_be_unpacked_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, packed] = ["state", "packed"].map(|name| folder.path().join(name));
+        let mut state = StateDict::new();
+        state.insert("w", array![0.0, 1.0, 0.0, 0.0].into_dyn());
+        state.save_safetensors(&path).unwrap();
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        checkpoint.pack(&packed, Existing::Refuse, Zeros::Exact).unwrap();
+        let error = StateDict::load_safetensors(&packed).unwrap_err().to_string();
+        assert!(error.contains("is packed already; unpack it first"), "{error}");
     }
 
     #[test]

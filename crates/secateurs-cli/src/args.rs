@@ -50,6 +50,9 @@ Examples:
   Completions for bash:
     source <(secateurs completions bash)
 
+  A man page of a subcommand:
+    secateurs man prune > secateurs-prune.1
+
 Each subcommand has examples of its own: `secateurs prune --help`.
 ";
 
@@ -82,6 +85,12 @@ pub enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Write a man page: of the command, or of one subcommand.
+    Man {
+        /// The subcommand.
+        #[arg(value_name = "SUBCOMMAND")]
+        of: Option<String>,
     },
 }
 

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let done = run(&cli, &mut out);
     if cli.how.quiet {
         out.clear();
-    } else if !matches!(cli.command, Command::Completions { .. }) {
+    } else if !matches!(cli.command, Command::Completions { .. } | Command::Man { .. }) {
         out = text::plain(&String::from_utf8_lossy(&out), true).into_bytes();
     }
     let mut stdout = io::stdout().lock();
@@ -68,6 +68,7 @@ fn run(cli: &Cli, out: &mut Vec<u8>) -> Result<ExitCode, Failure> {
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "secateurs", out)
         }
+        Command::Man { of } => commands::man::run(of.as_deref(), out)?,
     }
     Ok(ExitCode::SUCCESS)
 }

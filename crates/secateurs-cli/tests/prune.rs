@@ -405,6 +405,26 @@ fn help_shows_examples_and_completions_complete() {
 }
 
 #[test]
+fn there_is_a_man_page_of_every_subcommand() {
+    let place = Place::new();
+    let page = place.done(&["man"]);
+    assert!(page.contains(".TH secateurs 1"), "{page}");
+    for name in [
+        "prune", "inspect", "apply", "masks", "diff", "bake", "pack", "unpack",
+    ] {
+        assert!(page.contains(&format!("secateurs\\-{name}(1)")), "{name}: {page}");
+        let own = place.done(&["man", name]);
+        assert!(own.contains(&format!(".TH secateurs-{name} 1")), "{own}");
+        assert!(own.contains("\\-\\-threads") && own.contains("Examples"), "{own}");
+    }
+    assert!(
+        place
+            .refused(&["man", "prunes"])
+            .contains("there is no subcommand `prunes`")
+    );
+}
+
+#[test]
 fn amounts_take_zeros_into_account() {
     let place = Place::new();
     let half = |i: usize| if i.is_multiple_of(2) { 0.0 } else { noise(i) };

@@ -1,7 +1,7 @@
 //! [`Shard`]: one safetensors file.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -45,8 +45,8 @@ impl Shard {
                 reason: "it is not a regular file".into(),
             }));
         }
-        let file = Positional::new(File::open(path).map_err(io)?);
-        let metadata = file.file().metadata().map_err(io)?;
+        let file = Positional::open(path).map_err(io)?;
+        let metadata = file.file().and_then(|file| file.metadata()).map_err(io)?;
         let len = metadata.len();
         if len < PREFIX {
             return Err(damaged(Damage::TooShort { len }));
@@ -153,7 +153,7 @@ impl Shard {
 
     /// An error where the file is no longer what it was when it was opened.
     pub(in crate::checkpoint) fn check_unchanged(&self) -> Result<()> {
-        let now = self.file.file().metadata();
+        let now = self.file.file().and_then(|file| file.metadata());
         let now = now.map_err(failed("read", &self.path))?;
         if now.len() == self.len && now.modified().ok() == self.modified {
             return Ok(());

@@ -3,6 +3,7 @@
 mod error;
 mod extra_files;
 mod identity;
+mod open_files;
 mod output_file;
 mod positional;
 mod staging;

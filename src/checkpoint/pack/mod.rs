@@ -64,7 +64,7 @@ pub use error::PackError;
 pub use report::{PackReport, PackedTensor, UnpackReport};
 pub use write::Zeros;
 
-use super::Checkpoint;
+use super::{Checkpoint, Shard};
 use crate::error::Result;
 
 impl Checkpoint {
@@ -74,12 +74,17 @@ impl Checkpoint {
     ///
     /// [`PackError::PackedAlready`](crate::error::PackError::PackedAlready).
     pub fn check_unpacked(&self) -> Result<()> {
-        match self.shards().iter().find(|shard| record::is_packed(shard)) {
-            Some(shard) => Err(PackError::PackedAlready {
-                path: shard.path().to_owned(),
-            }
-            .into()),
-            None => Ok(()),
-        }
+        self.shards().iter().try_for_each(check_unpacked)
     }
+}
+
+/// Refuses a file of packed tensors.
+pub(crate) fn check_unpacked(shard: &Shard) -> Result<()> {
+    if record::is_packed(shard) {
+        return Err(PackError::PackedAlready {
+            path: shard.path().to_owned(),
+        }
+        .into());
+    }
+    Ok(())
 }

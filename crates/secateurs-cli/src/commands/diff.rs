@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use secateurs::checkpoint::{Checkpoint, CheckpointDiff, Difference, Dtype};
+use secateurs::checkpoint::{Checkpoint, CheckpointDiff, DiffOptions, Difference, Dtype, Figures};
 use serde::Serialize;
 
 use super::json;
@@ -18,6 +18,9 @@ use crate::text::{Align, Table, count, number_of, percent, shape};
 /// Compared are names, dtypes, shapes, entries (by their bits, so that -0.0 is not +0.0), metadata, and the order of
 /// tensors within a file. How tensors are distributed over files makes no difference.
 ///
+/// Of floats, the report also gives the largest and the mean absolute difference, and the cosine of the angle between
+/// the two sides. Entries that are infinite or NaN on either side do not count in these figures.
+///
 /// The exit code is 0 if nothing differs, and 1 if anything does.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -28,6 +31,9 @@ pub struct DiffArgs {
     /// The other one.
     #[arg(value_name = "B", value_hint = ValueHint::AnyPath)]
     pub right: PathBuf,
+    /// Take -0.0 and +0.0 for the same.
+    #[arg(long)]
+    pub ignore_signed_zero: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -43,7 +49,8 @@ Examples:
 pub fn run(args: &DiffArgs, how: &How, out: &mut Vec<u8>) -> Result<bool, Failure> {
     let diff = {
         let left = progress::open(&args.left, how)?;
-        left.diff(&Checkpoint::open(&args.right)?)?
+        let options = DiffOptions::default().ignore_signed_zero(args.ignore_signed_zero);
+        left.diff_with(&Checkpoint::open(&args.right)?, &options)?
     };
     if how.json {
         json(out, &Report::new(&diff));
@@ -56,7 +63,13 @@ pub fn run(args: &DiffArgs, how: &How, out: &mut Vec<u8>) -> Result<bool, Failur
 fn write(diff: &CheckpointDiff, sides: [&Path; 2], out: &mut Vec<u8>) -> io::Result<()> {
     let [left, right] = sides.map(|side| side.display().to_string());
     if !diff.tensors.is_empty() {
-        let mut table = Table::new(&[("tensor", Align::Left), ("difference", Align::Left)]);
+        let mut table = Table::new(&[
+            ("tensor", Align::Left),
+            ("difference", Align::Left),
+            ("largest", Align::Right),
+            ("mean", Align::Right),
+            ("cosine", Align::Right),
+        ]);
         for tensor in &diff.tensors {
             let what = match &tensor.difference {
                 Difference::OnlyLeft => format!("only in {left}"),
@@ -66,6 +79,7 @@ fn write(diff: &CheckpointDiff, sides: [&Path; 2], out: &mut Vec<u8>) -> io::Res
                     differing,
                     entries,
                     first,
+                    ..
                 } => format!(
                     "{} of {} entries differ ({}), the first at {first}",
                     count(*differing),
@@ -74,7 +88,20 @@ fn write(diff: &CheckpointDiff, sides: [&Path; 2], out: &mut Vec<u8>) -> io::Res
                 ),
                 other => format!("{other:?}"),
             };
-            table.row(vec![tensor.name.clone(), what]);
+            let far = match &tensor.difference {
+                Difference::Entries { figures, .. } => *figures,
+                _ => None,
+            };
+            table.row(
+                [tensor.name.clone(), what]
+                    .into_iter()
+                    .chain(figures(far))
+                    .collect(),
+            );
+        }
+        if diff.figures.is_some() {
+            let all = ["all tensors".to_owned(), String::new()];
+            table.total(all.into_iter().chain(figures(diff.figures)).collect());
         }
         table.write(out)?;
         writeln!(out)?;
@@ -109,6 +136,28 @@ fn write(diff: &CheckpointDiff, sides: [&Path; 2], out: &mut Vec<u8>) -> io::Res
     }
 }
 
+/// The cells of how far apart entries are, which are empty where nothing was compared.
+fn figures(figures: Option<Figures>) -> [String; 3] {
+    figures.map_or_else(Default::default, |far| {
+        let cosine = far.cosine.map_or("–".to_owned(), |cosine| format!("{cosine:.6}"));
+        [short(far.largest), short(far.mean), cosine]
+    })
+}
+
+/// A number with four significant digits, in the shorter of the two notations.
+fn short(x: f64) -> String {
+    if x == 0.0 || (1e-3..1e6).contains(&x) {
+        let digits = if x == 0.0 {
+            0
+        } else {
+            (3 - x.log10().floor() as i32).max(0)
+        };
+        format!("{x:.0$}", digits as usize)
+    } else {
+        format!("{x:.3e}")
+    }
+}
+
 fn form((dtype, dims): &(Dtype, Vec<usize>)) -> String {
     format!("{dtype} {}", shape(dims))
 }
@@ -121,6 +170,26 @@ struct Report<'a> {
     tensors: Vec<Tensor<'a>>,
     metadata: Vec<Metadata<'a>>,
     order: Option<[&'a str; 2]>,
+    /// Of all tensors that are floats of one dtype and shape on both sides.
+    figures: Option<Distance>,
+}
+
+/// How far apart the entries are.
+#[derive(Serialize)]
+struct Distance {
+    largest: f64,
+    mean: f64,
+    cosine: Option<f64>,
+}
+
+impl From<Figures> for Distance {
+    fn from(figures: Figures) -> Self {
+        Distance {
+            largest: figures.largest,
+            mean: figures.mean,
+            cosine: figures.cosine,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -143,6 +212,7 @@ enum What<'a> {
         differing: usize,
         entries: usize,
         first: usize,
+        figures: Option<Distance>,
     },
     Other,
 }
@@ -179,10 +249,13 @@ impl<'a> Report<'a> {
                     differing,
                     entries,
                     first,
+                    figures,
+                    ..
                 } => What::Entries {
                     differing,
                     entries,
                     first,
+                    figures: figures.map(Distance::from),
                 },
                 _ => What::Other,
             },
@@ -197,6 +270,7 @@ impl<'a> Report<'a> {
             same: diff.same,
             tensors: tensors.collect(),
             metadata: metadata.collect(),
+            figures: diff.figures.map(Distance::from),
             order: diff
                 .order
                 .as_ref()

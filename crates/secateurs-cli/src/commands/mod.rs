@@ -4,6 +4,7 @@ pub mod apply;
 pub mod bake;
 pub mod diff;
 pub mod inspect;
+pub mod man;
 mod masking;
 pub mod masks;
 pub mod pack;

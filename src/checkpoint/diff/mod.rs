@@ -1,7 +1,10 @@
 //! What differs between two checkpoints: [`Checkpoint::diff`].
 
+mod compare;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use compare::Comparison;
 use safetensors::Dtype;
 
 use super::stream::chunk::whole;
@@ -10,7 +13,7 @@ use super::{Checkpoint, TensorInfo};
 use crate::error::Result;
 
 /// What differs between two checkpoints, called left and right.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct CheckpointDiff {
     /// The tensors that differ, by name.
@@ -22,10 +25,38 @@ pub struct CheckpointDiff {
     pub order: Option<(String, String)>,
     /// How many tensors are the same.
     pub same: usize,
+    /// How far apart the entries are, of all tensors that are floats of one dtype and shape on both sides. `None` if
+    /// there are none.
+    pub figures: Option<Figures>,
+}
+
+/// How far apart the entries of two sides are, of those that are finite on both.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Figures {
+    /// The largest absolute difference.
+    pub largest: f64,
+    /// The mean absolute difference, of all entries, equal or not.
+    pub mean: f64,
+    /// The cosine of the angle between the two sides as vectors. `None` where one of them is zero.
+    pub cosine: Option<f64>,
+}
+
+/// How two checkpoints are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiffOptions {
+    ignore_signed_zero: bool,
+}
+
+impl DiffOptions {
+    /// Whether −0.0 is the same as +0.0. By default it is not.
+    pub fn ignore_signed_zero(self, ignore_signed_zero: bool) -> Self {
+        DiffOptions { ignore_signed_zero }
+    }
 }
 
 /// A tensor that is not the same on both sides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TensorDiff {
     /// Name of the tensor.
@@ -35,7 +66,7 @@ pub struct TensorDiff {
 }
 
 /// What differs about a tensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Difference {
     /// Only the left has it.
@@ -57,6 +88,8 @@ pub enum Difference {
         entries: usize,
         /// The first that differs, in row-major order.
         first: usize,
+        /// How far apart the entries are; `None` if they are not floats, or none is finite.
+        figures: Option<Figures>,
     },
 }
 
@@ -84,8 +117,7 @@ impl CheckpointDiff {
 struct Both {
     left: Vec<u8>,
     right: Vec<u8>,
-    /// How many entries differ, and the first of them.
-    differing: Option<(usize, usize)>,
+    found: Comparison,
 }
 
 impl Checkpoint {
@@ -99,6 +131,15 @@ impl Checkpoint {
     ///
     /// [`Error::Io`](crate::Error::Io), and [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile).
     pub fn diff(&self, right: &Checkpoint) -> Result<CheckpointDiff> {
+        self.diff_with(right, &DiffOptions::default())
+    }
+
+    /// As [`diff`](Self::diff), with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`diff`](Self::diff).
+    pub fn diff_with(&self, right: &Checkpoint, options: &DiffOptions) -> Result<CheckpointDiff> {
         let names: BTreeSet<&str> = [self, right]
             .iter()
             .flat_map(|side| side.tensors().iter().map(TensorInfo::name))
@@ -126,23 +167,43 @@ impl Checkpoint {
                 difference,
             });
         }
-        tensors.extend(self.differing_entries(right, &comparable)?);
+        let mut all = Comparison::default();
+        for (tensor, found) in self.compare(right, &comparable, options)? {
+            all.join(0, &found);
+            if let Some(first) = found.first {
+                tensors.push(TensorDiff {
+                    name: self.tensors()[tensor].name().to_owned(),
+                    difference: Difference::Entries {
+                        differing: found.differing,
+                        entries: self.tensors()[tensor].entries(),
+                        first,
+                        figures: found.figures(),
+                    },
+                });
+            }
+        }
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(CheckpointDiff {
             same: names.len() - tensors.len(),
             tensors,
             metadata: metadata(self, right),
             order: order(self, right),
+            figures: all.figures(),
         })
     }
 
     /// Compares the entries of these pairs of tensors.
-    fn differing_entries(&self, right: &Checkpoint, pairs: &[(usize, usize)]) -> Result<Vec<TensorDiff>> {
+    fn compare(
+        &self,
+        right: &Checkpoint,
+        pairs: &[(usize, usize)],
+        options: &DiffOptions,
+    ) -> Result<BTreeMap<usize, Comparison>> {
         let chunks = pairs.iter().flat_map(|&(tensor, other)| {
             whole(tensor, &self.tensors()[tensor], 64).map(move |chunk| (chunk, other))
         });
         let mut report = self.meter(Phase::Reading, chunks.clone().map(|(chunk, _)| chunk));
-        let mut found: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        let mut found: BTreeMap<usize, Comparison> = BTreeMap::new();
         ordered(
             &mut self.work.workers_for(chunks.clone(), Both::default),
             chunks,
@@ -150,15 +211,13 @@ impl Checkpoint {
                 self.read_raw(*chunk, &mut both.left)?;
                 let of_right = Chunk::run(*other, chunk.first, chunk.len);
                 right.read_raw(of_right, &mut both.right)?;
-                let bits = self.tensors()[chunk.tensor].dtype().bitsize();
-                both.differing = differing(&both.left, &both.right, bits);
+                let dtype = self.tensors()[chunk.tensor].dtype();
+                both.found = Comparison::of(&both.left, &both.right, dtype, options);
                 Ok(())
             },
             |(chunk, _), both| {
-                if let Some((count, first)) = both.differing {
-                    let known = found.entry(chunk.tensor).or_insert((0, chunk.first + first));
-                    known.0 += count;
-                }
+                let so_far = found.entry(chunk.tensor).or_default();
+                so_far.join(chunk.first, &both.found);
                 report(*chunk);
                 Ok(())
             },
@@ -167,42 +226,8 @@ impl Checkpoint {
         for side in [self, right] {
             side.check_unchanged()?;
         }
-        let diffs = found.into_iter().map(|(tensor, (differing, first))| TensorDiff {
-            name: self.tensors()[tensor].name().to_owned(),
-            difference: Difference::Entries {
-                differing,
-                entries: self.tensors()[tensor].entries(),
-                first,
-            },
-        });
-        Ok(diffs.collect())
+        Ok(found)
     }
-}
-
-/// How many entries of `bits` bits differ, and the first of them, where some do.
-fn differing(left: &[u8], right: &[u8], bits: usize) -> Option<(usize, usize)> {
-    if left == right {
-        return None;
-    }
-    let (mut count, mut first) = (0, None);
-    if bits.is_multiple_of(8) {
-        let entries = left.chunks(bits / 8).zip(right.chunks(bits / 8));
-        for (i, _) in entries.enumerate().filter(|(_, (a, b))| a != b) {
-            first.get_or_insert(i);
-            count += 1;
-        }
-    } else {
-        // Entries narrower than a byte, lowest bits first.
-        let mut last = None;
-        for bit in 0..left.len() * 8 {
-            if (left[bit / 8] ^ right[bit / 8]) >> (bit % 8) & 1 == 1 && last != Some(bit / bits) {
-                last = Some(bit / bits);
-                first.get_or_insert(bit / bits);
-                count += 1;
-            }
-        }
-    }
-    first.map(|first| (count, first))
 }
 
 /// The metadata of all files of a checkpoint, whichever they are in.
@@ -261,19 +286,4 @@ fn order(left: &Checkpoint, right: &Checkpoint) -> Option<(String, String)> {
         }
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::differing;
-
-    #[test]
-    fn entries_of_any_width_are_counted() {
-        assert_eq!(differing(&[1, 2, 3, 4], &[1, 0, 0, 4], 8), Some((2, 1)));
-        assert_eq!(differing(&[1, 2, 3, 4], &[1, 0, 0, 4], 16), Some((2, 0)));
-        assert_eq!(differing(&[1, 2, 3, 4], &[1, 2, 0, 0], 16), Some((1, 1)));
-        assert_eq!(differing(&[0x11, 0x22], &[0x11, 0x31], 4), Some((2, 2)));
-        assert_eq!(differing(&[0, 0, 0], &[0, 0b1100_0000, 0], 6), Some((1, 2)));
-        assert_eq!(differing(&[7], &[7], 4), None);
-    }
 }
