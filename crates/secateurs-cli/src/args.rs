@@ -65,6 +65,9 @@ pub struct How {
     /// Print no report and no progress. Warnings and errors remain, and the exit code.
     #[arg(long, short, global = true, conflicts_with = "json", display_order = 100)]
     pub quiet: bool,
+    /// List every tensor in a report, however many there are.
+    #[arg(long, short, global = true, conflicts_with = "quiet", display_order = 100)]
+    pub verbose: bool,
     /// Number of threads [default: one for each processor]. Results do not depend on it.
     #[arg(long, global = true, value_name = "N", display_order = 100)]
     pub threads: Option<NonZeroUsize>,

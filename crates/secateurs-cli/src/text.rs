@@ -92,6 +92,12 @@ pub enum Align {
     Right,
 }
 
+/// A table of more rows than this is cut,
+const MANY: usize = 200;
+
+/// to this many.
+const FIRST: usize = 20;
+
 /// A table, as wide as what is in it.
 pub struct Table {
     columns: Vec<(&'static str, Align)>,
@@ -119,7 +125,8 @@ impl Table {
         self.total = true;
     }
 
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Writes the table. Unless all rows are wanted, of very many only the first are written.
+    pub fn write(&self, all: bool, out: &mut impl Write) -> io::Result<()> {
         let width = |column: usize| {
             let cells = self.rows.iter().map(|row| row[column].chars().count());
             cells
@@ -138,8 +145,17 @@ impl Table {
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         writeln!(out, "{}", line(&mut self.columns.iter().map(|(title, _)| *title)))?;
+        let end = self.rows.len() - usize::from(self.total);
+        let left_out = if all || end <= MANY { 0..0 } else { FIRST..end };
         for (number, row) in self.rows.iter().enumerate() {
-            if self.total && number + 1 == self.rows.len() {
+            if number == left_out.start && !left_out.is_empty() {
+                let more = number_of(left_out.len(), "more row");
+                writeln!(out, "… and {more}; --verbose shows them, --json has them all")?;
+            }
+            if left_out.contains(&number) {
+                continue;
+            }
+            if self.total && number == end {
                 let rule = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
                 writeln!(out, "{}", "─".repeat(rule))?;
             }
@@ -160,6 +176,28 @@ mod tests {
             "a\\u001b]0;x\\u0007\\u000a\\u009bü"
         );
         assert_eq!(plain("a\nb", true), "a\nb");
+    }
+
+    #[test]
+    fn long_tables_are_cut_unless_all_is_wanted() {
+        let lines = |rows: usize, all: bool| {
+            let mut table = Table::new(&[("tensor", Align::Left)]);
+            (0..rows).for_each(|row| table.row(vec![row.to_string()]));
+            table.total(vec!["total".to_owned()]);
+            let mut out = Vec::new();
+            table.write(all, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(200, false).len(), 203);
+        assert_eq!(lines(50_000, true).len(), 50_003);
+        let cut = lines(50_000, false);
+        assert_eq!((cut.len(), &cut[20][..], &cut[23][..]), (24, "19", "total"));
+        assert!(
+            cut[21].starts_with("… and 49,980 more rows; --verbose"),
+            "{}",
+            cut[21]
+        );
     }
 
     #[test]

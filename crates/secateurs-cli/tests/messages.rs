@@ -86,6 +86,11 @@ fn types_that_are_not_pruned_are_counted_and_named() {
     let said = place.done(&[&prune[..], &["--json"]].concat());
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["not_prunable"].as_array().unwrap().len(), 3);
+    let said: serde_json::Value = serde_json::from_str(&place.done(&["inspect", "in", "--json"])).unwrap();
+    assert_eq!(
+        said["not_prunable"],
+        serde_json::json!(["a.weight", "b.weight", "c.qweight"])
+    );
     // A pattern leaves them out, and says so; a name does not.
     let said = place.done(&[&prune[..], &["--include", "*"]].concat());
     assert!(
@@ -271,4 +276,42 @@ fn quiet_prints_nothing_and_reports_name_every_output() {
         (&said["output"], &said["masks"]),
         (&"out".into(), &"masks".into())
     );
+}
+
+#[test]
+fn long_reports_are_a_summary_unless_all_is_wanted() {
+    let place = Place::new();
+    let weight = |i: usize| Tensor::new(&format!("layer.{i:03}.weight"), Dtype::F32, &[2, 2], noise);
+    let tensors: Vec<_> = (0..300).map(weight).collect();
+    place.single("in", &tensors);
+    for command in [
+        &["inspect", "in"][..],
+        &["prune", "in", "-a", "50%", "-o", "pruned"],
+        &["diff", "in", "pruned"],
+        &["masks", "pruned", "-o", "masks"],
+        &["apply", "in", "--masks", "masks", "-o", "applied"],
+        &["pack", "pruned", "-o", "packed"],
+    ] {
+        let said = place
+            .run(&[command, &["--force"][..usize::from(command.contains(&"-o"))]].concat())
+            .out;
+        assert!(said.lines().count() < 30, "{said}");
+        assert!(
+            said.contains("… and 280 more rows; --verbose shows them"),
+            "{said}"
+        );
+        let said = place
+            .run(
+                &[
+                    command,
+                    &["--verbose", "--force"][..1 + usize::from(command.contains(&"-o"))],
+                ]
+                .concat(),
+            )
+            .out;
+        assert!(
+            said.lines().count() > 300 && said.contains("layer.299.weight"),
+            "{command:?}"
+        );
+    }
 }

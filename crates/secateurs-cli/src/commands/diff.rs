@@ -55,12 +55,12 @@ pub fn run(args: &DiffArgs, how: &How, out: &mut Vec<u8>) -> Result<bool, Failur
     if how.json {
         json(out, &Report::new(&diff));
     } else {
-        write(&diff, [&args.left, &args.right], out).expect("memory can be written to");
+        write(&diff, [&args.left, &args.right], how, out).expect("memory can be written to");
     }
     Ok(!diff.is_empty())
 }
 
-fn write(diff: &CheckpointDiff, sides: [&Path; 2], out: &mut Vec<u8>) -> io::Result<()> {
+fn write(diff: &CheckpointDiff, sides: [&Path; 2], how: &How, out: &mut Vec<u8>) -> io::Result<()> {
     let [left, right] = sides.map(|side| side.display().to_string());
     if !diff.tensors.is_empty() {
         let mut table = Table::new(&[
@@ -103,7 +103,7 @@ fn write(diff: &CheckpointDiff, sides: [&Path; 2], out: &mut Vec<u8>) -> io::Res
             let all = ["all tensors".to_owned(), String::new()];
             table.total(all.into_iter().chain(figures(diff.figures)).collect());
         }
-        table.write(out)?;
+        table.write(how.verbose, out)?;
         writeln!(out)?;
     }
     for diff in &diff.metadata {

@@ -23,14 +23,14 @@ pub fn run(args: &InspectArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failu
     if how.json {
         json(out, &Report::new(&checkpoint, &rows));
     } else {
-        write(&checkpoint, &rows, out).expect("memory can be written to");
+        write(&checkpoint, &rows, how, out).expect("memory can be written to");
     }
     Ok(())
 }
 
 type Row<'a> = (&'a TensorInfo, Option<TensorStats>);
 
-fn write(checkpoint: &Checkpoint, rows: &[Row<'_>], out: &mut Vec<u8>) -> std::io::Result<()> {
+fn write(checkpoint: &Checkpoint, rows: &[Row<'_>], how: &How, out: &mut Vec<u8>) -> std::io::Result<()> {
     let mut table = Table::new(&[
         ("tensor", Align::Left),
         ("dtype", Align::Left),
@@ -75,7 +75,7 @@ fn write(checkpoint: &Checkpoint, rows: &[Row<'_>], out: &mut Vec<u8>) -> std::i
             format!("{} NaN", count(totals.nans))
         },
     ]);
-    table.write(out)?;
+    table.write(how.verbose, out)?;
     let (files, size) = (
         checkpoint.shards().len(),
         checkpoint.shards().iter().map(|s| s.bytes()).sum(),
@@ -154,6 +154,8 @@ impl Totals {
 struct Report<'a> {
     files: Vec<File<'a>>,
     tensors: Vec<Tensor<'a>>,
+    /// Names of those that are meant to be weights, but are of a type that cannot be pruned.
+    not_prunable: Vec<&'a str>,
     total: Totals,
 }
 
@@ -221,6 +223,10 @@ impl<'a> Report<'a> {
         Report {
             files: files.collect(),
             tensors: tensors.collect(),
+            not_prunable: not_prunable(rows.iter().map(|(tensor, _)| *tensor))
+                .into_iter()
+                .map(TensorInfo::name)
+                .collect(),
             total: Totals::of(rows),
         }
     }

@@ -15,11 +15,11 @@ pub fn write(report: &MaskingReport, output: &Path, how: &How, out: &mut Vec<u8>
     if how.json {
         json(out, &Report::new(report, output));
     } else {
-        table(report, output, out);
+        table(report, output, how, out);
     }
 }
 
-fn table(report: &MaskingReport, output: &Path, out: &mut Vec<u8>) {
+fn table(report: &MaskingReport, output: &Path, how: &How, out: &mut Vec<u8>) {
     let mut table = Table::new(&[
         ("tensor", Align::Left),
         ("dtype", Align::Left),
@@ -50,7 +50,7 @@ fn table(report: &MaskingReport, output: &Path, out: &mut Vec<u8>) {
         percent(report.zeros(), report.entries()),
     ]);
     table
-        .write(out)
+        .write(how.verbose, out)
         .and_then(|()| writeln!(out, "\nwrote {}", output.display()))
         .expect("memory can be written to");
 }

@@ -53,13 +53,13 @@ pub fn run(args: &PackArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure>
     if how.json {
         json(out, &Report::new(&report, &args.to.output));
     } else {
-        write(&report, args, out).expect("memory can be written to");
+        write(&report, args, how, out).expect("memory can be written to");
     }
     warn_of_weights(&report.copied);
     Ok(())
 }
 
-fn write(report: &PackReport, args: &PackArgs, out: &mut Vec<u8>) -> io::Result<()> {
+fn write(report: &PackReport, args: &PackArgs, how: &How, out: &mut Vec<u8>) -> io::Result<()> {
     let mut table = Table::new(&[
         ("tensor", Align::Left),
         ("dtype", Align::Left),
@@ -93,7 +93,7 @@ fn write(report: &PackReport, args: &PackArgs, out: &mut Vec<u8>) -> io::Result<
         bytes(after),
         share(after, before),
     ]);
-    table.write(out)?;
+    table.write(how.verbose, out)?;
     let negative: usize = report.tensors.iter().map(|tensor| tensor.negative_zeros).sum();
     if negative > 0 && !args.canonical_zeros {
         let negative = count(negative);

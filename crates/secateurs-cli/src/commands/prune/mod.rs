@@ -61,7 +61,7 @@ fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>,
             &report::Report::new(&report, written, args.masks.as_deref(), &skipped),
         );
     } else {
-        report::table(&report, written, args.masks.as_deref(), out);
+        report::table(&report, written, args.masks.as_deref(), how, out);
         out.extend(skipped.describe().bytes());
     }
     Ok(report.copied)

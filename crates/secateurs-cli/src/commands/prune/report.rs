@@ -7,13 +7,20 @@ use secateurs::checkpoint::{CheckpointReport, TensorInfo, Unit};
 use serde::Serialize;
 
 use super::skipped::Skipped;
+use crate::args::How;
 use crate::text::{Align, Table, bytes, count, number_of, path, percent, shape};
 
 /// The output, how many bytes it has and in how many files; `None` where nothing was written.
 pub type Written<'a> = Option<(&'a Path, u64, usize)>;
 
 /// Writes the report as a table.
-pub fn table(report: &CheckpointReport, written: Written<'_>, masks: Option<&Path>, out: &mut Vec<u8>) {
+pub fn table(
+    report: &CheckpointReport,
+    written: Written<'_>,
+    masks: Option<&Path>,
+    how: &How,
+    out: &mut Vec<u8>,
+) {
     let of = match report.unit {
         Unit::Channels => "channels",
         Unit::Blocks => "blocks",
@@ -72,7 +79,7 @@ pub fn table(report: &CheckpointReport, written: Written<'_>, masks: Option<&Pat
     };
     let masks = masks.map_or(String::new(), |masks| format!("wrote {} (masks)\n", path(masks)));
     table
-        .write(out)
+        .write(how.verbose, out)
         .and_then(|()| out.write_all((before + &end + &masks).as_bytes()))
         .expect("memory can be written to");
 }
