@@ -3,17 +3,21 @@
 
     cargo build --release
     pip install torch numpy safetensors
-    python benches/checkpoints.py target/release/secateurs           both tables
-    python benches/checkpoints.py target/release/secateurs --only script|copy
+    python benches/checkpoints.py target/release/secateurs           all tables
+    python benches/checkpoints.py target/release/secateurs --only script|copy|commands
     python benches/checkpoints.py ... --folder DIR                   where to put the files (about 17 GB)
 
 1. `script`: 90 MB of f32 in the shape of a transformer, half of all weights pruned globally by magnitude. PyTorch is
    timed inside one process, from load to save, without the start of the interpreter and imports; the command is timed
-   from outside, as a whole process. They run in turns.
+   from outside, as a whole process. They run in turns. Also timed is a script as a careful user writes it, without
+   `torch.nn.utils.prune`: the cut by `torch.kthvalue`, and `torch.where`.
 2. `copy`: an 8 GB checkpoint of bf16 in shards, pruned globally to 50 %, against `cp -r` and then `sync` of the same
    folder, in turns. The command flushes what it writes; for `cp` the flush is timed too, and shown apart. Memory that
    is anonymous (RssAnon) is read from /proc every few milliseconds. Whether the count is exact over all shards is
    checked by numpy, shard by shard.
+
+3. `commands`: CPU seconds, of user and system, of several commands on a checkpoint of bf16 in four shards, beside
+   reading it (`cat`) and copying it (`cp -r`), in turns.
 
 Files are in the page cache as far as they fit, for both.
 """
@@ -125,6 +129,22 @@ def by_pytorch(source, target, share):
     return time.perf_counter() - begun
 
 
+def by_hand(source, target, share):
+    """The same without `torch.nn.utils.prune`; returns seconds. Of ties it prunes too many."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    begun = time.perf_counter()
+    tensors = load_file(source)
+    weights = {name: t for name, t in tensors.items() if t.ndim == 2 and "embed" not in name}
+    magnitudes = torch.cat([weight.abs().flatten() for weight in weights.values()])
+    cut = magnitudes.kthvalue(round(share * len(magnitudes))).values
+    for name, weight in weights.items():
+        tensors[name] = torch.where(weight.abs() > cut, weight, 0.0)
+    save_file(tensors, target)
+    return time.perf_counter() - begun
+
+
 def by_command(command, source, target):
     """Prunes half of everything; returns seconds, the highest RssAnon in kB, and the report."""
     args = [command, "prune", source, "-o", target, "--amount", "0.5", "--scope", "global", "--json"]
@@ -161,17 +181,19 @@ def median(values):
 def script_table(command, folder):
     source = folder / "model.safetensors"
     size = small(source)
-    theirs, ours = [], []
+    theirs, by_script, ours = [], [], []
     for _ in range(ROUNDS):
-        for target in (folder / "theirs.safetensors", folder / "ours.safetensors"):
-            target.unlink(missing_ok=True)
+        for target in ("theirs.safetensors", "script.safetensors", "ours.safetensors"):
+            (folder / target).unlink(missing_ok=True)
+        by_script.append(by_hand(source, folder / "script.safetensors", 0.5))
         theirs.append(by_pytorch(source, folder / "theirs.safetensors", 0.5))
         ours.append(by_command(command, source, folder / "ours.safetensors")[0])
     same = agree(folder / "theirs.safetensors", folder / "ours.safetensors")
     print(f"{size / 1e6:.0f} MB of f32, half pruned globally, {ROUNDS} rounds in turns, seconds: median (least)")
     print(f"  PyTorch    {median(theirs):7.3f} ({min(theirs):.3f})   load, prune, save; imports not counted")
+    print(f"  kthvalue   {median(by_script):7.3f} ({min(by_script):.3f})   load, prune, save by hand; imports not counted")
     print(f"  secateurs  {median(ours):7.3f} ({min(ours):.3f})   the whole process, output flushed to the disk")
-    print(f"  ratio      {median(theirs) / median(ours):7.1f}")
+    print(f"  ratio      {median(theirs) / median(ours):7.1f} to PyTorch, {median(by_script) / median(ours):.1f} to kthvalue")
     print(f"  entries that differ: {same}")
 
 
@@ -214,6 +236,36 @@ def copy_table(command, folder, total):
     print(f"  out of place       {wrong}")
 
 
+def commands_table(command, folder, total):
+    source, target = folder / "model4", folder / "out"
+    source.mkdir()
+    _, size = large(source, total)
+    prune = [command, "prune", source, "--quiet", "-o", target]
+    rows = {
+        "read (cat)": ["sh", "-c", f"cat {source}/*.safetensors > /dev/null"],
+        "cp -r": ["cp", "-r", source, target],
+        "inspect": [command, "inspect", source, "--quiet"],
+        "global, dry run": [*prune[:-2], "--dry-run", "-a", "50%", "--scope", "global"],
+        "global": [*prune, "-a", "50%", "--scope", "global"],
+        "local": [*prune, "-a", "50%"],
+        "2:4": [*prune, "--pattern", "2:4"],
+        "global, normalised": [*prune, "-a", "50%", "--scope", "global", "--normalize"],
+    }
+    seconds = {row: [] for row in rows}
+    for _ in range(3):
+        for row, args in rows.items():
+            shutil.rmtree(target, ignore_errors=True)
+            run = subprocess.Popen(args)
+            _, status, usage = os.wait4(run.pid, 0)
+            if status != 0:
+                sys.exit(f"{row} failed")
+            seconds[row].append(usage.ru_utime + usage.ru_stime)
+    shards = len(list(source.glob("*.safetensors")))
+    print(f"{size / 1e9:.2f} GB of bf16 in {shards} files, CPU seconds: the median of 3")
+    for row, times in seconds.items():
+        print(f"  {row:20} {median(times):6.2f} s")
+
+
 def exactness(source, pruned):
     """Entries that pruned, and entries on the wrong side of the cut or changed: by numpy alone."""
     pruned, highest_fallen, lowest_kept, wrong = 0, 0, 0xFFFF, 0
@@ -242,16 +294,19 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", type=Path, help="the built command")
-    parser.add_argument("--only", choices=["script", "copy"], help="one table only")
+    parser.add_argument("--only", choices=["script", "copy", "commands"], help="one table only")
     parser.add_argument("--folder", type=Path, help="where to put the files")
     parser.add_argument("--bytes", type=int, default=8 * 10**9, help="size of the sharded checkpoint")
+    parser.add_argument("--bytes-of-commands", type=int, default=37 * 10**8, help="size of that in four shards")
     arguments = parser.parse_args()
     command = arguments.command.resolve()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        if arguments.only != "copy":
+        if arguments.only in (None, "script"):
             script_table(command, Path(folder))
-        if arguments.only != "script":
+        if arguments.only in (None, "copy"):
             copy_table(command, Path(folder), arguments.bytes)
+        if arguments.only in (None, "commands"):
+            commands_table(command, Path(folder), arguments.bytes_of_commands)
 
 
 if __name__ == "__main__":

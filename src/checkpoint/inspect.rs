@@ -7,6 +7,8 @@ use super::stream::chunk::whole;
 use super::stream::values::{Float, Values, with_floats};
 use super::stream::{Phase, ordered};
 use crate::error::Result;
+use crate::mask::bits::{self, BITS};
+use crate::mask::parallel::vectorized;
 
 /// Group sizes of the N:M patterns that are recognised; powers of two, so that a group lies in a word.
 const GROUPS: [usize; 4] = [2, 4, 8, 16];
@@ -143,26 +145,37 @@ impl Scan {
     }
 
     fn feed<T: Float>(&mut self, first: usize, values: &[T]) {
-        let mut bits = Vec::with_capacity(values.len().div_ceil(64));
-        for block in values.chunks(64) {
-            let word = |flag: fn(&T) -> bool| {
-                let mut word = 0_u64;
-                for (i, x) in block.iter().enumerate() {
-                    word |= u64::from(flag(x)) << i;
+        let mut bits = Vec::with_capacity(values.len().div_ceil(BITS));
+        let (blocks, rest) = values.as_chunks::<BITS>();
+        vectorized(
+            #[inline(always)]
+            || {
+                for block in blocks {
+                    bits.push(self.block(block));
                 }
-                word
-            };
-            let zero = word(|x| *x == T::ZERO);
-            self.zeros += zero.count_ones() as usize;
-            if zero != 0 {
-                self.negative_zeros += block.iter().filter(|x| x.is_negative_zero()).count();
-            }
-            self.nans += block.iter().filter(|x| x.is_not_a_number()).count();
-            bits.push(!zero);
-        }
+                if !rest.is_empty() {
+                    bits.push(self.block(rest));
+                }
+            },
+        );
         for dim in &mut self.dims {
             dim.feed(first, values.len(), &bits);
         }
+    }
+
+    /// Counts in a block of at most 64 entries, and returns a word with a bit for each that is not zero.
+    #[inline(always)]
+    fn block<T: Float>(&mut self, block: &[T]) -> u64 {
+        let count = |is: fn(&T) -> bool| block.iter().map(|x| u32::from(is(x))).sum::<u32>() as usize;
+        self.nans += count(T::is_not_a_number);
+        let zeros = count(T::is_zero);
+        if zeros == 0 {
+            return u64::MAX >> (BITS - block.len());
+        }
+        self.zeros += zeros;
+        self.negative_zeros += count(T::is_negative_zero);
+        let entries = block.iter().enumerate();
+        entries.fold(0, |word, (i, x)| word | u64::from(!x.is_zero()) << i)
     }
 
     fn end(self, entries: usize) -> TensorStats {
@@ -181,12 +194,12 @@ impl Scan {
 struct Dim {
     dim: usize,
     channels: Channels,
-    /// By channel: whether any entry is not zero.
-    used: Vec<bool>,
+    /// A bit for each channel: whether any entry is not zero.
+    used: Vec<u64>,
     /// By group size: the most entries of a group that were not zero so far.
     most: [usize; GROUPS.len()],
     /// By group size and place in a channel: entries of the group under way that are not zero.
-    under_way: Vec<[u8; GROUPS.len()]>,
+    under_way: [Vec<u8>; GROUPS.len()],
 }
 
 impl Dim {
@@ -195,9 +208,9 @@ impl Dim {
         Dim {
             dim,
             channels,
-            used: vec![false; channels.count],
+            used: vec![0; channels.count.div_ceil(BITS)],
             most: [0; GROUPS.len()],
-            under_way: vec![[0; GROUPS.len()]; places],
+            under_way: std::array::from_fn(|_| vec![0; places]),
         }
     }
 
@@ -212,50 +225,62 @@ impl Dim {
 
     /// Takes `len` entries from `first` on, of which those whose bit is set are not zero.
     fn feed(&mut self, first: usize, len: usize, bits: &[u64]) {
-        let is_set = |i: usize| bits[i / 64] >> (i % 64) & 1 == 1;
+        // A group without a zero says all that there is to say of its size, and dense tensors soon have one.
+        let open: Vec<_> = self.sizes().filter(|&(size, of)| self.most[size] < of).collect();
+        if self.channels.inner == 1 {
+            self.mark_columns(first, len, bits);
+            self.count_words(&open, len, bits);
+            return;
+        }
         let mut i = 0;
         while i < len {
             let (channel, run) = self.channels.of(first + i);
             let end = len.min(i + run);
-            let used = self.used[channel] || (i..end).any(is_set);
-            self.used[channel] = used;
-            if !self.under_way.is_empty() {
-                self.count_places(channel, (first + i) % self.channels.inner, end - i, |at| {
-                    is_set(i + at)
-                });
+            if bits::any_set(bits, i..end) {
+                self.used[channel / BITS] |= 1 << (channel % BITS);
+            }
+            for &(size, of) in &open {
+                let place = (first + i) % self.channels.inner;
+                let starts = channel.is_multiple_of(of);
+                let counts = &mut self.under_way[size][place..place + end - i];
+                let mut most = 0;
+                for (at, count) in counts.iter_mut().enumerate() {
+                    let is_set = (bits[(i + at) / BITS] >> ((i + at) % BITS) & 1) as u8;
+                    *count = if starts { is_set } else { *count + is_set };
+                    most = most.max(*count);
+                }
+                self.most[size] = self.most[size].max(usize::from(most));
             }
             i = end;
         }
-        if self.channels.inner == 1 {
-            self.count_words(len, bits);
+    }
+
+    /// Marks the channels of entries that follow each other, one for each channel.
+    fn mark_columns(&mut self, first: usize, len: usize, bits: &[u64]) {
+        let mut i = 0;
+        while i < len {
+            let column = (first + i) % self.channels.count;
+            let run = (self.channels.count - column).min(len - i);
+            bits::or_at(&mut self.used, column, bits, i, run);
+            i += run;
         }
     }
 
     /// Groups of consecutive entries lie in words, because chunks begin where words do and sizes divide rows.
-    fn count_words(&mut self, len: usize, bits: &[u64]) {
-        for (size, of) in self.sizes() {
+    fn count_words(&mut self, sizes: &[(usize, usize)], len: usize, bits: &[u64]) {
+        for &(size, of) in sizes {
             let group = (1_u64 << of) - 1;
             let mut most = self.most[size] as u32;
             for (word, bits) in bits.iter().enumerate() {
-                let used = (len - word * 64).min(64);
+                if most as usize == of {
+                    break;
+                }
+                let used = (len - word * BITS).min(BITS);
                 for at in (0..used).step_by(of) {
                     most = most.max((bits >> at & group).count_ones());
                 }
             }
             self.most[size] = most as usize;
-        }
-    }
-
-    fn count_places(&mut self, channel: usize, place: usize, len: usize, is_set: impl Fn(usize) -> bool) {
-        for (size, of) in self.sizes() {
-            for at in 0..len {
-                let count = &mut self.under_way[place + at][size];
-                if channel.is_multiple_of(of) {
-                    *count = 0;
-                }
-                *count += u8::from(is_set(at));
-                self.most[size] = self.most[size].max(usize::from(*count));
-            }
         }
     }
 
@@ -277,11 +302,12 @@ impl Dim {
     }
 
     fn zero_channels(&self) -> Option<ChannelPattern> {
-        let zero = self.used.iter().filter(|used| !**used).count();
+        let used: usize = self.used.iter().map(|word| word.count_ones() as usize).sum();
+        let zero = self.channels.count - used;
         (zero > 0).then_some(ChannelPattern {
             dim: self.dim,
             zero,
-            count: self.used.len(),
+            count: self.channels.count,
         })
     }
 }

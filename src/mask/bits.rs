@@ -41,6 +41,21 @@ pub(crate) fn or_from(into: &mut [u64], from: &[u64], start: usize, len: usize) 
     }
 }
 
+/// Sets each of the `len` bits of `into` from bit `at` on that is set in `from`, where these begin at bit `start`.
+#[cfg(feature = "checkpoint")]
+pub(crate) fn or_at(into: &mut [u64], at: usize, from: &[u64], start: usize, len: usize) {
+    if at.is_multiple_of(BITS) {
+        return or_from(&mut into[at / BITS..], from, start, len);
+    }
+    let mut bit = 0;
+    while bit < len {
+        let (word, shift) = ((at + bit) / BITS, (at + bit) % BITS);
+        let here = (BITS - shift).min(len - bit);
+        into[word] |= (word_at(from, start + bit) & lowest(here)) << shift;
+        bit += here;
+    }
+}
+
 /// Clears each of the `len` bits of `words` from bit `start` on that is not set in `with`, whose bits begin at `from`.
 pub(crate) fn and_at(words: &mut [u64], start: usize, len: usize, with: &[u64], from: usize) {
     let aligned = start.is_multiple_of(BITS) && from.is_multiple_of(BITS);
@@ -124,6 +139,15 @@ mod tests {
             and_at(&mut anded, start, len, &with, from);
             let mut ored = with.clone();
             or_from(&mut ored, &words, start, len);
+            #[cfg(feature = "checkpoint")]
+            {
+                let mut ored = words.clone();
+                or_at(&mut ored, start, &with, from, len);
+                for i in 0..256 {
+                    let inside = range.contains(&i);
+                    prop_assert_eq!(bit(&ored, i), bit(&words, i) || inside && bit(&with, from + i - start));
+                }
+            }
             for i in 0..256 {
                 let inside = range.contains(&i);
                 prop_assert_eq!(bit(&cleared, i), bit(&words, i) && !inside);

@@ -3,7 +3,7 @@
 mod agreement;
 mod bad_inputs;
 mod differences;
-mod looks;
+mod inspection;
 mod masking;
 mod mutations;
 mod outputs;

@@ -3,8 +3,10 @@
 
 use std::ops::Range;
 
+use super::floats::with_wide;
 use super::{Floats, Piece, with_floats};
 use crate::error::{AmountError, Error, Result};
+use crate::mask::parallel::vectorized;
 use crate::mask::select::{Cut, CutFinder, CutWriter, Order, SelectError, scatter};
 use crate::mask::{EntryRank, random};
 
@@ -29,10 +31,7 @@ impl Ranks {
         match self {
             Ranks::Values => values,
             Ranks::Shares { norm } => {
-                buffer.clear();
-                with_floats!(values, values => {
-                    buffer.extend(values.iter().map(|x| share(num_traits::AsPrimitive::as_(*x), norm)));
-                });
+                shares(values, norm, buffer);
                 Floats::F64(buffer)
             }
             Ranks::Random(stream) => {
@@ -48,6 +47,29 @@ impl Ranks {
     /// Whether the entries have to be known.
     pub(crate) fn reads(self) -> bool {
         !matches!(self, Ranks::Random(_))
+    }
+}
+
+/// The scores of entries of a tensor with this norm.
+fn shares(values: Floats<'_>, norm: f64, scores: &mut Vec<f64>) {
+    /// So many entries, as f32 and as f64, stay in the first-level cache.
+    const BLOCK: usize = 2048;
+    let len = with_floats!(values, values => values.len());
+    scores.resize(len, 0.0);
+    let mut wide = Vec::new();
+    for (number, scores) in scores.chunks_mut(BLOCK).enumerate() {
+        let start = number * BLOCK;
+        let block = values.part(start..start + scores.len());
+        vectorized(
+            #[inline(always)]
+            || {
+                with_wide!(block.widen(&mut wide), block => {
+                    for (score, x) in scores.iter_mut().zip(block) {
+                        *score = share(num_traits::AsPrimitive::as_(*x), norm);
+                    }
+                });
+            },
+        );
     }
 }
 

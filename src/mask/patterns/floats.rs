@@ -1,5 +1,7 @@
 //! [`Floats`]: entries of any float type; and [`Wide`], of the two types that sums are taken of.
 
+use std::ops::Range;
+
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
@@ -45,6 +47,16 @@ macro_rules! with_floats {
 pub(crate) use with_floats;
 
 impl<'a> Floats<'a> {
+    /// Some of the entries.
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        match self {
+            Floats::F16(values) => Floats::F16(&values[range]),
+            Floats::BF16(values) => Floats::BF16(&values[range]),
+            Floats::F32(values) => Floats::F32(&values[range]),
+            Floats::F64(values) => Floats::F64(&values[range]),
+        }
+    }
+
     /// The same numbers. Those of a narrow type are written into `buffer`.
     pub(crate) fn widen(self, buffer: &'a mut Vec<f32>) -> Wide<'a> {
         fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {

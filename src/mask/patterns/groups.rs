@@ -236,11 +236,25 @@ impl Groups {
                     pruned[j][lane] = rows[j][lane] & u8::from(before[lane] < pruning[lane]);
                 }
             }
-            self.places(first, width, |j, lane, flat| {
-                if pruned[j][lane] != 0 {
-                    words[flat / BITS] &= !(1 << (flat % BITS));
-                }
-            });
+            if self.inner == 1 {
+                // Entries come in order, so that each word is written once.
+                let mut word = first * self.of / BITS;
+                let mut gone = 0;
+                self.places(first, width, |j, lane, flat| {
+                    if flat / BITS != word {
+                        words[word] &= !gone;
+                        (word, gone) = (flat / BITS, 0);
+                    }
+                    gone |= u64::from(pruned[j][lane]) << (flat % BITS);
+                });
+                words[word] &= !gone;
+            } else {
+                self.places(first, width, |j, lane, flat| {
+                    if pruned[j][lane] != 0 {
+                        words[flat / BITS] &= !(1 << (flat % BITS));
+                    }
+                });
+            }
         }
         Ok(())
     }
@@ -249,6 +263,15 @@ impl Groups {
     /// order that suits the memory layout.
     #[inline(always)]
     fn places(&self, first: usize, width: usize, mut visit: impl FnMut(usize, usize, usize)) {
+        if self.inner == 1 {
+            // Groups of consecutive entries, without a division for each.
+            for lane in 0..width {
+                for j in 0..self.of {
+                    visit(j, lane, (first + lane) * self.of + j);
+                }
+            }
+            return;
+        }
         let mut lane = 0;
         while lane < width {
             let (slab, column) = ((first + lane) / self.inner, (first + lane) % self.inner);

@@ -31,15 +31,18 @@ pub fn word_of_32(simd: V3, keys: &[i32; BITS], compare: impl Fn(__m256i) -> __m
 #[inline(always)]
 pub fn word_of_64(simd: V3, keys: &[i64; BITS], compare: impl Fn(__m256i) -> __m256i) -> u64 {
     let (keys, _) = keys.as_chunks::<4>();
-    let flags: [__m256i; 16] = from_fn(|i| compare(cast(keys[i])));
+    // Loops, because of 16 vectors `from_fn` becomes a function of its own, without AVX2.
+    let mut flags = [cast([0_u64; 4]); 16];
+    for (flags, keys) in flags.iter_mut().zip(keys) {
+        *flags = compare(cast(*keys));
+    }
     // The lower halves of two vectors' lanes, in order.
-    let pair = |i: usize| {
-        let halves = simd
-            .avx
-            ._mm256_shuffle_ps::<0b10_00_10_00>(cast(flags[2 * i]), cast(flags[2 * i + 1]));
-        simd.avx2._mm256_permute4x64_epi64::<0b11_01_10_00>(cast(halves))
-    };
-    narrow(simd, from_fn(pair))
+    let mut pairs = [cast([0_u64; 4]); 8];
+    for (pair, [a, b]) in pairs.iter_mut().zip(flags.as_chunks().0) {
+        let halves = simd.avx._mm256_shuffle_ps::<0b10_00_10_00>(cast(*a), cast(*b));
+        *pair = simd.avx2._mm256_permute4x64_epi64::<0b11_01_10_00>(cast(halves));
+    }
+    narrow(simd, pairs)
 }
 
 /// The flags of 8 vectors of 8 lanes.
