@@ -74,6 +74,9 @@ pub enum Error {
         /// What the system said.
         error: std::io::Error,
     },
+    /// What the framework reported in which a model lives, such as candle or burn.
+    #[error("{0}")]
+    Framework(Box<dyn std::error::Error + Send + Sync>),
     /// An error about one parameter.
     #[error("parameter `{path}`: {error}")]
     Parameter {

@@ -1,0 +1,10 @@
+//! All tests of the adapter, in one program.
+
+mod common;
+mod errors;
+mod masks;
+mod prunable;
+mod readme;
+mod records;
+mod reparameterizations;
+mod training;
