@@ -45,13 +45,8 @@ impl<M: Module> BurnModel<M> {
         let before = masks(&self.module);
 
         let mut module = self.module.clone();
-        let taken: HashMap<_, _> = before
-            .keys()
-            .filter(|path| !recorded.contains_key(*path))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|path| (path.clone(), false))
-            .collect();
+        let dropped = before.keys().filter(|path| !recorded.contains_key(*path));
+        let taken: HashMap<String, bool> = dropped.map(|path| (path.clone(), false)).collect();
         if let Some(path) = taken.keys().min() {
             if let Some((other, name)) = self.other_reparameterization() {
                 return Err(Error::NotAlone {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{Linear, LinearConfig};
@@ -84,18 +84,32 @@ pub struct Network {
 }
 
 impl Network {
-    pub fn new(device: &Device) -> Self {
-        Network {
+    /// A network whose weights are the same for the same seed.
+    pub fn new(seed: usize, device: &Device) -> Self {
+        let network = Network {
             conv: Conv2dConfig::new([1, 4], [3, 3]).init(device),
             fc: LinearConfig::new(16, 12).init(device),
             head: LinearConfig::new(12, 3).init(device),
-        }
+        };
+        network.map(&mut Initialise(seed))
     }
 
     /// Of images of 4×4 pixels.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let hidden = relu(self.conv.forward(images)).flatten(1, 3);
         self.head.forward(relu(self.fc.forward(hidden)))
+    }
+}
+
+struct Initialise(usize);
+
+impl ModuleMapper for Initialise {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.0 += 31;
+        let value = |i: usize| ((i * 7919 + self.0 * 104_729) % 10_007) as f32 / 10_007.0 - 0.5;
+        let shape = param.lazy_shape();
+        let data = TensorData::new((0..shape.num_elements()).map(value).collect(), shape);
+        Param::from_tensor(Tensor::from_data(data, &param.lazy_device()))
     }
 }
 

@@ -12,7 +12,7 @@ use secateurs_burn::BurnModel;
 use crate::common::{Network, bits};
 
 fn model() -> BurnModel<Network> {
-    let mut model = BurnModel::new(Network::new(&Device::flex()));
+    let mut model = BurnModel::new(Network::new(0, &Device::flex()));
     prune::l1_unstructured(&mut model, "fc.weight", 9).unwrap();
     model
 }

@@ -24,7 +24,7 @@ fn the_suite_passes_for_training() {
 
 #[test]
 fn paths_are_those_of_records() {
-    let model = BurnModel::new(Network::new(&Device::flex()));
+    let model = BurnModel::new(Network::new(0, &Device::flex()));
     let paths = [
         "conv.weight",
         "conv.bias",

@@ -16,7 +16,7 @@ fn device() -> Device {
 
 fn pruned() -> (BurnModel<Network>, ModuleOptimizer) {
     let mut optimizer = AdamConfig::new().init();
-    let mut model = BurnModel::new(train(Network::new(&device()), &mut optimizer, 0..5));
+    let mut model = BurnModel::new(train(Network::new(0, &device()), &mut optimizer, 0..5));
     // The head has no mask.
     let method = L1Unstructured::new(Amount::until(0.8).unwrap()).unwrap();
     prune::global_unstructured(&mut model, ["conv.weight", "fc.weight"], method).unwrap();
@@ -44,7 +44,7 @@ fn training_resumes_bit_for_bit() {
     module.clone().save_file(&weights).unwrap();
     optimizer.save(&state).unwrap();
 
-    let mut resumed = BurnModel::new(Network::new(&device()));
+    let mut resumed = BurnModel::new(Network::new(1, &device()));
     resumed
         .load_record(ModuleRecord::load(&weights).unwrap())
         .unwrap();
@@ -78,7 +78,7 @@ fn training_resumes_bit_for_bit() {
 fn a_plain_module_refuses_what_load_record_takes() {
     let (model, _) = pruned();
     let record = model.module.clone().into_record();
-    let refused = Network::new(&device())
+    let refused = Network::new(0, &device())
         .try_load_record(record.clone())
         .unwrap_err();
     assert!(
@@ -86,9 +86,9 @@ fn a_plain_module_refuses_what_load_record_takes() {
         "{refused}"
     );
     // The other way round, and through bytes.
-    let plain = Network::new(&device()).into_record();
+    let plain = Network::new(0, &device()).into_record();
     assert!(model.module.clone().try_load_record(plain).is_err());
-    let mut loaded = BurnModel::new(Network::new(&device()));
+    let mut loaded = BurnModel::new(Network::new(1, &device()));
     let record = ModuleRecord::from_bytes(record.into_bytes().unwrap()).unwrap();
     loaded.load_record(record).unwrap();
     assert_eq!(stored(&loaded.module), stored(&model.module));
@@ -97,7 +97,7 @@ fn a_plain_module_refuses_what_load_record_takes() {
 #[test]
 fn what_has_no_mask_in_the_record_is_not_pruned() {
     let (model, _) = pruned();
-    let plain = Network::new(&device());
+    let plain = Network::new(2, &device());
     let mut loaded = model.clone();
     prune::l1_unstructured(&mut loaded, "head.weight", 0.5).unwrap();
     // The mask of the head goes, the others are replaced.

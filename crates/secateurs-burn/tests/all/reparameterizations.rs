@@ -54,7 +54,7 @@ impl Reparameterizer for First {
 
 #[test]
 fn a_second_mask_replaces_the_first() {
-    let naive = Network::new(&device())
+    let naive = Network::new(0, &device())
         .apply_reparameterization(First(3))
         .apply_reparameterization(First(9));
     assert_eq!(
@@ -63,7 +63,7 @@ fn a_second_mask_replaces_the_first() {
         "burn keeps the first reparameterization"
     );
 
-    let mut model = BurnModel::new(Network::new(&device()));
+    let mut model = BurnModel::new(Network::new(0, &device()));
     prune::l1_unstructured(&mut model, "fc.weight", 3).unwrap();
     prune::l1_unstructured(&mut model, "fc.weight", 6).unwrap();
     assert_eq!(zeros(&model.module.fc.weight.val()), 9);
@@ -79,7 +79,7 @@ fn lora_on(path: &str) -> Lora {
 
 #[test]
 fn a_mask_stands_beside_the_adapter_of_another_parameter() {
-    let mut model = BurnModel::new(Network::new(&device()).apply_lora(lora_on("head.weight")));
+    let mut model = BurnModel::new(Network::new(0, &device()).apply_lora(lora_on("head.weight")));
     let paths = model.paths();
     assert!(!paths.iter().any(|path| path.contains("lora")), "{paths:?}");
     prune::l1_unstructured(&mut model, "fc.weight", 3).unwrap();
@@ -116,7 +116,7 @@ fn a_mask_stands_beside_the_adapter_of_another_parameter() {
 
 #[test]
 fn a_parameter_with_an_adapter_has_no_room_for_a_mask() {
-    let mut model = BurnModel::new(Network::new(&device()).apply_lora(lora_on("fc.weight")));
+    let mut model = BurnModel::new(Network::new(0, &device()).apply_lora(lora_on("fc.weight")));
     let before = bits(&model.module.conv.weight.val());
     let method = prune::L1Unstructured::new(0.5).unwrap();
     let error = prune::global_unstructured(&mut model, ["conv.weight", "fc.weight"], method).unwrap_err();
@@ -131,7 +131,7 @@ fn a_parameter_with_an_adapter_has_no_room_for_a_mask() {
 
 #[test]
 fn removed_masks_leave_room_for_adapters() {
-    let mut model = BurnModel::new(Network::new(&device()));
+    let mut model = BurnModel::new(Network::new(0, &device()));
     prune::l1_unstructured(&mut model, "fc.weight", 9).unwrap();
     prune::remove_all(&mut model).unwrap();
     let adapted = model.module.apply_lora(lora_on("fc.weight"));
@@ -140,7 +140,7 @@ fn removed_masks_leave_room_for_adapters() {
 
 #[test]
 fn one_mask_goes_and_the_others_stay() {
-    let mut model = BurnModel::new(Network::new(&device()));
+    let mut model = BurnModel::new(Network::new(0, &device()));
     let weights = prune::weights(&model);
     prune::global_unstructured(&mut model, &weights, prune::L1Unstructured::new(0.5).unwrap()).unwrap();
     let original = bits(&model.module.conv.weight.base());

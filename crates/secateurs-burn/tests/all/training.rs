@@ -36,7 +36,7 @@ fn an_optimiser_that_was_used_before_brings_nothing_back() {
         AdamWConfig::new().init(),
         SgdConfig::new().with_momentum(momentum).init(),
     ] {
-        let mut model = BurnModel::new(train(Network::new(&device()), &mut optimizer, 0..5));
+        let mut model = BurnModel::new(train(Network::new(0, &device()), &mut optimizer, 0..5));
         let ids = |model: &BurnModel<Network>| {
             (
                 model.module.conv.weight.id,
@@ -69,8 +69,8 @@ fn an_optimiser_that_was_used_before_brings_nothing_back() {
 
 #[test]
 fn gradients_under_the_mask_are_zero() {
-    let mut model = BurnModel::new(Network::new(&device()));
-    prune_to(&mut model, 0.9);
+    let mut model = BurnModel::new(Network::new(0, &device()));
+    prune_to(&mut model, 0.5);
     let (images, classes) = batch(0, &device());
     let loss = CrossEntropyLossConfig::new()
         .init(&device())
@@ -87,7 +87,7 @@ fn gradients_under_the_mask_are_zero() {
 /// RigL: prune by magnitude, regrow where the gradient of the dense network is largest.
 #[test]
 fn dense_gradients_come_from_a_materialised_clone() {
-    let mut model = BurnModel::new(Network::new(&device()));
+    let mut model = BurnModel::new(Network::new(0, &device()));
     prune_to(&mut model, 0.5);
     let before = prune::mask(&model, "fc.weight").unwrap().unwrap();
 
@@ -127,7 +127,7 @@ fn dense_gradients_come_from_a_materialised_clone() {
 
 #[test]
 fn masks_follow_the_module() {
-    let mut model = BurnModel::new(Network::new(&device()));
+    let mut model = BurnModel::new(Network::new(0, &device()));
     prune_to(&mut model, 0.5);
     let masked = bits(&model.module.fc.weight.val());
     let masks = |model: &BurnModel<Network>| prune::mask(model, "fc.weight").unwrap().unwrap();
@@ -150,7 +150,7 @@ fn masks_follow_the_module() {
     assert_ne!(masks(&other), masks(&model));
 
     // Taken out and put back, or replaced: what counts is the module.
-    model.module = Network::new(&device());
+    model.module = Network::new(0, &device());
     assert!(!prune::is_pruned(&model));
     assert!(model.view("fc.weight").unwrap().pruning().is_none());
     let error = prune::remove(&mut model, "fc.weight").unwrap_err();
