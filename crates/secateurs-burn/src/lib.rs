@@ -43,6 +43,7 @@
 //!   together.
 //! - Parameters inside of reparameterizations, such as the factors of LoRA, are not listed. Buffers that are no `Param`,
 //!   such as the running mean of `BatchNorm`, are, but cannot be pruned.
+//! - Quantized parameters cannot be pruned, and are not listed. Remove masks before you quantize.
 //! - A `Param` that was cloned into two fields is two parameters, as it is for burn's optimisers.
 //!
 //! # Records

@@ -18,7 +18,8 @@ impl<M: Module> BurnModel<M> {
     /// A record of a pruned module, from [`Module::into_record`] or [`Module::save_file`], holds its masks.
     /// [`Module::load_record`] refuses it where a module has no masks yet, as it does not know these tensors. This
     /// function attaches masks to the parameters that have one in the record, and loads it then. Training goes on as if
-    /// it had never stopped. The settings of the record are obeyed.
+    /// it had never stopped. The settings of the record are obeyed. Code that loads by burn's own functions can call
+    /// [`prune::identity`](secateurs::prune::identity) first, which attaches masks that keep everything.
     ///
     /// ```
     /// use burn::{module::Module, nn::LinearConfig, tensor::Device};

@@ -94,6 +94,23 @@ fn a_plain_module_refuses_what_load_record_takes() {
     assert_eq!(stored(&loaded.module), stored(&model.module));
 }
 
+/// For code that loads by burn's own functions: `identity` attaches masks that keep everything.
+#[test]
+fn a_module_with_identity_masks_loads_the_record_itself() {
+    let (model, _) = pruned();
+    let mut loaded = BurnModel::new(Network::new(1, &device()));
+    for path in ["conv.weight", "fc.weight"] {
+        prune::identity(&mut loaded, path).unwrap();
+    }
+    loaded.module = loaded.module.load_record(model.module.clone().into_record());
+    assert_eq!(stored(&loaded.module), stored(&model.module));
+    let masks = |model: &BurnModel<Network>| prune::mask(model, "fc.weight").unwrap();
+    assert_eq!(masks(&loaded), masks(&model));
+    prune::l1_unstructured(&mut loaded, "fc.weight", 2).unwrap();
+    let pruned = |model| masks(model).unwrap().count_pruned();
+    assert_eq!(pruned(&loaded), pruned(&model) + 2);
+}
+
 #[test]
 fn what_has_no_mask_in_the_record_is_not_pruned() {
     let (model, _) = pruned();

@@ -126,6 +126,12 @@ fn dense_gradients_come_from_a_materialised_clone() {
 }
 
 #[test]
+fn models_go_to_other_threads() {
+    fn check<T: Send + Sync>(_: &T) {}
+    check(&BurnModel::new(Network::new(0, &device())));
+}
+
+#[test]
 fn masks_follow_the_module() {
     let mut model = BurnModel::new(Network::new(0, &device()));
     prune_to(&mut model, 0.5);
