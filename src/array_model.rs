@@ -87,6 +87,12 @@ impl FloatArray {
     }
 }
 
+impl<'a> From<&'a FloatArray> for FloatView<'a> {
+    fn from(array: &'a FloatArray) -> Self {
+        array.view()
+    }
+}
+
 /// A float type whose arrays an [`ArrayModel`] can hold.
 pub trait ArrayElement: Float {
     /// The array, its type known at run time.

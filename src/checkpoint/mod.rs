@@ -15,6 +15,8 @@
 //! | [`Checkpoint::diff`] | the differences between two checkpoints, however they are sharded |
 //! | [`Checkpoint::bake`] | turns PyTorch's `*_orig` and `*_mask` pairs into plain weights |
 //! | [`Checkpoint::pack`], [`Checkpoint::unpack`] | stores zeros as bits, and restores every byte: [`pack`] has the layout |
+//! | [`save_masks`], [`load_masks`] | the masks of a model in memory, in a file of masks |
+//! | [`save_tensors`] | tensors in memory as a safetensors file |
 //! | [`is_weight`] | which tensors are pruned by default |
 //!
 //! # Safety of files
@@ -40,6 +42,7 @@ pub(crate) mod format;
 mod infer;
 mod inspect;
 pub(crate) mod io;
+mod model_masks;
 mod open;
 pub mod pack;
 mod prune;
@@ -56,6 +59,7 @@ pub use error::CheckpointError;
 pub use format::{Shard, TensorInfo};
 pub use inspect::{ChannelPattern, GroupPattern, TensorStats};
 pub use io::{Existing, OutputError, discard_staged};
+pub use model_masks::{load_masks, save_masks};
 pub use open::Checkpoint;
 pub use pack::{PackError, PackReport, PackedTensor, UnpackReport, Zeros};
 pub use prune::{PruneJob, Scope};
@@ -63,6 +67,7 @@ pub use report::{CheckpointReport, MaskedTensor, MaskingReport, TensorReport, Un
 pub use safetensors::Dtype;
 pub use stream::{Phase, Progress};
 pub use write::mask_tensor::MaskTensorError;
+pub use write::save_tensors;
 
 #[cfg(test)]
 mod tests;

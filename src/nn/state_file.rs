@@ -1,18 +1,16 @@
 //! State dicts in safetensors files, with PyTorch's key names and shapes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::borrow::Cow;
 use std::path::Path;
 
 use half::{bf16, f16};
-use ndarray::ArrayD;
+use ndarray::{ArcArray, ArrayD, IxDyn};
+use safetensors::View;
 
 use super::state::StateDict;
-use crate::checkpoint::format::layout::{Layout, Planned};
 use crate::checkpoint::format::{Shard, TensorInfo};
-use crate::checkpoint::io::{Inputs, Kind, OutputFile, Staged, commit};
 use crate::checkpoint::pack::check_unpacked;
-use crate::checkpoint::{Dtype, Existing};
+use crate::checkpoint::{Dtype, save_tensors};
 use crate::error::{CheckpointError, Error, Result};
 
 impl StateDict {
@@ -41,35 +39,7 @@ impl StateDict {
     /// [`CheckpointError::ReservedName`] for a key called `__metadata__`, [`OutputError`](crate::error::OutputError)
     /// where the path cannot be replaced, and [`Error::Io`] if the file cannot be written.
     pub fn save_safetensors(&self, path: impl AsRef<Path>) -> Result<()> {
-        // Like other programs, this writes the file that a link points to.
-        let path = path.as_ref();
-        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let path = &*real;
-        let planned: Vec<_> = self
-            .iter()
-            .map(|(key, value)| Planned {
-                name: key.to_owned(),
-                dtype: Dtype::F32,
-                shape: value.shape().to_vec(),
-            })
-            .collect();
-        let layout = Layout::new(&planned, &BTreeMap::new())?;
-        let staged = Staged::new(
-            path,
-            Kind::File,
-            Existing::Replace,
-            &Inputs::default(),
-            &BTreeSet::new(),
-        )?;
-        let file = OutputFile::create(&staged.path(), layout.len, path.exists().then_some(path))?;
-        file.write_at(&layout.header, 0)?;
-        for ((_, value), begin) in self.iter().zip(&layout.begins) {
-            let bytes: Vec<u8> = value.iter().flat_map(|x| x.to_le_bytes()).collect();
-            file.write_at(&bytes, *begin)?;
-        }
-        file.sync()?;
-        drop(file);
-        commit(vec![staged])
+        save_tensors(path, self.iter().map(|(key, value)| (key, Floats(value))))
     }
 
     /// Reads a safetensors file, like `safetensors.torch.load_file`. Keys are in the order of their data in the file.
@@ -96,6 +66,27 @@ impl StateDict {
             state.insert(info.name(), array);
         }
         Ok(state)
+    }
+}
+
+/// An array as a tensor of a file.
+struct Floats<'a>(&'a ArcArray<f32, IxDyn>);
+
+impl View for Floats<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.0.iter().flat_map(|x| x.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.len() * size_of::<f32>()
     }
 }
 
@@ -153,7 +144,12 @@ fn integer(info: &TensorInfo, index: usize, value: i128) -> Result<f32> {
 mod tests {
     use ndarray::array;
 
+    use std::collections::BTreeMap;
+    use std::fs;
+
     use super::*;
+    use crate::checkpoint::Existing;
+    use crate::checkpoint::format::layout::{Layout, Planned};
     use crate::checkpoint::{Checkpoint, Zeros};
 
     fn file(tensors: &[(&str, Dtype, &[u8])]) -> (tempfile::TempDir, std::path::PathBuf) {

@@ -32,6 +32,18 @@ pub trait LendValues {
     ///
     /// Whatever keeps the model from lending them.
     fn lend(&self) -> Result<FloatView<'_>>;
+
+    /// The values, where only kept entries count: those that the mask prunes may be anything.
+    ///
+    /// It is what most methods read. A model that has overwritten its pruned entries lends them as they are here, and
+    /// needs no copy. Without an implementation, it is [`lend`](Self::lend).
+    ///
+    /// # Errors
+    ///
+    /// As [`lend`](Self::lend).
+    fn lend_kept(&self) -> Result<FloatView<'_>> {
+        self.lend()
+    }
 }
 
 impl LendValues for FloatView<'_> {
@@ -128,7 +140,20 @@ impl<'a> ParameterView<'a> {
     /// Whatever keeps the model from giving them; [`ModelError::Inconsistent`] if they are not of the shape and type
     /// that the view promised.
     pub fn values(&self) -> Result<FloatView<'_>> {
-        let values = self.values.lend()?;
+        self.checked(self.values.lend()?)
+    }
+
+    /// The values, where only kept entries count: those that the mask prunes may be anything. For some models it is
+    /// cheaper than [`values`](Self::values).
+    ///
+    /// # Errors
+    ///
+    /// As [`values`](Self::values).
+    pub fn kept_values(&self) -> Result<FloatView<'_>> {
+        self.checked(self.values.lend_kept()?)
+    }
+
+    fn checked<'v>(&self, values: FloatView<'v>) -> Result<FloatView<'v>> {
         if (values.shape(), values.float_type()) == (&self.shape[..], self.float_type) {
             return Ok(values);
         }

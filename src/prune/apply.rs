@@ -92,7 +92,7 @@ fn compute(
             (scores.view(), Masked::AsGiven)
         }
         None if ranks_nothing(&*method) => (of_zeros(&nothing, parameter.shape()), Masked::AsGiven),
-        None => (parameter.values()?, Masked::AsZero),
+        None => (parameter.kept_values()?, Masked::AsZero),
     };
     let tensor = Tensor {
         name: path,

@@ -131,7 +131,7 @@ fn compute(
         let scores = if ranks_nothing(method) {
             of_zeros(&nothing, parameter.shape())
         } else {
-            parameter.values()?
+            parameter.kept_values()?
         };
         Ok(Tensor {
             name: path,

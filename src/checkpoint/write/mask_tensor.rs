@@ -60,13 +60,7 @@ pub enum MaskTensorError {
 ///
 /// PyTorch saves masks in the type of their weights; files of masks have booleans.
 pub(in crate::checkpoint) fn check_mask(mask: &TensorInfo, of: &TensorInfo) -> Result<()> {
-    if !matches!(mask.dtype(), Dtype::BOOL | Dtype::U8) && !mask.is_float() {
-        return Err(MaskTensorError::NotMask {
-            name: mask.name().into(),
-            reason: "a mask has dtype BOOL, U8 or a floating-point one",
-        }
-        .into());
-    }
+    check_mask_dtype(mask)?;
     if mask.shape() != of.shape() {
         let mismatch = Error::Mask(MaskError::ShapeMismatch {
             what: "the mask",
@@ -76,6 +70,18 @@ pub(in crate::checkpoint) fn check_mask(mask: &TensorInfo, of: &TensorInfo) -> R
         return Err(mismatch.at(of.name()));
     }
     Ok(())
+}
+
+/// Checks that a tensor can be a mask by its type.
+pub(in crate::checkpoint) fn check_mask_dtype(mask: &TensorInfo) -> Result<()> {
+    if matches!(mask.dtype(), Dtype::BOOL | Dtype::U8) || mask.is_float() {
+        return Ok(());
+    }
+    Err(MaskTensorError::NotMask {
+        name: mask.name().into(),
+        reason: "a mask has dtype BOOL, U8 or a floating-point one",
+    }
+    .into())
 }
 
 impl Checkpoint {

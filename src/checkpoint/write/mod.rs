@@ -5,6 +5,8 @@ pub(super) mod mask_tensor;
 pub(super) mod masked;
 pub(super) mod new_files;
 pub(super) mod plan;
+mod tensor_file;
 
 pub(super) use new_files::NewFiles;
 pub(super) use plan::{NewFile, OutputPlan};
+pub use tensor_file::save_tensors;

@@ -1,0 +1,7 @@
+//! Tests of candle models: one binary, so that candle is linked once.
+
+mod errors;
+mod files;
+mod masks;
+mod prunable;
+mod training;
