@@ -8,14 +8,13 @@ use secateurs_candle::CandleModel;
 
 fn vars() -> VarMap {
     let vars = VarMap::new();
-    let insert = |name: &str, var: Var| vars.data().lock().unwrap().insert(name.into(), var);
-    insert(
-        "fc.weight",
-        Var::new(&[[1f32, -2.0], [3.0, 4.0]], &Device::Cpu).unwrap(),
-    );
-    insert("a.weight", Var::new(&[[1f32, 2.0]], &Device::Cpu).unwrap());
-    insert("fc.ids", Var::new(&[1u32, 2], &Device::Cpu).unwrap());
-    drop(insert);
+    for (name, var) in [
+        ("fc.weight", Var::new(&[[1f32, -2.0], [3.0, 4.0]], &Device::Cpu)),
+        ("a.weight", Var::new(&[[1f32, 2.0]], &Device::Cpu)),
+        ("fc.ids", Var::new(&[1u32, 2], &Device::Cpu)),
+    ] {
+        vars.data().lock().unwrap().insert(name.into(), var.unwrap());
+    }
     vars
 }
 
