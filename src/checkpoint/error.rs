@@ -14,7 +14,7 @@ use crate::prunable::hint;
 #[non_exhaustive]
 pub enum CheckpointError {
     /// A path that leads to no checkpoint.
-    #[error("{path} is no safetensors checkpoint: {reason}", path = path.display())]
+    #[error("{path} is not a safetensors checkpoint: {reason}", path = path.display())]
     NotCheckpoint {
         /// The path that was given.
         path: PathBuf,

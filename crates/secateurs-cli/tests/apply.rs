@@ -78,7 +78,7 @@ fn masks_that_do_not_fit_are_refused() {
         place.single("masks", masks);
         place.refused(&["apply", "in", "--masks", "masks", "-o", "out"])
     };
-    assert!(refused(&[]).contains("holds no masks"));
+    assert!(refused(&[]).contains("contains no masks"));
     let error = refused(&[mask("nothing_mask", &[2], |_| 1.0)]);
     assert!(
         error.contains("`nothing_mask`") && error.contains("no tensor"),

@@ -97,7 +97,10 @@ fn pairs_that_are_none_are_refused() {
         "{error}"
     );
     let error = refused(&|all| all[1].dtype = Dtype::I32);
-    assert!(error.contains("`0.weight_mask` is no mask"), "{error}");
+    assert!(
+        error.contains("`0.weight_mask` cannot be applied as a mask"),
+        "{error}"
+    );
     let error = refused(&|all| (all[2].dtype, all[2].shape) = (Dtype::I32, vec![4, 6]));
     assert!(error.contains("I32"), "{error}");
     place.single("in", &state());

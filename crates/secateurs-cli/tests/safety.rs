@@ -147,7 +147,7 @@ fn headers_that_lie() {
     endless[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     let cases = [
         (endless, "at most 100000000 are allowed"),
-        (raw("what?", &[0; 8]), "the header is no safetensors header"),
+        (raw("what?", &[0; 8]), "the header is not a safetensors header"),
         (
             raw(
                 &format!(r#"{{"a.weight":{}}}"#, entry("F32", "[2,8]", "[0,60]")),

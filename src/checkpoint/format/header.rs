@@ -75,7 +75,7 @@ impl Header {
 
     fn read(json: &[u8], data_len: Option<u64>) -> Result<Self, Damage> {
         let raw: Raw = serde_json::from_slice(json).map_err(|error| Damage::Json {
-            reason: format!("the header is no safetensors header: {error}"),
+            reason: format!("the header is not a safetensors header: {error}"),
         })?;
         if let Some(name) = raw.duplicate {
             return Err(Damage::DuplicateTensor { name });

@@ -21,7 +21,7 @@ macro_rules! with_width {
 }
 pub(super) use with_width;
 
-/// What came of a chunk.
+/// The result of a chunk.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Packed {
     pub bits: Vec<u8>,

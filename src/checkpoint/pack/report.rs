@@ -1,10 +1,10 @@
-//! What came of packing and unpacking.
+//! The result of packing and unpacking.
 
 use std::path::PathBuf;
 
 use safetensors::Dtype;
 
-/// What came of packing a checkpoint.
+/// The result of packing a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PackReport {
@@ -18,7 +18,7 @@ pub struct PackReport {
     pub copied: Vec<PathBuf>,
 }
 
-/// What came of packing a tensor.
+/// The result of packing a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PackedTensor {
@@ -40,7 +40,7 @@ pub struct PackedTensor {
     pub packed_bytes: Option<u64>,
 }
 
-/// What came of unpacking a checkpoint.
+/// The result of unpacking a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnpackReport {

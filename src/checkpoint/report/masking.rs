@@ -7,7 +7,7 @@ use safetensors::Dtype;
 use super::{Counts, share};
 use crate::checkpoint::TensorInfo;
 
-/// What came of applying, baking in or inferring masks.
+/// The result of applying, baking in or inferring masks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaskingReport {

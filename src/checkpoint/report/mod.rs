@@ -1,4 +1,4 @@
-//! What came of an operation, tensor by tensor.
+//! The result of an operation, tensor by tensor.
 
 mod counts;
 mod masking;

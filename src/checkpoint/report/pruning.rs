@@ -7,7 +7,7 @@ use safetensors::Dtype;
 
 use super::share;
 
-/// What came of pruning a checkpoint.
+/// The result of pruning a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckpointReport {
@@ -21,7 +21,7 @@ pub struct CheckpointReport {
     pub copied: Vec<PathBuf>,
 }
 
-/// What came of pruning one tensor.
+/// The result of pruning one tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TensorReport {

@@ -15,7 +15,7 @@ use crate::error::{Error, MaskError, Result};
 #[non_exhaustive]
 pub enum MaskTensorError {
     /// A tensor that cannot serve as a mask.
-    #[error("`{name}` is no mask that can be applied: {reason}")]
+    #[error("`{name}` cannot be applied as a mask: {reason}")]
     NotMask {
         /// Name of the tensor.
         name: String,
@@ -23,13 +23,13 @@ pub enum MaskTensorError {
         reason: &'static str,
     },
     /// A file of masks that holds none.
-    #[error("{path} holds no masks; masks are tensors named `NAME_mask`", path = path.display())]
+    #[error("{path} contains no masks, which are tensors named `NAME_mask`", path = path.display())]
     NoMasks {
         /// The file.
         path: PathBuf,
     },
     /// A checkpoint without anything that PyTorch's pruning left.
-    #[error("{path} holds no `*_orig` and `*_mask` pairs, so there is nothing to bake; use it as it is", path = path.display())]
+    #[error("{path} contains no `*_orig` and `*_mask` pairs, so there is nothing to bake; use it as it is", path = path.display())]
     NoPairs {
         /// The checkpoint.
         path: PathBuf,
