@@ -339,12 +339,15 @@ fn staging_folder(beside: &Path, name: &OsStr) -> Result<(TempDir, Option<File>)
     let mut prefix = OsString::from(".");
     prefix.push(name);
     prefix.push(".");
+    // An interrupt waits until the folder is on the list of those that it removes.
+    let mut here = staged_here();
     let folder = tempfile::Builder::new()
         .prefix(&prefix)
         .suffix(SUFFIX)
         .tempdir_in(beside)
         .map_err(failed("create a folder in", beside))?;
-    staged_here().push(folder.path().to_owned());
+    here.push(folder.path().to_owned());
+    drop(here);
     // Under its own name it is always locked, as long as its owner lives.
     let (new, lock) = (folder.path().join("lock.new"), folder.path().join(LOCK));
     let file = File::create_new(&new).map_err(failed("create", &new))?;
