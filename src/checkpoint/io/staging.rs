@@ -70,6 +70,8 @@ pub(crate) struct Staged {
     kind: Kind,
     existing: Existing,
     folder: TempDir,
+    /// Whether the folder stays when this is dropped.
+    kept: bool,
     _lock: Option<File>,
 }
 
@@ -104,6 +106,7 @@ impl Staged {
             kind,
             existing,
             folder,
+            kept: false,
             _lock: lock,
         };
         if kind == Kind::Folder {
@@ -177,14 +180,21 @@ impl Staged {
         }
         let replaced = self.replaced();
         if replaced.exists() && fs::rename(&replaced, &self.target).is_err() {
-            self.folder.disable_cleanup(true); // it is all that there is of what was replaced
+            // It is all that there is of what was replaced.
+            self.kept = true;
+            self.folder.disable_cleanup(true);
         }
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        staged_here().retain(|folder| folder != self.folder.path());
+        // An interrupt waits until the folder is gone: from then on it is not on the list of those that it removes.
+        let mut here = staged_here();
+        here.retain(|folder| folder != self.folder.path());
+        if !self.kept {
+            let _ = fs::remove_dir_all(self.folder.path());
+        }
     }
 }
 
