@@ -148,3 +148,41 @@ Examples:
   The sparsity of the weights of layer 3, as JSON:
     secateurs inspect model.safetensors --include 'model.layers.3.*weight' --json
 ";
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::Cli;
+
+    /// The commands among the examples of a help text: lines that begin with the name of the command.
+    fn examples(help: &str) -> Vec<String> {
+        let joined = help.replace("\\\n", " ");
+        let lines = joined.lines().flat_map(|line| line.split(" && "));
+        let commands = lines.map(|line| line.split(" > ").next().unwrap_or(line).trim());
+        commands
+            .filter(|line| line.starts_with("secateurs "))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn every_example_of_the_help_can_be_run() {
+        let cli = Cli::command();
+        let helps = [&cli].into_iter().chain(cli.get_subcommands());
+        let helps = helps.filter_map(|command| Some((command, command.get_after_long_help()?.to_string())));
+        let mut commands = 0;
+        for (command, help) in helps {
+            let examples = examples(&help);
+            assert!(!examples.is_empty(), "{} has no examples", command.get_name());
+            for example in examples {
+                let words = example.split_whitespace().map(|word| word.trim_matches('\''));
+                if let Err(error) = Cli::try_parse_from(words) {
+                    panic!("{example}\n{error}");
+                }
+                commands += 1;
+            }
+        }
+        assert!(commands >= 20, "only {commands} examples were found");
+    }
+}
