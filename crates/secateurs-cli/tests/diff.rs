@@ -118,3 +118,25 @@ fn what_cannot_be_read_is_an_error_and_no_difference() {
         place.refused(&[&["diff"], &args[..]].concat());
     }
 }
+
+#[test]
+fn figures_are_those_worked_out_by_hand() {
+    let place = Place::new();
+    // Of [3, 4, 0, 0] and [3, 0, 0, −4]: differences 0, 4, 0, 4; dot product 9, norms 5 and 5.
+    let of = |values: [f64; 4]| move |i: usize| values[i];
+    for dtype in [Dtype::F32, Dtype::BF16] {
+        let tensor = |values| Tensor::new("w.weight", dtype, &[2, 2], of(values));
+        place.single("a", &[tensor([3.0, 4.0, 0.0, 0.0])]);
+        place.single("b", &[tensor([3.0, 0.0, 0.0, -4.0])]);
+        let report: serde_json::Value =
+            serde_json::from_str(&diff(&place, 1, &["a", "b", "--json"])).unwrap();
+        for figures in [&report["figures"], &report["tensors"][0]["figures"]] {
+            assert_eq!(figures["largest"], 4.0);
+            assert_eq!(figures["mean"], 2.0);
+            let cosine = figures["cosine"].as_f64().unwrap();
+            assert!((cosine - 9.0 / 25.0).abs() < 1e-12, "{cosine}");
+        }
+        std::fs::remove_file(place.path("a")).unwrap();
+        std::fs::remove_file(place.path("b")).unwrap();
+    }
+}
