@@ -33,11 +33,15 @@ impl Checkpoint {
         phase: Phase,
         chunks: impl Iterator<Item = Chunk>,
     ) -> impl FnMut(Chunk) + Send {
-        let total = chunks.map(|chunk| self.bytes_of(chunk)).sum();
+        let total: u64 = chunks.map(|chunk| self.bytes_of(chunk)).sum();
         let mut done = 0;
         move |chunk| {
-            done += self.bytes_of(chunk);
-            self.work.tell(Progress { phase, done, total });
+            let bytes = self.bytes_of(chunk);
+            done += bytes;
+            match phase {
+                Phase::Ranking => self.work.ranked(bytes, total - done),
+                _ => self.work.tell(Progress { phase, done, total }),
+            }
         }
     }
 

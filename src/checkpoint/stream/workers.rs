@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// How far work has come.
@@ -11,10 +11,18 @@ use std::thread;
 pub struct Progress {
     /// What is being done.
     pub phase: Phase,
-    /// Bytes done, of this pass.
+    /// Bytes done, of this phase.
     pub done: u64,
-    /// Bytes to do, in this pass; ranking may need several.
+    /// Bytes to do in this phase. Ranking counts a byte as often as it is read. It is known from the start, and grows
+    /// only where the values are such that ranking needs one more pass than usual.
     pub total: u64,
+}
+
+/// How far ranking has come, which takes several passes.
+#[derive(Debug, Default)]
+struct Ranking {
+    done: u64,
+    total: u64,
 }
 
 /// What is being done.
@@ -40,6 +48,7 @@ const FEW_JOBS: usize = 4;
 pub(in crate::checkpoint) struct Work {
     pub threads: Option<NonZeroUsize>,
     pub observer: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
+    ranking: Arc<Mutex<Ranking>>,
 }
 
 impl Work {
@@ -60,6 +69,34 @@ impl Work {
         if let Some(observer) = &self.observer {
             observer(progress);
         }
+    }
+
+    /// Ranking begins, and is going to read this many bytes.
+    pub fn begin_ranking(&self, total: u64) {
+        *self.ranking() = Ranking { done: 0, total };
+    }
+
+    /// Ranking has read `bytes` more, of a pass of which `rest` are still to be read.
+    pub fn ranked(&self, bytes: u64, rest: u64) {
+        let mut ranking = self.ranking();
+        ranking.done += bytes;
+        ranking.total = ranking.total.max(ranking.done + rest);
+        let Ranking { done, total } = *ranking;
+        drop(ranking);
+        let phase = Phase::Ranking;
+        self.tell(Progress { phase, done, total });
+    }
+
+    /// Ranking is over, perhaps with fewer passes than expected.
+    pub fn end_ranking(&self) {
+        let Ranking { done, total } = *self.ranking();
+        if done < total {
+            self.ranked(total - done, 0);
+        }
+    }
+
+    fn ranking(&self) -> MutexGuard<'_, Ranking> {
+        self.ranking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

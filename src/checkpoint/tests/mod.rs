@@ -8,6 +8,7 @@ mod masking;
 mod mutations;
 mod outputs;
 mod packing;
+mod progress;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -221,6 +221,16 @@ fn cut(source: &impl Source, parts: &[Part], requested: usize, order: Order) -> 
     }
 }
 
+/// The passes that finding a cut usually takes, over tensors with this many entries in all, whose scores have at most
+/// this many bits: one after a sample, else one for every 16 bits.
+#[cfg(feature = "checkpoint")]
+pub(crate) fn usual_passes(entries: usize, bits: usize, capped: bool) -> u64 {
+    match capped || !SAMPLED.contains(&entries) {
+        true => bits.div_ceil(16) as u64,
+        false => 1,
+    }
+}
+
 /// A sample of scores, and how many entries remain in all. `None` if a sample would save no pass. The result does not
 /// depend on it.
 fn sample(source: &impl Source, parts: &[Part]) -> Result<Option<(Vec<f64>, usize)>> {
