@@ -12,7 +12,10 @@ use crate::mask::{EntryRank, random};
 
 /// The numbers of entries for which a sample pays. With fewer, it takes as long as a pass; with more, too many keys
 /// would be undecided. Tests use small numbers.
-const SAMPLED: Range<usize> = if cfg!(test) { 1 << 10 } else { 1 << 18 }..500_000_000;
+const SAMPLED: Range<usize> = if cfg!(test) { 1 << 10 } else { 1 << 18 }..2_000_000_000;
+
+/// From so many entries on, the sample is twice as large, so that about 7 million keys are undecided at most, and not 9.
+const LARGE: usize = 500_000_000;
 
 /// What the entries of one tensor are ranked by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -244,7 +247,8 @@ fn sample(source: &impl Source, parts: &[Part]) -> Result<Option<(Vec<f64>, usiz
     // As many as the undecided keys that they leave, about. A smaller sample leaves more undecided keys, a larger one
     // fewer.
     let (run, _) = source.sampling();
-    let runs = ((entries as f64).powf(2.0 / 3.0) as usize).div_ceil(run);
+    let size = (entries as f64).powf(2.0 / 3.0) as usize;
+    let runs = (if entries < LARGE { size } else { 2 * size }).div_ceil(run);
     let stretch = entries / runs;
     let mut sample = Vec::with_capacity(runs * run);
     let (mut number, mut before) = (0, 0);
