@@ -173,6 +173,8 @@ mod tests {
         let helps = helps.filter_map(|command| Some((command, command.get_after_long_help()?.to_string())));
         let mut commands = 0;
         for (command, help) in helps {
+            // Longer lines are wrapped, and cannot be pasted.
+            assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
             let examples = examples(&help);
             assert!(!examples.is_empty(), "{} has no examples", command.get_name());
             for example in examples {

@@ -30,7 +30,8 @@ pub struct ApplyArgs {
 const EXAMPLES: &str = "\
 Examples:
   Prune one checkpoint, and apply the same masks to another that was trained further:
-    secateurs prune step-1000.safetensors -o pruned.safetensors --amount 80% --masks masks.safetensors
+    secateurs prune step-1000.safetensors -o pruned.safetensors --amount 80% \\
+      --masks masks.safetensors
     secateurs apply step-2000.safetensors --masks masks.safetensors -o step-2000-pruned.safetensors
 ";
 
