@@ -5,7 +5,7 @@ use std::fs;
 use candle_core::{Device, Tensor};
 use candle_nn::{Optimizer, SGD, VarMap};
 use ndarray::{ArrayD, IxDyn};
-use secateurs::checkpoint::{self, Checkpoint, Existing};
+use secateurs::checkpoint::{self, Checkpoint, Existing, Zeros};
 use secateurs::{FloatArray, prune};
 use secateurs_candle::CandleModel;
 
@@ -111,4 +111,10 @@ fn files_are_those_of_the_command() {
         prune::mask(&from_zeros, "fc.weight").unwrap(),
         prune::mask(&model, "fc.weight").unwrap()
     );
+
+    // candle loads what was pruned, and refuses what is packed.
+    vars().load(path("applied.safetensors")).unwrap();
+    let packed = path("packed.safetensors");
+    pruned.pack(&packed, Existing::Refuse, Zeros::Exact).unwrap();
+    assert!(vars().load(&packed).is_err());
 }
