@@ -89,7 +89,7 @@ pub enum Error {
 
 impl Error {
     /// Names the parameter that an error is about, unless the error names it already.
-    pub fn at(self, path: &str) -> Self {
+    pub(crate) fn at(self, path: &str) -> Self {
         match self {
             unnamed if path.is_empty() => unnamed,
             Error::Mask(MaskError::NanScore {

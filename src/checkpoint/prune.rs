@@ -301,8 +301,12 @@ impl PruneJob<'_> {
             }
             false => vec![0; self.tensors.len()],
         };
-        self.checkpoint
-            .select(&self.tensors, &zeros, &self.plan, self.scope, &self.options)
+        let (checkpoint, tensors) = (self.checkpoint, &self.tensors);
+        let bytes = checkpoint.bytes_to_rank(tensors, &self.plan, self.scope, &self.options);
+        checkpoint.work.begin_ranking(bytes);
+        let selections = checkpoint.select(tensors, &zeros, &self.plan, self.scope, &self.options)?;
+        checkpoint.work.end_ranking();
+        Ok(selections)
     }
 
     /// The report, once what is pruned is checked against what was requested.

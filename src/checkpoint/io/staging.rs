@@ -69,7 +69,7 @@ pub(crate) struct Staged {
     target: PathBuf,
     kind: Kind,
     existing: Existing,
-    folder: TempDir,
+    folder: PathBuf,
     /// Whether the folder stays when this is dropped.
     kept: bool,
     _lock: Option<File>,
@@ -105,7 +105,7 @@ impl Staged {
             target,
             kind,
             existing,
-            folder,
+            folder: folder.keep(),
             kept: false,
             _lock: lock,
         };
@@ -118,7 +118,7 @@ impl Staged {
 
     /// Where to write: a file that does not exist yet, or an empty folder.
     pub fn path(&self) -> PathBuf {
-        self.folder.path().join(OUTPUT)
+        self.folder.join(OUTPUT)
     }
 
     /// Refuses an output that would be, or lie inside, another one of the same run.
@@ -138,7 +138,7 @@ impl Staged {
     }
 
     fn replaced(&self) -> PathBuf {
-        self.folder.path().join(REPLACED)
+        self.folder.join(REPLACED)
     }
 
     /// Moves what has the name of the output out of the way.
@@ -180,9 +180,7 @@ impl Staged {
         }
         let replaced = self.replaced();
         if replaced.exists() && fs::rename(&replaced, &self.target).is_err() {
-            // It is all that there is of what was replaced.
-            self.kept = true;
-            self.folder.disable_cleanup(true);
+            self.kept = true; // it is all that there is of what was replaced
         }
     }
 }
@@ -191,9 +189,9 @@ impl Drop for Staged {
     fn drop(&mut self) {
         // An interrupt waits until the folder is gone: from then on it is not on the list of those that it removes.
         let mut here = staged_here();
-        here.retain(|folder| folder != self.folder.path());
+        here.retain(|folder| *folder != self.folder);
         if !self.kept {
-            let _ = fs::remove_dir_all(self.folder.path());
+            let _ = fs::remove_dir_all(&self.folder);
         }
     }
 }
@@ -216,7 +214,7 @@ pub(crate) fn commit(mut outputs: Vec<Staged>) -> Result<()> {
     let [first, ..] = &outputs[..] else {
         return Ok(());
     };
-    let complete = first.folder.path().join(COMPLETE);
+    let complete = first.folder.join(COMPLETE);
     let together = outputs.len() > 1;
     let mut named = 0;
     let done = (|| {
@@ -447,13 +445,13 @@ fn lock_of_the_dead(staging: &Path) -> Option<Option<File>> {
 fn write_together(output: &Staged, all: &[Staged]) -> Result<()> {
     let mut text = String::new();
     for other in all {
-        let Ok(path) = fs::canonicalize(other.folder.path()) else {
+        let Ok(path) = fs::canonicalize(&other.folder) else {
             continue;
         };
         text.push_str(&path.to_string_lossy());
         text.push('\n');
     }
-    write_synced(&output.folder.path().join(TOGETHER), text.as_bytes())
+    write_synced(&output.folder.join(TOGETHER), text.as_bytes())
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {

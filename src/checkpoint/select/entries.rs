@@ -14,10 +14,10 @@ use crate::checkpoint::stream::values::Values;
 use crate::checkpoint::{Checkpoint, TensorInfo, Unit};
 use crate::error::{Error, MaskError, Result};
 use crate::mask::patterns::channels::Channels;
-use crate::mask::patterns::entries::{Part, Ranks, Source, select, select_of, under, usual_passes};
+use crate::mask::patterns::entries::{Part, Ranks, Source, select, select_of, under};
 use crate::mask::patterns::{Floats, with_floats};
 use crate::mask::select::{Cut, CutFinder, CutWriter, SelectError};
-use crate::mask::{Amount, EntryRank, GlobalOptions, Norm, Plan};
+use crate::mask::{Amount, EntryRank, GlobalOptions, Norm};
 
 /// Keys in doubt that all workers together may hold: at most 64 MB.
 const MOST_KEYS: usize = 1 << 23;
@@ -92,40 +92,6 @@ impl Checkpoint {
             requested: Requested::Together(requested),
             unit: Unit::Entries,
         })
-    }
-
-    /// The bytes that ranking these tensors together is going to read: for their norms, for the cap of each, and for
-    /// the cut of all.
-    pub(super) fn bytes_to_rank_together(
-        &self,
-        tensors: &[usize],
-        plan: &Plan<'_>,
-        options: &GlobalOptions<'_>,
-    ) -> u64 {
-        let Plan::Entries { by, .. } = *plan else {
-            return 0;
-        };
-        let infos = || tensors.iter().map(|&tensor| &self.tensors()[tensor]);
-        let entries: usize = infos().map(TensorInfo::entries).sum();
-        let bytes: u64 = infos().map(TensorInfo::bytes).sum();
-        let by_values = !matches!(by, EntryRank::Random { .. });
-        let normalized = options.is_normalized() && by_values;
-        // Random keys are words, and shares of a norm are f64.
-        let bits = |info: &TensorInfo| match (by_values, normalized) {
-            (false, _) => 32,
-            (true, true) => 64,
-            (true, false) => info.dtype().bitsize(),
-        };
-        let limits = infos().map(|info| options.prunable(info.name(), info.entries(), info.entries()));
-        let capped = limits.sum::<usize>() < entries;
-        let for_caps: u64 = match capped {
-            true => infos()
-                .map(|info| info.bytes() * usual_passes(info.entries(), bits(info), false))
-                .sum(),
-            false => 0,
-        };
-        let widest = infos().map(bits).max().unwrap_or(0);
-        u64::from(normalized) * bytes + for_caps + bytes * usual_passes(entries, widest, capped)
     }
 
     /// Reads a chunk, where there is anything in it to rank by.

@@ -2,16 +2,17 @@
 //!
 //! How units are scored and chosen is the business of the mask layer; here its patterns are fed from a file.
 
+mod bytes;
 mod entries;
 
 use super::stream::chunk::{CHUNK_BYTES, entries_per_chunk, whole};
 use super::stream::values::{Float, Values, with_floats};
 use super::stream::{Chunk, Phase};
-use super::{Checkpoint, Scope, TensorInfo, Unit};
+use super::{Checkpoint, Scope, Unit};
 use crate::error::{CheckpointError, Error, MaskError, Result};
 use crate::mask::patterns::blocks::{BlockSelection, Blocks};
 use crate::mask::patterns::channels::ChannelSelection;
-use crate::mask::patterns::entries::{EntrySelection, usual_passes};
+use crate::mask::patterns::entries::EntrySelection;
 use crate::mask::patterns::groups::{FoundNan, Groups};
 use crate::mask::patterns::piece::Rows;
 use crate::mask::patterns::{Floats, Piece};
@@ -70,48 +71,6 @@ impl Checkpoint {
     /// Finds what is pruned of these tensors, which are given by number and in the order of their names. `zeros` says how
     /// many entries of each rank lowest and count as pruned before.
     pub(super) fn select(
-        &self,
-        tensors: &[usize],
-        zeros: &[usize],
-        plan: &Plan<'_>,
-        scope: Scope,
-        options: &GlobalOptions<'_>,
-    ) -> Result<Selections> {
-        self.work
-            .begin_ranking(self.bytes_to_rank(tensors, plan, scope, options));
-        let selections = self.select_each(tensors, zeros, plan, scope, options)?;
-        self.work.end_ranking();
-        Ok(selections)
-    }
-
-    /// The bytes that ranking is going to read, each as often as it is read.
-    fn bytes_to_rank(
-        &self,
-        tensors: &[usize],
-        plan: &Plan<'_>,
-        scope: Scope,
-        options: &GlobalOptions<'_>,
-    ) -> u64 {
-        let infos = tensors.iter().map(|&tensor| &self.tensors()[tensor]);
-        let bytes = infos.clone().map(TensorInfo::bytes).sum::<u64>();
-        match (plan, scope) {
-            (Plan::Entries { .. }, Scope::Global) => self.bytes_to_rank_together(tensors, plan, options),
-            (Plan::Entries { .. }, Scope::Local) => infos
-                .map(|info| info.bytes() * usual_passes(info.entries(), info.dtype().bitsize(), false))
-                .sum(),
-            (
-                Plan::Channels {
-                    by: ChannelRank::Norm(_),
-                    ..
-                }
-                | Plan::Blocks { .. },
-                _,
-            ) => bytes,
-            _ => 0,
-        }
-    }
-
-    fn select_each(
         &self,
         tensors: &[usize],
         zeros: &[usize],

@@ -44,6 +44,7 @@ fn every_phase_has_one_total_that_is_reached() {
     let rng = &mut <rand_chacha::ChaCha8Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(1);
     let l1 = || L1Unstructured::new(0.5).unwrap().into_method();
     let random = RandomUnstructured::new(0.5, rng).unwrap().into_method();
+    let random_local = random.clone();
     let plain = GlobalOptions::new;
     for (what, method, scope, options, ranks) in [
         ("local", l1(), Scope::Local, plain(), true),
@@ -57,6 +58,7 @@ fn every_phase_has_one_total_that_is_reached() {
             true,
         ),
         ("random", random, Scope::Global, plain(), true),
+        ("random, local", random_local, Scope::Local, plain(), true),
         (
             "channels",
             LnStructured::new(0.5, 2, 0).unwrap().into_method(),

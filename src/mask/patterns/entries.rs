@@ -14,7 +14,8 @@ use crate::mask::{EntryRank, random};
 /// would be undecided. Tests use small numbers.
 const SAMPLED: Range<usize> = if cfg!(test) { 1 << 10 } else { 1 << 18 }..2_000_000_000;
 
-/// From so many entries on, the sample is twice as large, so that about 7 million keys are undecided at most, and not 9.
+/// From this many entries on, the sample is doubled. At 2 billion entries, it leaves about 7 million keys undecided, of
+/// the 8 million that a file's workers may hold; a single one would leave more than 9.
 const LARGE: usize = 500_000_000;
 
 /// What the entries of one tensor are ranked by.
