@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{AmountError, ListError, MaskError, ModelError, Result};
 use crate::mask::{self, FloatType, FloatView, MergedMask, PruningType, Ranked};
 use crate::prune::{self, *};
-use crate::{Error, FloatArray, Prunable};
+use crate::{ArrayModel, Error, FloatArray, Prunable};
 
 /// Checks every function of [`prune`] on models that `make` builds from named arrays of each of these float types.
 ///
@@ -65,6 +65,74 @@ pub fn check_model<M: Prunable>(types: &[FloatType], make: impl Fn(&[(&str, Floa
     if let [first, .., last] = *types {
         several_types(first, last, &make);
     }
+}
+
+/// Checks that a model which `make` builds from arrays of f32 gets the masks that an [`ArrayModel`] of them gets, bit
+/// for bit: by every kind of method, on top of each other and together. Returns both models, pruned, so that you can
+/// compare what they compute with.
+///
+/// The arrays are named `conv.weight` (8×4×3×3), `fc.weight` (12×32) and `head.weight` (6×12).
+///
+/// ```
+/// use secateurs::{ArrayModel, testing};
+///
+/// let (model, expected) = testing::check_masks(|arrays| {
+///     let mut model = ArrayModel::new();
+///     for (name, array) in arrays {
+///         model.insert(*name, array.clone()).unwrap();
+///     }
+///     model
+/// });
+/// assert_eq!(model.effective("fc.weight").unwrap(), expected.effective("fc.weight").unwrap());
+/// ```
+///
+/// # Panics
+///
+/// If a mask differs, or pruning fails.
+pub fn check_masks<M: Prunable>(make: impl FnOnce(&[(&str, FloatArray)]) -> M) -> (M, ArrayModel) {
+    let array = |shape: &[usize], seed: usize| {
+        let len: usize = shape.iter().product();
+        let values = (0..len).map(|i| ((i * 7919 + seed * 104_729) % 10_007) as f32 / 5_000.0 - 1.0);
+        let array = ArrayD::from_shape_vec(shape, values.collect());
+        FloatArray::from(array.expect("there are as many values as the shape needs"))
+    };
+    let arrays = [
+        ("conv.weight", array(&[8, 4, 3, 3], 1)),
+        ("fc.weight", array(&[12, 32], 2)),
+        ("head.weight", array(&[6, 12], 3)),
+    ];
+    let (mut model, mut expected) = (make(&arrays), ArrayModel::new());
+    for (name, array) in &arrays {
+        let inserted = expected.insert(*name, array.clone());
+        inserted.expect("the names differ");
+    }
+    prune_in_many_ways(&mut model).expect("the model can be pruned");
+    prune_in_many_ways(&mut expected).expect("arrays can be pruned");
+    for (name, _) in &arrays {
+        let mask = mask_of(&model, name);
+        assert_eq!(mask, mask_of(&expected, name), "the mask of `{name}`");
+        assert!(mask.count_pruned() > 0, "`{name}` is pruned");
+    }
+    (model, expected)
+}
+
+/// Prunes by every kind of method, on top of each other and together.
+fn prune_in_many_ways<M: Prunable>(model: &mut M) -> Result<()> {
+    let rng = &mut ChaCha8Rng::seed_from_u64(7);
+    prune::random_unstructured(model, "conv.weight", 0.1, rng)?;
+    prune::l1_unstructured(model, "conv.weight", 30)?;
+    prune::random_structured(model, "conv.weight", 1, 1, rng)?;
+    prune::ln_structured(model, "conv.weight", 0.25, 2, 0)?;
+    prune::apply(model, "fc.weight", NmStructured::new(2, 4, 1)?)?;
+    let blocks = BlockStructured::new(0.2, 2, 4, BlockRank::MeanSquare)?;
+    prune::apply(model, "fc.weight", blocks)?;
+    prune::identity(model, "head.weight")?;
+    prune::apply(model, "head.weight", ScoreUnstructured::new(5)?)?;
+    let options = GlobalOptions::new().max_sparsity(0.8)?;
+    let all = ["conv.weight", "fc.weight", "head.weight"];
+    prune::global_unstructured_with(model, all, L1Unstructured::new(0.3)?, &options)?;
+    prune::global_unstructured(model, all, RandomUnstructured::new(20, rng)?)?;
+    Ok(())
 }
 
 /// The values that models are made of; each is exact in every type.

@@ -119,7 +119,7 @@ fn values_that_are_lent_on_demand() {
 #[cfg(feature = "nn")]
 #[test]
 fn module_trees() {
-    use secateurs::nn::{ParamStore, ParamTree};
+    use secateurs::nn::{ParamStore, ParamTree, ParamTreeExt};
 
     #[derive(Default)]
     struct Layer(ParamStore);
@@ -136,26 +136,39 @@ fn module_trees() {
 
     #[derive(Default)]
     struct Network {
+        conv: Layer,
         fc: Layer,
         head: Layer,
     }
 
-    secateurs::param_tree!(Network { children: [fc, head] });
+    secateurs::param_tree!(Network {
+        children: [conv, fc, head]
+    });
 
-    testing::check_model(&[FloatType::F32], |arrays| {
+    let make = |arrays: &[(&str, FloatArray)]| {
         let mut model = Network::default();
         for (path, array) in arrays {
             let FloatArray::F32(array) = array else {
                 panic!("only f32 was announced")
             };
             let (layer, name) = path.split_once('.').unwrap();
-            let layer = if layer == "fc" {
-                &mut model.fc
-            } else {
-                &mut model.head
+            let layer = match layer {
+                "conv" => &mut model.conv,
+                "fc" => &mut model.fc,
+                _ => &mut model.head,
             };
             layer.0.insert_parameter(name, array.clone()).unwrap();
         }
         model
-    });
+    };
+    testing::check_model(&[FloatType::F32], make);
+    let (model, arrays) = testing::check_masks(make);
+    for name in arrays.names() {
+        let effective = model.parameter(name).unwrap().effective().to_owned();
+        assert_eq!(
+            FloatArray::F32(effective),
+            arrays.effective(name).unwrap(),
+            "{name}"
+        );
+    }
 }

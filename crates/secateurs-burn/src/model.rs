@@ -98,16 +98,22 @@ impl<M: Module> BurnModel<M> {
         }
     }
 
-    /// The first parameter with a reparameterization that is not a mask of ours, and its name.
-    pub(crate) fn other_reparameterization(&self) -> Option<(String, String)> {
-        parameters(&self.module, None)
-            .into_iter()
-            .find_map(|found| match found.kind {
-                Kind::Float {
-                    other: Some(name), ..
-                } => Some((found.path, name)),
-                _ => None,
-            })
+    /// A clone of the module without the masks of some parameters: with the zeros in the values if `true`, with the
+    /// original values if `false`. It fails where burn would take off reparameterizations of another kind, too.
+    pub(crate) fn without_masks(&self, taken: &HashMap<String, bool>) -> Result<M> {
+        let Some(path) = taken.keys().min() else {
+            return Ok(self.module.clone());
+        };
+        for found in parameters(&self.module, None) {
+            if let Kind::Float {
+                other: Some(name), ..
+            } = found.kind
+            {
+                let (path, other) = (path.clone(), found.path);
+                return Err(Error::NotAlone { path, other, name });
+            }
+        }
+        Ok(take_masks(self.module.clone(), taken))
     }
 }
 
@@ -177,14 +183,7 @@ impl<M: Module> Prunable for BurnModel<M> {
         }
 
         // A clone shares its tensors, so this one is as it was until all has been done.
-        let mut module = self.module.clone();
-        if let Some(path) = taken.keys().min() {
-            if let Some((other, name)) = self.other_reparameterization() {
-                let path = path.clone();
-                return Err(Error::NotAlone { path, other, name }.into());
-            }
-            module = take_masks(module, &taken);
-        }
+        let mut module = self.without_masks(&taken)?;
         if !masks.is_empty() {
             module = set_masks(module, &masks);
         }

@@ -9,7 +9,7 @@ use burn_core::tensor::{Bool, Device, Tensor};
 use crate::error::{Error, Result};
 use crate::mask::{PruneMask, to_be_loaded};
 use crate::model::BurnModel;
-use crate::rewrite::{Bases, masks, set_masks, take_masks};
+use crate::rewrite::{Bases, masks, set_masks};
 use crate::walk::{Kind, parameters};
 
 impl<M: Module> BurnModel<M> {
@@ -45,19 +45,9 @@ impl<M: Module> BurnModel<M> {
         let recorded = self.recorded_masks(&record)?;
         let before = masks(&self.module);
 
-        let mut module = self.module.clone();
         let dropped = before.keys().filter(|path| !recorded.contains_key(*path));
         let taken: HashMap<String, bool> = dropped.map(|path| (path.clone(), false)).collect();
-        if let Some(path) = taken.keys().min() {
-            if let Some((other, name)) = self.other_reparameterization() {
-                return Err(Error::NotAlone {
-                    path: path.clone(),
-                    other,
-                    name,
-                });
-            }
-            module = take_masks(module, &taken);
-        }
+        let mut module = self.without_masks(&taken)?;
         let added = recorded
             .into_iter()
             .filter(|(path, _)| !before.contains_key(path))

@@ -55,7 +55,7 @@ pub(crate) fn float_type(dtype: DType) -> Option<FloatType> {
     }
 }
 
-/// Reads the values of a parameter when they are asked for.
+/// Reads the values of a parameter on demand.
 pub(crate) struct Lender {
     pub path: String,
     pub param: Box<dyn FloatParam>,

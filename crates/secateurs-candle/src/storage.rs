@@ -4,7 +4,6 @@ use std::cell::OnceCell;
 use std::ops::Range;
 
 use candle_core::{CpuStorage, DType, Storage, Tensor};
-use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD};
 use secateurs::FloatArray;
 use secateurs::mask::{FloatType, FloatView};
@@ -62,25 +61,10 @@ pub(crate) fn float_type(dtype: DType) -> Option<FloatType> {
 ///
 /// [`Error::NotFloat`] for a tensor of another type than f16, bf16, f32 and f64, and those of candle.
 pub fn to_array(tensor: &Tensor) -> Result<FloatArray> {
-    fn array<T>(tensor: &Tensor) -> Result<FloatArray>
-    where
-        T: candle_core::WithDType,
-        FloatArray: From<ArrayD<T>>,
-    {
-        let values = tensor.flatten_all()?.to_vec1::<T>()?;
+    with_floats!(to_host(tensor)?, values => {
         let array = ArrayD::from_shape_vec(tensor.dims(), values);
         Ok(array.expect("a tensor has as many entries as its shape").into())
-    }
-    match tensor.dtype() {
-        DType::F16 => array::<f16>(tensor),
-        DType::BF16 => array::<bf16>(tensor),
-        DType::F32 => array::<f32>(tensor),
-        DType::F64 => array::<f64>(tensor),
-        dtype => Err(Error::NotFloat {
-            name: "the tensor".into(),
-            dtype,
-        }),
-    }
+    }, _ => Err(not_float(tensor)))
 }
 
 /// A copy of a tensor's entries in row-major order, from any device.
@@ -91,13 +75,15 @@ pub(crate) fn to_host(tensor: &Tensor) -> Result<CpuStorage> {
         DType::BF16 => CpuStorage::BF16(flat.to_vec1()?),
         DType::F32 => CpuStorage::F32(flat.to_vec1()?),
         DType::F64 => CpuStorage::F64(flat.to_vec1()?),
-        dtype => {
-            return Err(Error::NotFloat {
-                name: "the tensor".into(),
-                dtype,
-            });
-        }
+        _ => return Err(not_float(tensor)),
     })
+}
+
+fn not_float(tensor: &Tensor) -> Error {
+    Error::NotFloat {
+        name: "the tensor".into(),
+        dtype: tensor.dtype(),
+    }
 }
 
 /// The values of a variable, lent on demand.

@@ -1,13 +1,13 @@
 //! Training with masks: gradients and variables are masked around the step of any optimiser.
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Storage, Tensor};
+use candle_core::{Storage, Tensor};
 use candle_nn::Optimizer;
 
 use crate::error::{Error, Result};
 use crate::model::{CandleModel, Pruned};
-use crate::rewrite::{ApplyMask, masked};
-use crate::storage::with_floats;
+use crate::rewrite::{ApplyMask, mask_tensor, masked};
+use crate::storage::{float_type, with_floats};
 
 impl CandleModel {
     /// Backward pass and [`step`](Self::step): what `optimizer.backward_step(&loss)` does, with masks.
@@ -57,7 +57,8 @@ impl CandleModel {
         let shared = self.shared_gradients(grads);
         for (name, var, pruned) in self.pruned() {
             let Some(grad) = grads.get(var) else { continue };
-            let in_place = pruned.on_device.is_none() && grad.is_contiguous() && is_prunable(grad.dtype());
+            let in_place =
+                pruned.on_device.is_none() && grad.is_contiguous() && float_type(grad.dtype()).is_some();
             if in_place && !shared.contains(&name) {
                 grad.inplace_op1(&ApplyMask(pruned.mask()))?;
             } else {
@@ -104,13 +105,9 @@ impl Pruned {
     fn tensor(&self, like: &Tensor) -> Result<Tensor> {
         match &self.on_device {
             Some(mask) => Ok(mask.clone()),
-            None => Ok(crate::rewrite::mask_tensor(self.mask(), like)?),
+            None => Ok(mask_tensor(self.mask(), like)?),
         }
     }
-}
-
-fn is_prunable(dtype: DType) -> bool {
-    crate::storage::float_type(dtype).is_some()
 }
 
 /// Where the memory of a tensor on the CPU begins.

@@ -25,9 +25,9 @@ impl Checkpoint {
             _ => return 0,
         };
         let normalized = scope == Scope::Global && options.is_normalized();
-        // Random keys are words, and shares of a norm are f64.
+        // Random keys and shares of a norm are ranked as f64.
         let bits = |info: &TensorInfo| match by {
-            EntryRank::Random { .. } => 32,
+            EntryRank::Random { .. } => 64,
             _ if normalized => 64,
             _ => info.dtype().bitsize(),
         };

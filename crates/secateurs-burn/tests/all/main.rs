@@ -4,7 +4,6 @@ mod common;
 mod errors;
 mod masks;
 mod prunable;
-mod readme;
 mod records;
 mod reparameterizations;
 mod training;

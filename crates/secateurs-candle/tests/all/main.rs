@@ -4,5 +4,4 @@ mod errors;
 mod files;
 mod masks;
 mod prunable;
-mod readme;
 mod training;
