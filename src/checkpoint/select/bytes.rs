@@ -32,7 +32,7 @@ impl Checkpoint {
             _ => info.dtype().bitsize(),
         };
         let each = || {
-            let each = infos().map(|info| info.bytes() * usual_passes(info.entries(), bits(info), false));
+            let each = infos().map(|info| info.bytes() * usual_passes(info.entries(), bits(info)));
             each.sum::<u64>()
         };
         if scope == Scope::Local {
@@ -48,6 +48,6 @@ impl Checkpoint {
         };
         let caps = if capped { each() } else { 0 };
         let widest = infos().map(bits).max().unwrap_or(0);
-        norms + caps + once * usual_passes(entries, widest, capped)
+        norms + caps + once * usual_passes(entries, widest)
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, MaskError, Result};
 use crate::mask::patterns::channels::Channels;
 use crate::mask::patterns::entries::{Part, Ranks, Source, select, select_of, under};
 use crate::mask::patterns::{Floats, with_floats};
-use crate::mask::select::{Cut, CutFinder, CutWriter, SelectError};
+use crate::mask::select::{CutFinder, CutWriter, SelectError};
 use crate::mask::{Amount, EntryRank, GlobalOptions, Norm};
 
 /// Keys in doubt that all workers together may hold: at most 64 MB.
@@ -34,8 +34,12 @@ struct Ranker {
     values: Values,
     ranked: Vec<f64>,
     finder: CutFinder,
-    /// The entries that a cap leaves to be ranked, packed.
+    /// The entries that a cap leaves to be ranked, packed. They are found as if no ties with the cap's cut came before,
+    /// and once more where too many did.
     candidates: Vec<u64>,
+    /// Ties with the cap's cut, among the candidates and before the chunk.
+    ties: usize,
+    ties_before: usize,
 }
 
 impl Checkpoint {
@@ -166,28 +170,36 @@ impl Source for Listed<'_> {
             ranked: Vec::new(),
             finder: finder.clone(),
             candidates: Vec::new(),
+            ties: 0,
+            ties_before: 0,
         });
-        let mut caps = Caps::default();
+        // By place, how many of the ties with a cap's cut came before the present chunk.
+        let mut ties = vec![0; self.tensors.len()];
         ordered(
             &mut rankers,
             jobs,
             |(part, chunk), ranker| {
                 checkpoint.read_to_rank(part.ranks, *chunk, &mut ranker.values)?;
-                match part.cap {
+                match &part.cap {
                     None => self.count(part, *chunk, ranker),
-                    Some(_) => Ok(()),
+                    Some(cap) => {
+                        ranker.find_candidates(part.ranks, cap.writer(), *chunk);
+                        Ok(())
+                    }
                 }
             },
             |(part, chunk), ranker| {
-                if let Some(cap) = &part.cap {
-                    caps.candidates(part, cap, *chunk, ranker);
-                }
+                ranker.ties_before = ties[part.place];
+                ties[part.place] += ranker.ties;
                 report(*chunk);
                 Ok(())
             },
-            |(part, chunk), ranker| match part.cap {
-                None => Ok(()),
-                Some(_) => self.count(part, chunk, ranker),
+            |(part, chunk), ranker| {
+                let Some(cap) = &part.cap else { return Ok(()) };
+                if ranker.ties_before + ranker.ties > cap.ties_to_prune() {
+                    ranker.find_candidates(part.ranks, cap.writer_after(ranker.ties_before), chunk);
+                }
+                self.count(part, chunk, ranker)
             },
         )?;
         let finders = rankers.into_iter().map(|ranker| ranker.finder);
@@ -220,21 +232,12 @@ impl Listed<'_> {
     }
 }
 
-/// What caps leave to be ranked. Chunks have to come in order, because of ties with a cap's cut only the first ones are
-/// left.
-#[derive(Default)]
-struct Caps {
-    /// The tensor that is under way, and its cut.
-    writer: Option<(usize, CutWriter)>,
-}
-
-impl Caps {
-    fn candidates(&mut self, part: &Part, cap: &Cut, chunk: Chunk, ranker: &mut Ranker) {
-        let writer = match &mut self.writer {
-            Some((place, writer)) if *place == part.place => writer,
-            other => &mut other.insert((part.place, cap.writer())).1,
-        };
-        let ranked = ranked(part.ranks, chunk, &ranker.values, &mut ranker.ranked);
-        under(writer, ranked, None, &mut ranker.candidates);
+impl Ranker {
+    /// Finds what a cap leaves to be ranked of a chunk, and how many of that are ties with the cap's cut.
+    fn find_candidates(&mut self, ranks: Ranks, mut cap: CutWriter, chunk: Chunk) {
+        let before = cap.ties_pruned();
+        let ranked = ranked(ranks, chunk, &self.values, &mut self.ranked);
+        under(&mut cap, ranked, None, &mut self.candidates);
+        self.ties = cap.ties_pruned() - before;
     }
 }

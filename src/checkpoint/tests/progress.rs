@@ -57,6 +57,13 @@ fn every_phase_has_one_total_that_is_reached() {
             plain().max_sparsity(0.6).unwrap(),
             true,
         ),
+        (
+            "normalised and capped",
+            l1(),
+            Scope::Global,
+            plain().normalize(true).max_sparsity(0.6).unwrap(),
+            true,
+        ),
         ("random", random, Scope::Global, plain(), true),
         ("random, local", random_local, Scope::Local, plain(), true),
         (

@@ -1,6 +1,7 @@
 //! Entries of any number of tensors, of any float types, ranked together: by their values, by their share of their
 //! tensor's norm, or at random; with or without caps.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::floats::with_wide;
@@ -168,9 +169,9 @@ pub(crate) fn select(
         .collect();
     // The candidates of all tensors are ranked together. Entries above the cap of their tensor are kept.
     for (part, cap) in parts.iter_mut().zip(caps.unwrap_or_default()) {
-        part.cap = Some(cut(source, std::slice::from_ref(part), *cap, order)?);
+        part.cap = Some(cut(source, std::slice::from_ref(part), *cap, order, None)?);
     }
-    let cut = cut(source, &parts, requested, order)?;
+    let cut = cut(source, &parts, requested, order, caps)?;
     let selections = parts.into_iter().map(|part| EntrySelection {
         cut,
         ranks: part.ranks,
@@ -200,16 +201,17 @@ pub(crate) fn select_of(
         cap: None,
     };
     Ok(EntrySelection {
-        cut: cut(source, &[part], requested, order)?,
+        cut: cut(source, &[part], requested, order, None)?,
         ranks,
         cap: None,
     })
 }
 
-/// The cut that the `requested` lowest entries of these tensors are under.
-fn cut(source: &impl Source, parts: &[Part], requested: usize, order: Order) -> Result<Cut> {
+/// The cut that the `requested` lowest entries of these tensors are under. `caps` says how many entries are under the
+/// caps of the parts, if they have any.
+fn cut(source: &impl Source, parts: &[Part], requested: usize, order: Order, caps: Caps<'_>) -> Result<Cut> {
     let mut finder = CutFinder::new(requested, order);
-    if let Some((sample, entries)) = sample(source, parts)? {
+    if let Some((sample, entries)) = sample(source, parts, caps)? {
         finder = finder.expecting(&sample, entries, source.most_keys(), source.sampling().1);
     }
     loop {
@@ -228,21 +230,20 @@ fn cut(source: &impl Source, parts: &[Part], requested: usize, order: Order) -> 
 /// The passes that finding a cut usually takes, over tensors with this many entries in all, whose scores have at most
 /// this many bits: one after a sample, else one for every 16 bits.
 #[cfg(feature = "checkpoint")]
-pub(crate) fn usual_passes(entries: usize, bits: usize, capped: bool) -> u64 {
-    match capped || !SAMPLED.contains(&entries) {
-        true => bits.div_ceil(16) as u64,
-        false => 1,
+pub(crate) fn usual_passes(entries: usize, bits: usize) -> u64 {
+    match SAMPLED.contains(&entries) {
+        true => 1,
+        false => bits.div_ceil(16) as u64,
     }
 }
 
-/// A sample of scores, and how many entries remain in all. `None` if a sample would save no pass. The result does not
-/// depend on it.
-fn sample(source: &impl Source, parts: &[Part]) -> Result<Option<(Vec<f64>, usize)>> {
+/// A sample of the scores that are ranked, and how many of these there are. `None` if a sample would save no pass. The
+/// result does not depend on it.
+fn sample(source: &impl Source, parts: &[Part], caps: Caps<'_>) -> Result<Option<(Vec<f64>, usize)>> {
     let sizes = parts.iter().map(|part| source.entries(part.place));
     let (remaining, entries) = sizes.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
     let wide = |part: &Part| part.ranks != Ranks::Values || source.is_wide(part.place);
-    let capped = parts.iter().any(|part| part.cap.is_some());
-    if capped || !SAMPLED.contains(&entries) || !parts.iter().any(wide) {
+    if !SAMPLED.contains(&entries) || !parts.iter().any(wide) {
         return Ok(None);
     }
     // As many as the undecided keys that they leave, about. A smaller sample leaves more undecided keys, a larger one
@@ -253,8 +254,9 @@ fn sample(source: &impl Source, parts: &[Part]) -> Result<Option<(Vec<f64>, usiz
     let stretch = entries / runs;
     let mut sample = Vec::with_capacity(runs * run);
     let (mut number, mut before) = (0, 0);
-    for part in parts {
-        let end = before + source.entries(part.place).1;
+    for (i, part) in parts.iter().enumerate() {
+        let (remaining, entries) = source.entries(part.place);
+        let (end, own) = (before + entries, sample.len());
         loop {
             let place = number * stretch + scatter(number as u64 + 1) as usize % stretch;
             if place >= end {
@@ -264,9 +266,34 @@ fn sample(source: &impl Source, parts: &[Part]) -> Result<Option<(Vec<f64>, usiz
             let first = place - before;
             source.sample(part, first..first + run.min(end - place), &mut sample)?;
         }
+        if let (Some(cap), Some(caps)) = (part.cap, caps) {
+            let share = caps[i] as f64 / remaining.max(1) as f64;
+            keep_under(&cap, share, &mut sample, own);
+        }
         before = end;
     }
-    Ok(Some((sample, remaining)))
+    Ok(Some((sample, caps.map_or(remaining, |caps| caps.iter().sum()))))
+}
+
+/// Keeps those of `sample[first..]` that are under a cap, which this share of all entries is. Of ties with the cap's
+/// cut, which are under it only in part, as many stay as make up the share.
+fn keep_under(cap: &Cut, share: f64, sample: &mut Vec<f64>, first: usize) {
+    let all = sample.len() - first;
+    let (mut kept, mut ties) = (first, Vec::new());
+    for i in first..sample.len() {
+        match cap.compare(sample[i]) {
+            Ordering::Less => {
+                sample[kept] = sample[i];
+                kept += 1;
+            }
+            Ordering::Equal => ties.push(sample[i]),
+            Ordering::Greater => {}
+        }
+    }
+    sample.truncate(kept);
+    let expected = (share * all as f64).round() as usize;
+    ties.truncate(expected.saturating_sub(kept - first));
+    sample.append(&mut ties);
 }
 
 /// Which entries of a tensor are pruned: those under a cut, except those that are not under its cap.

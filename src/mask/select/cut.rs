@@ -1,5 +1,7 @@
 //! [`Cut`]: the place in a ranking where pruning ends; and [`CutWriter`], which applies it.
 
+use std::cmp::Ordering;
+
 use super::element::Element;
 use super::key::{Key, Order, Rank, Scale, fill_keys};
 use super::source::BLOCK;
@@ -45,6 +47,15 @@ impl Cut {
     /// How many of the ties at the threshold are pruned: the first ones of the stream.
     pub fn ties_to_prune(&self) -> usize {
         self.ties
+    }
+
+    /// How a score compares with the threshold.
+    pub(crate) fn compare(&self, score: f64) -> Ordering {
+        let key = match self.order {
+            Order::Magnitude => score.magnitude(),
+            Order::Value => score.value(),
+        };
+        key.cmp(&self.key)
     }
 
     /// What the entries were ranked by.
