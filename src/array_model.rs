@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use half::{bf16, f16};
-use ndarray::{Array, ArrayD, Dimension};
+use ndarray::ArrayD;
 
 use crate::error::{ModelError, Result};
-use crate::mask::{Float, FloatView, Mask};
+use crate::mask::{ArrayElement, FloatArray};
 use crate::prunable::{
-    MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown_parameter,
+    MaskAction, MaskChange, ParameterView, Prunable, Pruning, WriteValues, check_changes, check_values,
+    unknown_parameter,
 };
 
 /// Named arrays of any float type, in order: the simplest model that can be pruned.
@@ -45,86 +45,6 @@ struct Entry {
     array: FloatArray,
     pruning: Option<Pruning>,
 }
-
-/// An array of any float type that can be pruned.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum FloatArray {
-    /// Of `f16`.
-    F16(ArrayD<f16>),
-    /// Of `bf16`.
-    BF16(ArrayD<bf16>),
-    /// Of `f32`.
-    F32(ArrayD<f32>),
-    /// Of `f64`.
-    F64(ArrayD<f64>),
-}
-
-macro_rules! for_each_type {
-    ($array:expr, $values:ident => $body:expr) => {
-        match $array {
-            FloatArray::F16($values) => $body,
-            FloatArray::BF16($values) => $body,
-            FloatArray::F32($values) => $body,
-            FloatArray::F64($values) => $body,
-        }
-    };
-}
-
-impl FloatArray {
-    /// A view of the array.
-    pub fn view(&self) -> FloatView<'_> {
-        for_each_type!(self, values => values.into())
-    }
-
-    /// Puts +0.0 wherever the mask prunes.
-    ///
-    /// # Errors
-    ///
-    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the mask has another shape.
-    pub fn apply_mask(&mut self, mask: &Mask) -> Result<()> {
-        for_each_type!(self, values => mask.apply_inplace(values.view_mut()))
-    }
-}
-
-impl<'a> From<&'a FloatArray> for FloatView<'a> {
-    fn from(array: &'a FloatArray) -> Self {
-        array.view()
-    }
-}
-
-/// A float type whose arrays an [`ArrayModel`] can hold.
-pub trait ArrayElement: Float {
-    /// The array, its type known at run time.
-    fn float_array(array: ArrayD<Self>) -> FloatArray;
-    /// The array, if it has this type.
-    fn of(array: &FloatArray) -> Option<&ArrayD<Self>>;
-}
-
-macro_rules! array_element {
-    ($($float:ty => $variant:ident),*) => {$(
-        impl ArrayElement for $float {
-            fn float_array(array: ArrayD<Self>) -> FloatArray {
-                FloatArray::$variant(array)
-            }
-
-            fn of(array: &FloatArray) -> Option<&ArrayD<Self>> {
-                match array {
-                    FloatArray::$variant(array) => Some(array),
-                    _ => None,
-                }
-            }
-        }
-
-        impl<D: Dimension> From<Array<$float, D>> for FloatArray {
-            fn from(array: Array<$float, D>) -> Self {
-                FloatArray::$variant(array.into_dyn())
-            }
-        }
-    )*};
-}
-
-array_element!(f16 => F16, bf16 => BF16, f32 => F32, f64 => F64);
 
 impl ArrayModel {
     /// A model without arrays.
@@ -231,6 +151,16 @@ impl Prunable for ArrayModel {
                     entry.array.apply_mask(mask)?;
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+impl WriteValues for ArrayModel {
+    fn write_values(&mut self, values: Vec<(String, FloatArray)>) -> Result<()> {
+        check_values(self, &values)?;
+        for (path, array) in values {
+            self.entries[self.numbers[&path]].array = array;
         }
         Ok(())
     }

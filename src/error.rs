@@ -22,6 +22,7 @@ pub use crate::nn::NnError;
 pub use crate::prunable::ModelError;
 #[cfg(feature = "nn")]
 pub use crate::tensor::TensorError;
+pub use crate::train::TrainError;
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -52,6 +53,9 @@ pub enum Error {
     /// A path without a parameter, a parameter that is not pruned, or a model that contradicts itself.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A schedule, or a pruner for training, that was set up wrongly.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// An operation on tensors whose shapes do not fit.
     #[cfg(feature = "nn")]
     #[error(transparent)]

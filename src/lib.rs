@@ -26,6 +26,7 @@
 //! | module | holds | feature |
 //! |---|---|---|
 //! | [`prune`] | the functions that prune the parameters of a model: start here | |
+//! | [`train`] | pruning during training: schedules, a pruner for the loop, dynamic sparse training, lottery tickets | |
 //! | [`prunable`] | [`Prunable`], the trait that a model implements to be pruned | |
 //! | [`mask`] | masks from scores: amounts, methods, norms; arrays in, masks out. [`mask::select`] does the same for streams | |
 //! | [`error`] | [`Error`], and the error types that it wraps | |
@@ -66,10 +67,12 @@ pub mod prune;
 pub mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod train;
 mod type_names;
 
-pub use array_model::{ArrayElement, ArrayModel, FloatArray};
+pub use array_model::ArrayModel;
 pub use error::{Error, Result};
+pub use mask::{ArrayElement, FloatArray};
 pub use prunable::Prunable;
 pub use {serde, typetag};
 

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{AmountError, ListError, MaskError, ModelError, Result};
 use crate::mask::{self, FloatType, FloatView, MergedMask, PruningType, Ranked};
+use crate::prunable::WriteValues;
 use crate::prune::{self, *};
 use crate::{ArrayModel, Error, FloatArray, Prunable};
 
@@ -117,6 +118,60 @@ pub fn check_masks<M: Prunable>(make: impl FnOnce(&[(&str, FloatArray)]) -> M) -
 }
 
 /// Prunes by every kind of method, on top of each other and together.
+/// Checks that the values of models which `make` builds can be replaced, as [`WriteValues`] requires: all of them or
+/// none, while masks stay.
+///
+/// `make` gets the arrays that [`check_model`] gives, of each of these float types.
+///
+/// # Panics
+///
+/// If the model does not behave so. The message says what is wrong.
+pub fn check_write_values<M: WriteValues>(types: &[FloatType], make: impl Fn(&[(&str, FloatArray)]) -> M) {
+    for &float_type in types {
+        let arrays = values().map(|(name, array)| (name, cast(&array, float_type)));
+        let mut model = make(&arrays);
+        prune::l1_unstructured(&mut model, "fc.weight", 0.5).expect("the model can be pruned");
+        let before = snapshot(&model);
+
+        let new = values().map(|(name, array)| {
+            let array = cast(&array.mapv(|x| 2.0 * x + 0.25), float_type);
+            (name.to_owned(), array)
+        });
+        let shapeless = FloatArray::from(ArrayD::<f32>::zeros(vec![1, 1, 1, 1]));
+        for bad in [
+            ("head.weight", shapeless.clone()),
+            ("missing", shapeless),
+            ("fc.weight", new[0].1.clone()),
+        ] {
+            let mut list = vec![new[0].clone()];
+            list.push((bad.0.to_owned(), bad.1));
+            assert!(model.write_values(list).is_err(), "`{}` is refused", bad.0);
+            assert_eq!(snapshot(&model), before, "an error changes nothing");
+        }
+
+        model.write_values(new.to_vec()).expect("the values fit");
+        let mut expected = make(&new.clone().map(|(name, array)| (&*name.leak() as &str, array)));
+        prune::set_mask(&mut expected, "fc.weight", mask_of(&model, "fc.weight")).expect("the mask fits");
+        for (path, _) in values() {
+            let bits = |model: &M| bits(&model.view(path).unwrap().values().unwrap());
+            assert_eq!(bits(&model), bits(&expected), "new values of `{path}`");
+        }
+        let mask_before = before
+            .iter()
+            .find(|(path, ..)| path == "fc.weight")
+            .and_then(|entry| entry.2.clone());
+        assert_eq!(Some(mask_of(&model, "fc.weight")), mask_before, "masks stay");
+        prune::remove(&mut model, "fc.weight").expect("it is pruned");
+        prune::remove(&mut expected, "fc.weight").expect("it is pruned");
+        let effective = |model: &M| bits(&model.view("fc.weight").unwrap().values().unwrap());
+        assert_eq!(
+            effective(&model),
+            effective(&expected),
+            "masks stay on new values"
+        );
+    }
+}
+
 fn prune_in_many_ways<M: Prunable>(model: &mut M) -> Result<()> {
     let rng = &mut ChaCha8Rng::seed_from_u64(7);
     prune::random_unstructured(model, "conv.weight", 0.1, rng)?;

@@ -13,13 +13,15 @@ const ALL: [FloatType; 4] = [FloatType::F32, FloatType::F16, FloatType::BF16, Fl
 
 #[test]
 fn arrays() {
-    testing::check_model(&ALL, |arrays| {
+    let make = |arrays: &[(&str, FloatArray)]| {
         let mut model = ArrayModel::new();
         for (name, array) in arrays {
             model.insert(*name, array.clone()).unwrap();
         }
         model
-    });
+    };
+    testing::check_model(&ALL, make);
+    testing::check_write_values(&ALL, make);
 }
 
 /// Where the values of a model are.
@@ -162,6 +164,7 @@ fn module_trees() {
         model
     };
     testing::check_model(&[FloatType::F32], make);
+    testing::check_write_values(&[FloatType::F32], make);
     let (model, arrays) = testing::check_masks(make);
     for name in arrays.names() {
         let effective = model.parameter(name).unwrap().effective().to_owned();

@@ -123,6 +123,14 @@ pub enum ListError {
         /// Path of the parameter.
         path: String,
     },
+    /// A list of settings that is not as long as the list of parameters.
+    #[error("{got} settings were given for {expected} parameters; give one for each, in the same order")]
+    OtherLength {
+        /// Number of parameters.
+        expected: usize,
+        /// Number of settings.
+        got: usize,
+    },
     /// Scores for a parameter that is not being pruned.
     #[error(
         "scores were given for `{path}`, which is not in the list of parameters; list it, or drop the scores"

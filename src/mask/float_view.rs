@@ -74,6 +74,8 @@ macro_rules! with_floats {
     };
 }
 
+pub(super) use with_floats;
+
 impl<'a> FloatView<'a> {
     /// The type of the entries.
     pub fn float_type(&self) -> FloatType {

@@ -27,6 +27,7 @@ pub(crate) mod bits;
 mod compute;
 mod container;
 mod error;
+mod float_array;
 mod float_view;
 mod method;
 mod methods;
@@ -45,6 +46,7 @@ pub use compute::{GlobalOutcome, Outcome, Ranked, compute, compute_global, compu
 pub(crate) use compute::{Tensor, check_scores, compute_tensor, compute_tensors};
 pub use container::PruningContainer;
 pub use error::{ListError, MaskError, PatternError};
+pub use float_array::{ArrayElement, FloatArray};
 pub use float_view::{Float, FloatType, FloatView};
 pub use method::{IntoMethod, PruningMethod, PruningType};
 pub use methods::*;

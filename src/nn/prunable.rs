@@ -6,7 +6,10 @@ use super::tree::ParamTree;
 use super::tree_ext::unknown_parameter;
 use super::walk::{self, check, for_each_parameter};
 use crate::error::Result;
-use crate::prunable::{MaskAction, MaskChange, ParameterView, Prunable, check_changes};
+use crate::mask::{ArrayElement, FloatArray};
+use crate::prunable::{
+    MaskAction, MaskChange, ParameterView, Prunable, WriteValues, check_changes, check_values,
+};
 
 impl<T: ParamTree + ?Sized> Prunable for T {
     fn paths(&self) -> Vec<String> {
@@ -49,5 +52,19 @@ impl<T: ParamTree + ?Sized> Prunable for T {
 
     fn check_whole(&mut self) -> Result<()> {
         check(self)
+    }
+}
+
+impl<T: ParamTree + ?Sized> WriteValues for T {
+    fn write_values(&mut self, values: Vec<(String, FloatArray)>) -> Result<()> {
+        check_values(self, &values)?;
+        for (path, _) in &values {
+            walk::parameter_mut(self, path)?;
+        }
+        for (path, array) in values {
+            let array = f32::of(&array).expect("the type was checked");
+            walk::parameter_mut(self, &path)?.set_original(array.clone());
+        }
+        Ok(())
     }
 }

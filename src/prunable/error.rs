@@ -1,5 +1,7 @@
 //! [`ModelError`]: a path without a parameter, or a parameter that is not pruned.
 
+use crate::mask::FloatType;
+
 /// A path without a parameter, a parameter that is not pruned, or a model that contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +25,18 @@ pub enum ModelError {
     NameTaken {
         /// The name.
         name: String,
+    },
+    /// Values of another float type than the parameter they are for.
+    #[error(
+        "parameter `{path}` is of type {expected}, but values of type {got} were given; convert them first"
+    )]
+    OtherType {
+        /// Path of the parameter.
+        path: String,
+        /// The type of the parameter.
+        expected: FloatType,
+        /// The type of the values.
+        got: FloatType,
     },
     /// A model whose answers contradict each other.
     #[error("the model contradicts itself at `{path}`: {reason}")]

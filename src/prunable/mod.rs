@@ -65,6 +65,7 @@ mod pruning;
 pub(crate) mod suffix;
 mod view;
 mod weights;
+mod write_values;
 
 pub use change::{MaskAction, MaskChange, check_changes};
 pub use error::ModelError;
@@ -74,6 +75,7 @@ pub(crate) use nearest::nearest;
 pub use pruning::Pruning;
 pub use view::{LendValues, ParameterView};
 pub use weights::is_weight;
+pub use write_values::{WriteValues, check_values};
 
 use crate::error::{Error, Result};
 

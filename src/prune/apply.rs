@@ -112,12 +112,12 @@ fn compute(
 }
 
 /// Whether a method reads no scores, so that a model need not lend its values.
-pub(super) fn ranks_nothing(method: &dyn PruningMethod) -> bool {
+pub(crate) fn ranks_nothing(method: &dyn PruningMethod) -> bool {
     method.plan().is_some_and(|plan| !plan.reads_scores())
 }
 
 /// Scores that are all 0, of any shape, without memory of their own. They are for methods that do not read scores.
-pub(super) fn of_zeros<'a>(zero: &'a ndarray::ArrayD<f32>, shape: &[usize]) -> FloatView<'a> {
+pub(crate) fn of_zeros<'a>(zero: &'a ndarray::ArrayD<f32>, shape: &[usize]) -> FloatView<'a> {
     let zeros = zero.broadcast(IxDyn(shape));
     zeros.expect("a scalar broadcasts to any shape").into()
 }

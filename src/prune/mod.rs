@@ -39,12 +39,13 @@ mod apply;
 mod by_name;
 mod global;
 mod lookup;
-mod model;
+pub(crate) mod model;
 mod report;
 mod undo;
 
 pub use crate::mask::*;
 pub use apply::{apply, apply_with_scores, set_mask};
+pub(crate) use apply::{of_zeros, ranks_nothing};
 pub use by_name::{
     block_structured, custom_from_mask, identity, l1_unstructured, l1_unstructured_with_scores,
     ln_structured, ln_structured_with_scores, nm_structured, random_structured, random_unstructured,

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::prunable::{MaskChange, ParameterView, Prunable};
 
 /// A model by reference.
-pub(super) struct ByRef<'a, M: ?Sized>(pub &'a mut M);
+pub(crate) struct ByRef<'a, M: ?Sized>(pub &'a mut M);
 
 impl<M: Prunable + ?Sized> Prunable for ByRef<'_, M> {
     fn paths(&self) -> Vec<String> {

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 
 use burn_core::module::{Module, Param, ParamId};
 use burn_core::tensor::{Bool, Tensor};
+use secateurs::FloatArray;
 use secateurs::prunable::{
-    MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown_parameter,
+    MaskAction, MaskChange, ParameterView, Prunable, Pruning, WriteValues, check_changes, check_values,
+    unknown_parameter,
 };
 
 use crate::error::{Error, Result};
 use crate::mask;
-use crate::rewrite::{set_masks, take_masks};
+use crate::rewrite::{set_masks, set_values, take_masks};
 use crate::values::{FloatParam, Lender, float_type};
 use crate::walk::{Kind, parameters};
 
@@ -197,6 +199,14 @@ impl<M: Module> Prunable for BurnModel<M> {
         self.prunings.extend(prunings);
         self.prunings
             .retain(|id, _| now.values().any(|mask| mask.id == *id));
+        Ok(())
+    }
+}
+
+impl<M: Module> WriteValues for BurnModel<M> {
+    fn write_values(&mut self, values: Vec<(String, FloatArray)>) -> secateurs::Result<()> {
+        check_values(self, &values)?;
+        self.module = set_values(self.module.clone(), values.into_iter().collect());
         Ok(())
     }
 }

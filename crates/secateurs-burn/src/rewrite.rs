@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use burn_core::module::{Module, ModuleMapper, ModuleVisitor, Param, Reparameterization, Reparameterizer};
 use burn_core::tensor::{Bool, Tensor};
 
+use secateurs::FloatArray;
+
 use crate::mask::PruneMask;
+use crate::values::from_array;
 
 type MaskParam = Param<Tensor<1, Bool>>;
 
@@ -61,6 +64,40 @@ impl ModuleMapper for Update<'_> {
         let mask = self.masks.get(&of.join("."));
         mask.and_then(|mask| (mask as &dyn Any).downcast_ref().cloned())
             .unwrap_or(param)
+    }
+}
+
+/// Replaces the stored values of parameters, by path. Masks stay, and so does what is trained and what is not.
+pub(crate) fn set_values<M: Module>(module: M, values: HashMap<String, FloatArray>) -> M {
+    let mut write = Write {
+        values,
+        path: Vec::new(),
+    };
+    module.map(&mut write)
+}
+
+struct Write {
+    values: HashMap<String, FloatArray>,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Write {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.values.remove(&self.path.join(".")) {
+            Some(array) => param.map(|tensor| {
+                let requires_grad = tensor.is_require_grad();
+                from_array(&array, &tensor.device()).set_require_grad(requires_grad)
+            }),
+            None => param,
+        }
     }
 }
 

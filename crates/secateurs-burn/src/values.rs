@@ -98,6 +98,22 @@ fn view<'a>(path: &str, data: &'a TensorData) -> Result<FloatView<'a>> {
     })
 }
 
+/// A tensor with the entries of an array.
+pub(crate) fn from_array<const D: usize>(array: &FloatArray, device: &Device) -> Tensor<D> {
+    macro_rules! tensor {
+        ($($variant:ident)*) => {
+            match array {
+                $(FloatArray::$variant(array) => {
+                    let data = TensorData::new(array.iter().copied().collect(), array.shape());
+                    Tensor::from_data(data, (device, DType::$variant))
+                })*
+                _ => unreachable!("these are all the types"),
+            }
+        };
+    }
+    tensor!(F16 BF16 F32 F64)
+}
+
 /// A copy of a tensor as an array, from any device: for importance scores, such as those made of gradients.
 ///
 /// ```

@@ -5,14 +5,16 @@ use std::sync::PoisonError;
 
 use candle_core::{Tensor, TensorId, Var};
 use candle_nn::VarMap;
+use secateurs::FloatArray;
 use secateurs::mask::Mask;
 use secateurs::prunable::{
-    MaskAction, MaskChange, ParameterView, Prunable, Pruning, check_changes, unknown_parameter,
+    MaskAction, MaskChange, ParameterView, Prunable, Pruning, WriteValues, check_changes, check_values,
+    unknown_parameter,
 };
 
 use crate::error::{Error, Result};
 use crate::rewrite::{Hidden, Rewrite, mask_tensor};
-use crate::storage::{Lender, float_type};
+use crate::storage::{Lender, float_type, from_array};
 
 /// The variables of a candle model, with a place for the mask of each. The [crate documentation](crate) has an
 /// example.
@@ -221,6 +223,32 @@ impl Prunable for CandleModel {
             .entries
             .iter()
             .try_for_each(|(name, entry)| self.check_same(name, &entry.var))?)
+    }
+}
+
+impl WriteValues for CandleModel {
+    fn write_values(&mut self, values: Vec<(String, FloatArray)>) -> secateurs::Result<()> {
+        check_values(self, &values)?;
+        let mut prepared = Vec::with_capacity(values.len());
+        for (path, array) in values {
+            let entry = self.entry(&path)?;
+            let values = from_array(&array, entry.var.device()).map_err(Error::from)?;
+            if entry.pruned.is_some() && !entry.var.is_contiguous() {
+                return Err(Error::NotContiguous { name: path }.into());
+            }
+            prepared.push((entry.listed.clone(), values));
+        }
+        for (listed, values) in prepared {
+            let entry = self.entries.get_mut(&listed).expect("the path was checked");
+            entry.var.set(&values).map_err(Error::from)?;
+            if let Some(pruned) = &mut entry.pruned {
+                let rewrite = Rewrite::new(&entry.var, None, Some(pruned.pruning.mask()))?;
+                if let Some(hidden) = rewrite.execute(&entry.var)? {
+                    pruned.hidden = hidden;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

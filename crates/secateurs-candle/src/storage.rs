@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use candle_core::{CpuStorage, DType, Storage, Tensor};
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use ndarray::{ArrayD, ArrayViewD};
 use secateurs::FloatArray;
 use secateurs::mask::{FloatType, FloatView};
@@ -65,6 +65,22 @@ pub fn to_array(tensor: &Tensor) -> Result<FloatArray> {
         let array = ArrayD::from_shape_vec(tensor.dims(), values);
         Ok(array.expect("a tensor has as many entries as its shape").into())
     }, _ => Err(not_float(tensor)))
+}
+
+/// A tensor with the entries of an array.
+pub(crate) fn from_array(array: &FloatArray, device: &Device) -> candle_core::Result<Tensor> {
+    macro_rules! tensor {
+        ($($variant:ident)*) => {
+            match array {
+                $(FloatArray::$variant(array) => {
+                    let entries: Vec<_> = array.iter().copied().collect();
+                    Tensor::from_vec(entries, array.shape(), device)
+                })*
+                _ => unreachable!("these are all the types"),
+            }
+        };
+    }
+    tensor!(F16 BF16 F32 F64)
 }
 
 /// A copy of a tensor's entries in row-major order, from any device.

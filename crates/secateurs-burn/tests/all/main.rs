@@ -6,4 +6,5 @@ mod masks;
 mod prunable;
 mod records;
 mod reparameterizations;
+mod schedules;
 mod training;

@@ -12,6 +12,13 @@ use crate::common::{Given, Network, zeros};
 const ALL: [FloatType; 4] = [FloatType::F32, FloatType::F16, FloatType::BF16, FloatType::F64];
 
 #[test]
+fn values_can_be_replaced() {
+    testing::check_write_values(&ALL, |arrays| {
+        BurnModel::new(Given::new(arrays, &Device::flex().autodiff()))
+    });
+}
+
+#[test]
 fn the_suite_passes_for_inference() {
     testing::check_model(&ALL, |arrays| BurnModel::new(Given::new(arrays, &Device::flex())));
 }

@@ -4,4 +4,5 @@ mod errors;
 mod files;
 mod masks;
 mod prunable;
+mod schedules;
 mod training;

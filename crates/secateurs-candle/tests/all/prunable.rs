@@ -32,6 +32,11 @@ pub fn var_map(arrays: &[(&str, FloatArray)]) -> VarMap {
 }
 
 #[test]
+fn values_can_be_replaced() {
+    testing::check_write_values(&ALL, |arrays| CandleModel::new(&var_map(arrays)));
+}
+
+#[test]
 fn the_suite_passes_on_a_var_map() {
     testing::check_model(&ALL, |arrays| CandleModel::new(&var_map(arrays)));
 }
