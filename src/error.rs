@@ -13,6 +13,7 @@
 
 use std::path::PathBuf;
 
+pub use crate::analysis::AnalysisError;
 #[cfg(feature = "checkpoint")]
 pub use crate::checkpoint::{CheckpointError, Damage, MaskTensorError, OutputError, PackError};
 pub use crate::mask::select::SelectError;
@@ -56,6 +57,9 @@ pub enum Error {
     /// A schedule, or a pruner for training, that was set up wrongly.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// An analysis that was set up wrongly, or a plot that could not be drawn.
+    #[error(transparent)]
+    Analysis(#[from] AnalysisError),
     /// An operation on tensors whose shapes do not fit.
     #[cfg(feature = "nn")]
     #[error(transparent)]

@@ -27,6 +27,7 @@
 //! |---|---|---|
 //! | [`prune`] | the functions that prune the parameters of a model: start here | |
 //! | [`train`] | pruning during training: schedules, a pruner for the loop, dynamic sparse training, lottery tickets | |
+//! | [`analysis`] | what pruning did to a model and what it would cost: tables and plots | plots: `plot` |
 //! | [`prunable`] | [`Prunable`], the trait that a model implements to be pruned | |
 //! | [`mask`] | masks from scores: amounts, methods, norms; arrays in, masks out. [`mask::select`] does the same for streams | |
 //! | [`error`] | [`Error`], and the error types that it wraps | |
@@ -44,6 +45,7 @@
 //! - `checkpoint` (default): safetensors checkpoints of any size. With `nn`, also state dicts as safetensors files.
 //! - `rayon` (default): several threads for large tensors, with the same results.
 //! - `simd` (default): vector instructions that are found at run time, with the same results.
+//! - `plot`: plots of reports, as SVG.
 //! - `testing`: a test suite that checks an implementation of [`Prunable`].
 //!
 //! # Serialisation
@@ -51,6 +53,7 @@
 //! Methods and modules are serialised through [`typetag`]. It is re-exported, as [`serde`] is, for those who write
 //! their own.
 
+pub mod analysis;
 mod array_model;
 #[cfg(feature = "checkpoint")]
 pub mod checkpoint;

@@ -1,6 +1,6 @@
 //! A small version of the example `digits`: two runs print the same, another seed something else.
 
-#[path = "../examples/digits/data.rs"]
+#[path = "../examples/common/data.rs"]
 mod data;
 #[path = "../examples/digits/experiment.rs"]
 mod experiment;
@@ -10,7 +10,7 @@ mod pruning;
 mod report;
 #[path = "../examples/digits/size.rs"]
 mod size;
-#[path = "../examples/digits/train.rs"]
+#[path = "../examples/common/train.rs"]
 mod train;
 
 use indicatif::ProgressBar;

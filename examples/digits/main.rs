@@ -9,12 +9,14 @@
 //!
 //! Progress goes to stderr, the result to stdout. Everything is seeded: two runs print the same.
 
+#[path = "../common/data.rs"]
 mod data;
 mod experiment;
 mod plot;
 mod pruning;
 mod report;
 mod size;
+#[path = "../common/train.rs"]
 mod train;
 
 use std::error::Error;

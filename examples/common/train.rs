@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 use rand::Rng;
 use secateurs::Result;
 use secateurs::nn::{Linear, Module, Relu, Sequential, loss, optim::Adam};
-use secateurs::tensor::no_grad;
+use secateurs::tensor::{Gradients, no_grad};
 
 use crate::data::{CLASSES, Digits, PIXELS};
 
@@ -23,6 +23,7 @@ pub fn network(rng: &mut impl Rng) -> Result<Sequential> {
 }
 
 /// Trains for this many epochs, with a learning rate that decays to zero. Masks stay on: pruned weights stay zero.
+#[allow(dead_code)] // not every example trains without doing something at each step
 pub fn fit(
     model: &mut Sequential,
     data: &Digits,
@@ -30,12 +31,29 @@ pub fn fit(
     rng: &mut impl Rng,
     progress: &ProgressBar,
 ) -> Result<()> {
+    fit_with(model, data, epochs, rng, progress, |_, _, _| Ok(()))
+}
+
+/// The same, and calls `after_step` after each step of the optimiser, with the step's number and its gradients: those of
+/// effective weights, too, which are not zero under a mask.
+pub fn fit_with(
+    model: &mut Sequential,
+    data: &Digits,
+    epochs: usize,
+    rng: &mut impl Rng,
+    progress: &ProgressBar,
+    mut after_step: impl FnMut(&mut Sequential, u64, &Gradients) -> Result<()>,
+) -> Result<()> {
     let mut optimiser = Adam::new(LEARNING_RATE)?;
+    let mut step = 0;
     for epoch in 0..epochs {
         optimiser.set_lr(LEARNING_RATE * (1.0 - epoch as f64 / epochs as f64))?;
         for (images, labels) in data.batches(BATCH, rng) {
             let loss = loss::cross_entropy(&model.forward(&images)?, &labels)?;
-            optimiser.step(model, &loss.backward()?)?;
+            let gradients = loss.backward_dense()?;
+            optimiser.step(model, &gradients)?;
+            after_step(model, step, &gradients)?;
+            step += 1;
         }
         progress.inc(1);
     }
