@@ -16,6 +16,8 @@ use std::path::PathBuf;
 pub use crate::analysis::AnalysisError;
 #[cfg(feature = "checkpoint")]
 pub use crate::checkpoint::{CheckpointError, Damage, MaskTensorError, OutputError, PackError};
+pub use crate::criteria::CriteriaError;
+pub use crate::criteria::sparse_gpt::SparseGptError;
 pub use crate::mask::select::SelectError;
 pub use crate::mask::{AmountError, ListError, MaskError, NormError, PatternError};
 #[cfg(feature = "nn")]
@@ -51,6 +53,9 @@ pub enum Error {
     /// An invalid list of parameters to be pruned together.
     #[error(transparent)]
     List(#[from] ListError),
+    /// Settings, weights or data that a criterion cannot use.
+    #[error(transparent)]
+    Criteria(#[from] CriteriaError),
     /// A path without a parameter, a parameter that is not pruned, or a model that contradicts itself.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -118,6 +123,12 @@ impl Error {
                 error: Box::new(other),
             },
         }
+    }
+}
+
+impl From<SparseGptError> for Error {
+    fn from(error: SparseGptError) -> Self {
+        Error::Criteria(error.into())
     }
 }
 

@@ -57,6 +57,7 @@ pub mod analysis;
 mod array_model;
 #[cfg(feature = "checkpoint")]
 pub mod checkpoint;
+pub mod criteria;
 mod depth;
 pub mod error;
 // What streams of a file need is part of the one implementation of each pattern.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use half::{bf16, f16};
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension};
+use num_traits::AsPrimitive;
 
 use super::select::Element;
 
@@ -129,6 +130,9 @@ impl<'a> FloatView<'a> {
 pub trait Float: Element {
     /// The view of an array of this type.
     fn float_view(array: ArrayViewD<'_, Self>) -> FloatView<'_>;
+
+    /// The value of this type nearest to an `f64`; of two, the one whose last bit is 0.
+    fn nearest(value: f64) -> Self;
 }
 
 macro_rules! float {
@@ -136,6 +140,10 @@ macro_rules! float {
         impl Float for $float {
             fn float_view(array: ArrayViewD<'_, Self>) -> FloatView<'_> {
                 FloatView::$variant(array)
+            }
+
+            fn nearest(value: f64) -> Self {
+                value.as_()
             }
         }
     )*};
