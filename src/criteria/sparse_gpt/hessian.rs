@@ -5,12 +5,12 @@ use std::fmt;
 use ndarray::{Array2, ArrayBase, ArrayView2, Data, Dimension};
 
 use super::error::SparseGptError;
-use super::linalg::strips::{STRIP, Strip, add_square};
+use super::linalg::strips::{STRIP, Strip, add_square, threads};
 use crate::error::{Error, MaskError, Result};
 use crate::mask::Float;
 
 /// Samples that are added at a time.
-const SAMPLES: usize = 256;
+const SAMPLES: usize = 512;
 
 /// How far the halves of a matrix given as XᵀX may differ, relative to the geometric mean of the two entries on its
 /// diagonal. Sums in f32 differ by less.
@@ -132,14 +132,13 @@ impl Hessian {
 
     fn add_chunk(&mut self, chunk: &[f64], samples: usize) {
         let inputs = self.inputs;
-        let strips: Vec<_> = (0..inputs)
-            .step_by(STRIP)
-            .map(|first| {
-                Strip::new(STRIP.min(inputs - first), samples, 1.0, |number, sample| {
-                    chunk[sample * inputs + (inputs - 1 - first - number)]
-                })
+        let mut firsts: Vec<_> = (0..inputs).step_by(STRIP).collect();
+        let strips = threads(chunk.len()).each(&mut firsts, |first| {
+            let last = inputs - 1 - *first;
+            Strip::new(STRIP.min(last + 1), samples, 1.0, |number, sample| {
+                chunk[sample * inputs + (last - number)]
             })
-            .collect();
+        });
         add_square(&mut self.reversed, inputs, 0, &strips, samples);
     }
 

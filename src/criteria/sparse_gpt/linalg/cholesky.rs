@@ -108,7 +108,14 @@ mod tests {
             ((i << 32 | j).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
         };
         (0..n * n)
-            .map(|at| noise(at / n, at % n) + if at / n == at % n { n as f64 / 2.0 } else { 0.0 })
+            .map(|at| {
+                noise(at / n, at % n)
+                    + if at / n == at % n {
+                        n as f64 / 2.0 + 1.0
+                    } else {
+                        0.0
+                    }
+            })
             .collect()
     }
 
@@ -165,7 +172,7 @@ mod tests {
     #[cfg(feature = "rayon")]
     #[test]
     fn threads_change_no_bit() {
-        let n = 700;
+        let n = 400;
         let factor = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)

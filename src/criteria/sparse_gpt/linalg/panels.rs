@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::tile::{self, COLUMNS, ROWS, Tile};
 
 /// This many steps of k at a time, so that what a tile reads stays in the fastest cache.
-const DEPTH: usize = 128;
+const DEPTH: usize = 256;
 
 /// Vectors of one length, `WIDTH` of them side by side: entry k of each, then entry k + 1 of each.
 ///
