@@ -24,7 +24,7 @@ use std::{env, fs};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use secateurs::nn::{ParamTreeExt, Sequential, StateDict, state_dict};
+use secateurs::nn::{ParamTreeExt, Sequential, state_dict};
 use secateurs::prune;
 use secateurs::tensor::Gradients;
 use secateurs::train::{DynamicPruner, Pruner, Schedule, erdos_renyi_kernel};
@@ -47,7 +47,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let (seeds, export) = match arguments[..] {
         [] => (5, None),
         ["--seeds", seeds] => (seeds.parse()?, None),
-        ["--export", folder] => (5, Some(Path::new(folder))),
+        ["--export", folder] => (10, Some(Path::new(folder))),
         _ => return Err("the arguments are `--seeds N` or `--export FOLDER`, or none".into()),
     };
     let (train, test) = Digits::load()?.split();
@@ -107,6 +107,7 @@ fn gradually(
         .recompute(true);
     if let Some(folder) = export {
         save(&model, folder, "initial")?;
+        save_order(train, seed, folder)?;
     }
     fit_with(
         &mut model,
@@ -190,8 +191,21 @@ fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
 }
 
 fn save(model: &Sequential, folder: &Path, name: &str) -> Result<()> {
-    let created = fs::create_dir_all(folder);
-    created.map_err(|error| secateurs::Error::Framework(error.into()))?;
-    let state: StateDict = state_dict(model);
-    state.save_safetensors(folder.join(format!("{name}.safetensors")))
+    fs::create_dir_all(folder).map_err(failed)?;
+    state_dict(model).save_safetensors(folder.join(format!("{name}.safetensors")))
+}
+
+/// The images of each epoch in the order in which they come, a line each.
+fn save_order(train: &Digits, seed: u64, folder: &Path) -> Result<()> {
+    let rng = &mut generator(seed, 1);
+    let mut text = String::new();
+    for _ in 0..EPOCHS {
+        let order: Vec<String> = train.order(rng).iter().map(usize::to_string).collect();
+        text += &(order.join(" ") + "\n");
+    }
+    fs::write(folder.join("order.txt"), text).map_err(failed)
+}
+
+fn failed(error: std::io::Error) -> secateurs::Error {
+    secateurs::Error::Framework(error.into())
 }

@@ -84,3 +84,7 @@ pub use {serde, typetag};
 #[cfg(all(doctest, feature = "nn", feature = "checkpoint"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "nn"))]
+#[doc = include_str!("../docs/training.md")]
+struct Training;

@@ -1,4 +1,4 @@
-//! The README shows code of the adapters' READMEs, which is compiled there, as doctests.
+//! The README shows code of other pages, which is compiled there, as doctests.
 
 use std::fs;
 use std::path::Path;
@@ -12,17 +12,29 @@ fn code(readme: &str, after: &str) -> String {
     rest.split_once("```").expect("the block ends").0.to_owned()
 }
 
+fn check(section: &str, compiled: &str) {
+    let shown = code("README.md", section);
+    for line in shown.lines().filter(|line| !line.trim().is_empty()) {
+        assert!(
+            compiled.lines().any(|compiled| compiled.trim() == line.trim()),
+            "{section}: `{line}` is not compiled"
+        );
+    }
+}
+
 #[test]
 fn what_the_readme_shows_of_adapters_is_compiled() {
     for framework in ["candle", "burn"] {
         let package = format!("secateurs-{framework}");
         let compiled = code(&format!("crates/{package}/README.md"), &format!("# {package}"));
-        let shown = code("README.md", &format!("## In {framework}"));
-        for line in shown.lines().filter(|line| !line.trim().is_empty()) {
-            assert!(
-                compiled.lines().any(|compiled| compiled.trim() == line.trim()),
-                "{framework}: `{line}` is not compiled"
-            );
-        }
+        check(&format!("## In {framework}"), &compiled);
     }
+}
+
+#[test]
+fn what_the_readme_shows_of_training_is_compiled() {
+    check(
+        "## Prune while training",
+        &code("docs/training.md", "# Pruning while training"),
+    );
 }

@@ -40,13 +40,18 @@ impl Digits {
 
     /// The images in random order, `size` at a time.
     pub fn batches(&self, size: usize, rng: &mut impl Rng) -> impl Iterator<Item = (Tensor, Vec<usize>)> {
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        order.shuffle(rng);
-        let batches: Vec<Vec<usize>> = order.chunks(size).map(<[usize]>::to_vec).collect();
+        let batches: Vec<Vec<usize>> = self.order(rng).chunks(size).map(<[usize]>::to_vec).collect();
         batches.into_iter().map(|batch| {
             let Digits { images, labels } = self.pick(&batch);
             (Tensor::new(images), labels)
         })
+    }
+
+    /// The numbers of the images in random order.
+    pub fn order(&self, rng: &mut impl Rng) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.shuffle(rng);
+        order
     }
 
     /// All images as one batch.
