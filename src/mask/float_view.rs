@@ -122,6 +122,14 @@ impl<'a> FloatView<'a> {
             FloatView::F64(array) => array.mapv(|x| x as f32),
         }
     }
+
+    /// The entries as an array of `f64` in standard layout, which is exact.
+    pub fn to_f64(&self) -> ArrayD<f64> {
+        with_floats!(self, array => {
+            let values = array.iter().map(|x| num_traits::AsPrimitive::<f64>::as_(*x)).collect();
+            ArrayD::from_shape_vec(array.raw_dim(), values).expect("an array has as many entries as its shape")
+        })
+    }
 }
 
 /// A float that can be pruned: `f16`, `bf16`, `f32` or `f64`.

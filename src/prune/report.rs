@@ -35,7 +35,7 @@ pub struct ParameterReport {
 }
 
 impl Report {
-    pub(super) fn new<'a>(
+    pub(crate) fn new<'a>(
         requested: Option<usize>,
         pruned: usize,
         masks: impl IntoIterator<Item = (&'a str, &'a Mask)>,

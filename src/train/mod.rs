@@ -29,6 +29,7 @@
 //! | exchange weak entries for promising ones (SET, RigL) | [`DynamicPruner`], [`drop_and_grow`] |
 //! | give each layer a density of its own | [`erdos_renyi`], [`erdos_renyi_kernel`] |
 //! | find lottery tickets: prune, rewind the rest, train again | [`Snapshot`] |
+//! | prune before training, without data | `synflow`, for modules of `nn` |
 //!
 //! # Optimisers
 //!
@@ -51,6 +52,8 @@ mod pruner;
 mod schedule;
 mod share;
 mod snapshot;
+#[cfg(feature = "nn")]
+mod synflow;
 mod update;
 
 pub use densities::{erdos_renyi, erdos_renyi_kernel};
@@ -60,4 +63,6 @@ pub use error::TrainError;
 pub use pruner::Pruner;
 pub use schedule::Schedule;
 pub use snapshot::Snapshot;
+#[cfg(feature = "nn")]
+pub use synflow::synflow;
 pub use update::{ParameterUpdate, PrunerState, Update};
