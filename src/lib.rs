@@ -30,7 +30,7 @@
 //! | [`analysis`] | what pruning did to a model and what it would cost: tables and plots | plots: `plot` |
 //! | [`prunable`] | [`Prunable`], the trait that a model implements to be pruned | |
 //! | [`mask`] | masks from scores: amounts, methods, norms; arrays in, masks out. [`mask::select`] does the same for streams | |
-//! | [`criteria`] | importance and pruning that look at more than a weight's magnitude: SparseGPT | |
+//! | [`criteria`] | importance scores that look at more than magnitudes: LAMP, Taylor, Wanda and others; SparseGPT | |
 //! | [`error`] | [`Error`], and the error types that it wraps | |
 //! | `nn` | modules, layers, `nn::loss`, `nn::optim`, state dicts | `nn` |
 //! | `tensor` | tensors with automatic differentiation | `nn` |
