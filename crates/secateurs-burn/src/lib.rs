@@ -80,6 +80,14 @@
 //! # Ok::<(), secateurs::Error>(())
 //! ```
 //!
+//! # While training
+//!
+//! The pruners of [`secateurs::train`] take a `BurnModel`; call them after the optimiser's step. The optimiser sees a
+//! gradient of 0 for an entry under a mask, so that its moments and its weight decay still move the original value, and
+//! nobody sees it until the entry comes back. Where entries grow ([`DynamicPruner`](secateurs::train::DynamicPruner)),
+//! they start at zero all the same, with what is left of their moments. Records hold originals and masks, so every run can
+//! go on from one with the same bits.
+//!
 //! # Costs
 //!
 //! A mask takes a byte for each entry on the device, and a bit in the `BurnModel`. Each pass through a pruned layer

@@ -40,6 +40,14 @@
 //! entries stay in the optimiser and decay there. An entry that is regrown starts with what is left of them, unless a
 //! new optimiser is made.
 //!
+//! # While training
+//!
+//! The pruners of [`secateurs::train`] take a `CandleModel`; call them after [`CandleModel::step`]. Gradients with respect
+//! to effective weights, which RigL needs, are those in the `GradStore` before `step` masks them. Original values are as
+//! they were when they were pruned: no optimiser moves them. A file holds zeros in their place, so a run that recomputes
+//! its masks from them ([`Pruner::recompute`](secateurs::train::Pruner::recompute)) cannot go on from a file with the same
+//! bits; one whose masks only become sparser can.
+//!
 //! # Costs
 //!
 //! Contiguous weights in the memory of the CPU are ranked where they are. Those of a GPU are copied to the host to be
