@@ -14,7 +14,7 @@ Every run writes the same bytes: all randomness is seeded. What is written, each
 
     tests/data/histories.json             histories.py       masks after random sequences of pruning calls
     tests/data/modules.json               modules.py         outputs and gradients of modules and losses
-    tests/data/optimisers.json            optimisers.py      parameters after each step of SGD and Adam
+    tests/data/optimisers.json            optimisers.py      parameters after each step of optimisers
     tests/data/init.json                  initialisation.py  bounds of the default initialisation
     tests/data/pruned_model.json          pruned_models.py   input, output and masks of two pruned models,
     tests/data/pruned_model.safetensors                      and the state dict of each

@@ -507,6 +507,9 @@ fn an_optimiser_made_before_pruning_keeps_working() {
             let parameter = module.parameter_mut(name).unwrap();
             let gradient = gradients.get(parameter.id()).unwrap().to_owned();
             velocity.zip_mut_with(&gradient, |v, g| *v = 0.9 * *v + g);
+            if let Some(mask) = parameter.mask() {
+                mask.apply_inplace(velocity.view_mut()).unwrap(); // pruned entries have no momentum
+            }
             parameter
                 .original_mut()
                 .zip_mut_with(velocity, |x, v| *x -= 0.01 * v);

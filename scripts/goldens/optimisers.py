@@ -2,11 +2,13 @@
 
     {"torch": "2.12.0", "cases": [{
         "name":       unique, for messages,
-        "optimiser":  "SGD" | "Adam",
+        "optimiser":  "SGD" | "Adam" | "AdamW",
         "settings":   lr, momentum, dampening, weight_decay, nesterov (SGD);
-                      lr, betas, eps, weight_decay (Adam),
+                      lr, betas, eps, weight_decay (Adam, AdamW),
+        "masks":      {"p0": string of 0 and 1} of pruned parameters,
         "parameters": {"p0": tensor, "p1": tensor} at the start,
         "steps":      [{"grads": {"p0": tensor, ..}, "values": {"p0": tensor, ..} after it}, ..]
+                      with masked gradients, and the effective values of pruned parameters
     }, ..]}
 
 A tensor is {"shape": [..], "data": [.. row-major]}. All cases share parameters and gradients, f32; the steps
@@ -25,6 +27,7 @@ SHAPES = {"p0": (3, 4), "p1": (5,)}
 
 SGD = {"lr": 0.1, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False}
 ADAM = {"lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
+ADAMW = ADAM | {"weight_decay": 0.01}
 
 CASES = {
     "sgd": ("SGD", SGD),
@@ -40,12 +43,19 @@ CASES = {
     "adam_betas": ("Adam", ADAM | {"lr": 0.02, "betas": [0.8, 0.95]}),
     "adam_eps": ("Adam", ADAM | {"lr": 0.01, "eps": 0.1}),
     "adam_all": ("Adam", {"lr": 0.05, "betas": [0.5, 0.9], "eps": 1e-3, "weight_decay": 0.05}),
+    "adamw": ("AdamW", ADAMW),
+    "adamw_no_weight_decay": ("AdamW", ADAMW | {"lr": 0.01, "weight_decay": 0.0}),
+    "adamw_all": ("AdamW", {"lr": 0.05, "betas": [0.5, 0.9], "eps": 1e-3, "weight_decay": 0.5}),
+    "pruned_sgd": ("SGD", SGD | {"momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
+    "pruned_adam": ("Adam", ADAM | {"lr": 0.01, "weight_decay": 0.1}),
+    "pruned_adamw": ("AdamW", ADAMW | {"lr": 0.05, "weight_decay": 0.5}),
 }
 
 
-def case(name, start, gradients):
-    """Takes all steps of one case."""
+def case(name, start, gradients, mask):
+    """Takes all steps of one case. If it is a pruned one, `p0` has the mask."""
     optimiser, settings = CASES[name]
+    masks = {"p0": mask} if name.startswith("pruned") else {}
     parameters = {
         key: torch.nn.Parameter(torch.tensor(values, dtype=torch.float64))
         for key, values in start.items()
@@ -54,15 +64,19 @@ def case(name, start, gradients):
     steps = []
     for step in gradients:
         for key, gradient in step.items():
-            parameters[key].grad = torch.tensor(gradient, dtype=torch.float64)
+            parameters[key].grad = torch.tensor(gradient * masks.get(key, 1), dtype=torch.float64)
         stepper.step()
-        values = {key: encoding.tensor(value.detach().numpy()) for key, value in parameters.items()}
+        values = {
+            key: encoding.tensor(value.detach().numpy() * masks.get(key, 1))
+            for key, value in parameters.items()
+        }
         written = {key: encoding.tensor(gradient) for key, gradient in step.items()}
         steps.append({"grads": written, "values": values})
     return {
         "name": name,
         "optimiser": optimiser,
         "settings": settings,
+        "masks": {key: encoding.bits(mask) for key, mask in masks.items()},
         "parameters": {key: encoding.tensor(values) for key, values in start.items()},
         "steps": steps,
     }
@@ -78,6 +92,7 @@ def write(folder, version):
     start, gradients = draw(), [draw() for _ in range(STEPS)]
     for step in gradients:
         step["p0"].flat[0] = 0.0
-    cases = [case(name, start, gradients) for name in CASES]
+    mask = rng.random(SHAPES["p0"]) < 0.5
+    cases = [case(name, start, gradients, mask) for name in CASES]
     encoding.write(folder / "optimisers.json", {"torch": version}, "cases", cases)
     return [f"optimisers.json: {len(cases)} cases of {STEPS} steps"]

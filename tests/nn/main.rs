@@ -8,6 +8,7 @@ mod clones;
 mod identity;
 mod loading;
 mod lstm_masks;
+mod masked_steps;
 mod optimisers;
 mod sequential;
 mod sizes;

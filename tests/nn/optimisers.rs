@@ -61,7 +61,7 @@ fn a_run_that_is_resumed_goes_on_as_if_never_stopped() {
     assert_eq!(adam2.settings(), adam.settings());
     assert_eq!(
         sgd_state.settings(),
-        &OptimiserSettings::from(sgd.settings().clone())
+        &OptimiserSettings::Sgd(sgd.settings().clone())
     );
     for _ in 0..3 {
         let found = gradients(&model);

@@ -1,8 +1,13 @@
-//! Optimisers: [`Sgd`] and [`Adam`].
+//! Optimisers: [`Sgd`], [`Adam`] and [`AdamW`].
 //!
-//! An optimiser updates the *originals* of parameters, pruned or not, from the gradients of a backward pass. Where a
-//! mask prunes, the gradient is exactly +0.0. So an optimiser without weight decay and momentum does not change the
-//! originals of pruned entries.
+//! An optimiser updates the *originals* of parameters from the gradients of a backward pass. Of a pruned parameter, it
+//! updates only the entries that are kept. The original of a pruned entry stays as it is, bit for bit: neither
+//! momentum nor weight decay changes it, and [`discard`](crate::prune::discard) restores what was pruned. PyTorch's
+//! optimisers let it decay and drift under the mask.
+//!
+//! The running numbers of a pruned entry, such as its momentum, become 0 in the next step. If a later mask keeps the
+//! entry again, it starts afresh from its original. Only the number of steps, by which Adam corrects its means, is that
+//! of the whole parameter.
 //!
 //! State is kept by parameter id. Pruning and removing keep the id, so an optimiser that was made before pruning
 //! keeps working. A model that was cloned or loaded has new ids. For such a model, or in another process,
@@ -26,12 +31,14 @@
 //! ```
 
 mod adam;
+mod entries;
+mod moments;
 mod settings;
 mod sgd;
 mod state;
 mod update;
 
-pub use adam::Adam;
+pub use adam::{Adam, AdamW};
 pub use settings::{AdamSettings, OptimiserSettings, SgdSettings};
 pub use sgd::Sgd;
 pub use state::OptimiserState;

@@ -37,7 +37,7 @@ impl SgdSettings {
     }
 }
 
-/// The settings of [`Adam`](super::Adam).
+/// The settings of [`Adam`](super::Adam) and of [`AdamW`](super::AdamW).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamSettings {
     pub(super) lr: f64,
@@ -48,21 +48,21 @@ pub struct AdamSettings {
 
 impl AdamSettings {
     /// Refuses settings that make no sense.
-    pub(super) fn check(&self) -> Result<()> {
-        below_one("Adam", "betas", self.betas.0)?;
-        below_one("Adam", "betas", self.betas.1)?;
+    pub(super) fn check(&self, what: &'static str) -> Result<()> {
+        below_one(what, "betas", self.betas.0)?;
+        below_one(what, "betas", self.betas.1)?;
         for (setting, value) in [
             ("lr", self.lr),
             ("eps", self.eps),
             ("weight_decay", self.weight_decay),
         ] {
-            non_negative("Adam", setting, value)?;
+            non_negative(what, setting, value)?;
         }
         Ok(())
     }
 }
 
-/// The settings of an optimiser of either kind.
+/// The settings of an optimiser of any kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum OptimiserSettings {
@@ -70,26 +70,17 @@ pub enum OptimiserSettings {
     Sgd(SgdSettings),
     /// Of [`Adam`](super::Adam).
     Adam(AdamSettings),
-}
-
-impl From<SgdSettings> for OptimiserSettings {
-    fn from(settings: SgdSettings) -> Self {
-        OptimiserSettings::Sgd(settings)
-    }
-}
-
-impl From<AdamSettings> for OptimiserSettings {
-    fn from(settings: AdamSettings) -> Self {
-        OptimiserSettings::Adam(settings)
-    }
+    /// Of [`AdamW`](super::AdamW).
+    AdamW(AdamSettings),
 }
 
 impl OptimiserSettings {
-    /// The error of settings that belong to the other optimiser.
+    /// The error of settings that belong to another optimiser.
     pub(super) fn not(&self, expected: &'static str) -> Error {
         let got = match self {
             OptimiserSettings::Sgd(_) => "Sgd",
             OptimiserSettings::Adam(_) => "Adam",
+            OptimiserSettings::AdamW(_) => "AdamW",
         };
         Error::Nn(NnError::OtherOptimiser { expected, got })
     }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use ndarray::{ArrayD, Zip};
+use ndarray::ArrayD;
 
+use super::entries::{forget_pruned, update_entries};
 use super::settings::{OptimiserSettings, SgdSettings, non_negative};
 use super::state::{OptimiserState, outline};
-use super::update::for_each_gradient;
+use super::update::for_each_parameter;
 use crate::error::Result;
 use crate::nn::ParamTree;
 use crate::tensor::{Gradients, ParamId};
@@ -75,7 +76,7 @@ impl Sgd {
         self.with(|settings| settings.dampening = dampening)
     }
 
-    /// With weight decay: adds the gradient of `weight_decay / 2 × |parameter|²`.
+    /// With weight decay: adds the gradient of `weight_decay / 2 × |parameter|²`, without pruned entries.
     ///
     /// # Errors
     ///
@@ -113,7 +114,8 @@ impl Sgd {
         Ok(())
     }
 
-    /// Updates each parameter of the model that has a gradient.
+    /// Updates each parameter of the model that has a gradient. Entries that are pruned keep their originals, and their
+    /// running numbers become 0.
     ///
     /// # Errors
     ///
@@ -124,33 +126,43 @@ impl Sgd {
         let (lr, momentum) = (settings.lr as f32, settings.momentum as f32);
         let (decay, fresh) = (settings.weight_decay as f32, (1.0 - settings.dampening) as f32);
         let nesterov = settings.nesterov;
-        for_each_gradient(model, gradients, |parameter, gradient| {
-            let id = parameter.id();
-            let mut value = parameter.original_mut();
-            if momentum == 0.0 {
-                Zip::from(&mut value)
-                    .and(&gradient)
-                    .for_each(|x, &g| *x -= lr * (g + decay * *x));
+        for_each_parameter(model, gradients, |parameter, gradient| {
+            let velocity = self.velocity.get_mut(&parameter.id());
+            let Some(gradient) = gradient else {
+                if let Some(velocity) = velocity {
+                    forget_pruned(parameter, [velocity]);
+                }
                 return;
+            };
+            if momentum == 0.0 {
+                return update_entries(
+                    parameter,
+                    gradient,
+                    [],
+                    #[inline(always)]
+                    |x, g, []| (x - lr * (g + decay * x), []),
+                );
             }
             // The first velocity is the gradient itself, without dampening.
-            let (keep, add) = if self.velocity.contains_key(&id) {
+            let (keep, add) = if velocity.is_some() {
                 (momentum, fresh)
             } else {
                 (0.0, 1.0)
             };
-            let velocity = self
-                .velocity
-                .entry(id)
-                .or_insert_with(|| ArrayD::zeros(gradient.raw_dim()));
-            Zip::from(&mut value)
-                .and(&gradient)
-                .and(velocity)
-                .for_each(|x, &g, v| {
-                    let g = g + decay * *x;
-                    *v = keep * *v + add * g;
-                    *x -= lr * if nesterov { g + momentum * *v } else { *v };
-                });
+            let zeros = || ArrayD::zeros(gradient.raw_dim());
+            let velocity = self.velocity.entry(parameter.id()).or_insert_with(zeros);
+            update_entries(
+                parameter,
+                gradient,
+                [velocity],
+                #[inline(always)]
+                |x, g, [v]| {
+                    let g = g + decay * x;
+                    let v = keep * v + add * g;
+                    let direction = if nesterov { g + momentum * v } else { v };
+                    (x - lr * direction, [v])
+                },
+            );
         })
     }
 
@@ -158,7 +170,7 @@ impl Sgd {
     pub fn state<T: ParamTree + ?Sized>(&self, model: &T) -> OptimiserState {
         OptimiserState::gather(
             model,
-            self.settings.clone().into(),
+            OptimiserSettings::Sgd(self.settings.clone()),
             ["momentum_buffer"],
             &self.velocity,
             |velocity| (0, [velocity]),
