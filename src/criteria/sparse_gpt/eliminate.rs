@@ -1,7 +1,7 @@
 //! One block of columns of one row: pruning entries, and compensating for them in the entries that follow.
 
 use super::factor::Block;
-use super::linalg::cholesky::subtract_multiple;
+use super::linalg::triangle::subtract_multiple;
 use crate::mask::parallel::vectorized;
 
 /// An N:M pattern: `keep` of each `of` consecutive entries.
@@ -15,7 +15,7 @@ pub struct Groups {
 /// not overflow. U_jj is 1 / V_jj.
 #[inline(always)]
 pub fn score(block: &Block, j: usize, weight: f64) -> f64 {
-    weight.abs() * block.factor[j * block.width + j]
+    weight.abs() * block.diagonal[j]
 }
 
 /// Prunes the entries of a row that `kept` does not keep, in order, and returns the sum of the squared errors, each

@@ -32,8 +32,9 @@
 
 use super::error::SparseGptError;
 use super::hessian::Hessian;
-use super::linalg::cholesky::{BadPivot, factorize, solve_row};
+use super::linalg::cholesky::{BadPivot, factorize};
 use super::linalg::panels::Right;
+use super::linalg::triangle::Triangle;
 use crate::error::Result;
 
 /// V, upper triangular, with H + λ × I = V × Vᵀ.
@@ -47,10 +48,12 @@ pub struct Factor {
     pub dead: Vec<bool>,
 }
 
-/// The block of V on the diagonal, and its inverse. Both row-major and upper triangular.
+/// A block of V on the diagonal, and its inverse.
 pub struct Block {
     pub width: usize,
-    pub factor: Vec<f64>,
+    pub diagonal: Vec<f64>,
+    pub factor: Triangle,
+    /// Row-major and upper triangular.
     pub inverse: Vec<f64>,
 }
 
@@ -91,18 +94,15 @@ impl Factor {
 
     /// The block on the diagonal that begins at column `start`.
     pub fn block(&self, start: usize, width: usize) -> Block {
-        let factor: Vec<f64> = (start..start + width)
-            .flat_map(|row| &self.entries[row * self.n + start..][..width])
-            .copied()
-            .collect();
+        let entry = |row: usize, column: usize| self.entries[(start + row) * self.n + start + column];
+        let factor = Triangle::new(width, entry);
         // Row i of the inverse is what times the block gives row i of the identity.
         let mut inverse = vec![0.0; width * width];
-        for (i, row) in inverse.chunks_mut(width).enumerate() {
-            row[i] = 1.0;
-            solve_row(row, &factor);
-        }
+        inverse.iter_mut().step_by(width + 1).for_each(|x| *x = 1.0);
+        factor.solve(&mut inverse, width, 0);
         Block {
             width,
+            diagonal: (0..width).map(|j| entry(j, j)).collect(),
             factor,
             inverse,
         }

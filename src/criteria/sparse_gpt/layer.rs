@@ -5,7 +5,6 @@ use ndarray::ArrayView2;
 use super::eliminate::{Groups, eliminate, score};
 use super::factor::{Block, Factor};
 use super::hessian::not_finite;
-use super::linalg::cholesky::solve_row;
 use super::linalg::panels::{Left, Right, add_product};
 use super::linalg::strips::{STRIP, threads};
 use crate::error::Result;
@@ -111,8 +110,8 @@ impl Strip<'_> {
         self.block.clear();
         self.block.resize(self.losses.len() * width, 0.0);
         add_product(&mut self.block, width, &self.changes, above, start);
+        diagonal.factor.solve(&mut self.block, width, 0);
         for (row, weights) in self.block.chunks_mut(width).zip(self.weights.chunks(columns)) {
-            solve_row(row, &diagonal.factor);
             for (entry, weight) in row.iter_mut().zip(&weights[start..]) {
                 *entry += weight;
             }

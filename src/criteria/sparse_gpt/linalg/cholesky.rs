@@ -1,10 +1,11 @@
 //! The Cholesky factor of a symmetric positive definite matrix.
 
 use super::strips::{STRIP, Strip, add_square, threads};
+use super::triangle::{Triangle, subtract_multiple};
 use crate::mask::parallel::vectorized;
 
-/// Columns that are factorised at a time.
-const BLOCK: usize = 128;
+/// Columns that are factorised at a time, and of these at a time.
+const BLOCKS: [usize; 2] = [128, 32];
 
 /// A pivot that is not positive: the matrix is not positive definite.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,80 +22,81 @@ pub struct BadPivot {
 /// Entry by entry these are the operations of the textbook, in its order: the entry of A, minus the products of
 /// L in the order of columns, divided by the diagonal of L. Blocks and threads only decide when and where that happens.
 pub fn factorize(matrix: &mut [f64], n: usize) -> Result<(), BadPivot> {
-    for start in (0..n).step_by(BLOCK) {
-        let width = BLOCK.min(n - start);
-        let (above, below) = matrix.split_at_mut((start + width) * n);
-        let block = &mut above[start * n..];
-        let transposed = factorize_block(block, n, start, width)?;
-        let strips = solve_below(below, n, start, &transposed, width);
-        add_square(below, n, start + width, &strips, width);
+    factorize_square(matrix, n, 0, n, &BLOCKS)
+}
+
+/// Factorises the square of this size that begins at column `first` of some rows, which are `stride` apart.
+fn factorize_square(
+    rows: &mut [f64],
+    stride: usize,
+    first: usize,
+    size: usize,
+    blocks: &[usize],
+) -> Result<(), BadPivot> {
+    let Some((block, smaller)) = blocks.split_first() else {
+        return factorize_small(rows, stride, first, size);
+    };
+    for start in (0..size).step_by(*block) {
+        let width = size.min(start + block) - start;
+        let (above, below) = rows.split_at_mut((start + width) * stride);
+        let (square, first) = (&mut above[start * stride..], first + start);
+        factorize_square(square, stride, first, width, smaller)?;
+        if !below.is_empty() {
+            // Lᵀ is upper triangular.
+            let triangle = Triangle::new(width, |row, column| square[column * stride + first + row]);
+            let strips = solve_below(below, stride, first, &triangle, width);
+            add_square(below, stride, first + width, &strips, width);
+        }
     }
     Ok(())
 }
 
-/// Factorises the block on the diagonal, and returns its transposed factor: row-major, `width` × `width`.
-fn factorize_block(block: &mut [f64], n: usize, start: usize, width: usize) -> Result<Vec<f64>, BadPivot> {
-    let mut transposed = vec![0.0; width * width];
-    for j in 0..width {
-        let value = block[j * n + start + j];
+/// Computes the columns of L that belong to a factorised square, for the rows below it: solves X × Lᵀ = A for X.
+/// Returns −X, ready to multiply.
+fn solve_below(
+    below: &mut [f64],
+    stride: usize,
+    first: usize,
+    triangle: &Triangle,
+    width: usize,
+) -> Vec<Strip> {
+    let operations = (below.len() / stride).saturating_mul(width * width / 2);
+    let mut parts: Vec<_> = below.chunks_mut(STRIP * stride).collect();
+    threads(operations).each(&mut parts, |part| {
+        triangle.solve(part, stride, first);
+        Strip::new(part.len() / stride, width, -1.0, |row, k| {
+            part[row * stride + first + k]
+        })
+    })
+}
+
+/// Column by column.
+fn factorize_small(rows: &mut [f64], stride: usize, first: usize, size: usize) -> Result<(), BadPivot> {
+    let mut column = vec![0.0; size];
+    for j in 0..size {
+        let value = rows[j * stride + first + j];
         // Also of NaN.
         if !(value > 0.0 && value < f64::INFINITY) {
             return Err(BadPivot {
-                column: start + j,
+                column: first + j,
                 value,
             });
         }
         let pivot = value.sqrt();
-        block[j * n + start + j] = pivot;
-        let column = &mut transposed[j * width..][..width];
-        column[j] = pivot;
-        for i in j + 1..width {
-            let entry = &mut block[i * n + start + j];
-            *entry /= pivot;
-            column[i] = *entry;
-        }
-        for i in j + 1..width {
-            let row = &mut block[i * n + start..][j + 1..=i];
-            subtract_multiple(row, column[i], &column[j + 1..=i]);
-        }
+        rows[j * stride + first + j] = pivot;
+        vectorized(
+            #[inline(always)]
+            || {
+                for i in j + 1..size {
+                    let row = &mut rows[i * stride + first..][j..=i];
+                    row[0] /= pivot;
+                    column[i] = row[0];
+                    subtract_multiple(&mut row[1..], column[i], &column[j + 1..=i]);
+                }
+            },
+        );
     }
-    Ok(transposed)
-}
-
-/// Computes the columns of L that belong to a factorised block, for the rows below it: solves X × Lᵀ = A for X.
-fn solve_below(below: &mut [f64], n: usize, start: usize, transposed: &[f64], width: usize) -> Vec<Strip> {
-    let operations = (below.len() / n).saturating_mul(width * width / 2);
-    let mut parts: Vec<_> = below.chunks_mut(STRIP * n).collect();
-    threads(operations).each(&mut parts, |part| {
-        for row in part.chunks_mut(n) {
-            solve_row(&mut row[start..start + width], transposed);
-        }
-        Strip::new(part.len() / n, width, -1.0, |row, k| part[row * n + start + k])
-    })
-}
-
-/// Replaces x by the y with y × Lᵀ = x, where Lᵀ is upper triangular and row-major.
-pub fn solve_row(row: &mut [f64], transposed: &[f64]) {
-    let width = row.len();
-    vectorized(
-        #[inline(always)]
-        || {
-            for j in 0..width {
-                let (head, tail) = row.split_at_mut(j + 1);
-                let factors = &transposed[j * width..][j..width];
-                head[j] /= factors[0];
-                subtract_multiple(tail, head[j], &factors[1..]);
-            }
-        },
-    );
-}
-
-/// Subtracts a multiple of one vector from another.
-#[inline(always)]
-pub fn subtract_multiple(from: &mut [f64], factor: f64, vector: &[f64]) {
-    for (entry, x) in from.iter_mut().zip(vector) {
-        *entry -= factor * x;
-    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,3 +8,4 @@ pub mod cholesky;
 pub mod panels;
 pub mod strips;
 mod tile;
+pub mod triangle;
