@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
-"""SparseGPT of this crate beside the authors' implementation, and goldens from an implementation in PyTorch.
+"""SparseGPT and Wanda of this crate beside their authors' code, and goldens from an implementation in PyTorch.
 
     pip install torch==2.12.0 numpy
-    git clone https://github.com/IST-DASLab/sparsegpt FOLDER
-    python scripts/sparsegpt.py FOLDER              masks, errors of the output and times; some minutes
-    python scripts/sparsegpt.py FOLDER --rounds 3   3 rounds instead of 5
-    python scripts/sparsegpt.py --goldens           writes tests/data/sparse_gpt.json
+    git clone https://github.com/IST-DASLab/sparsegpt SPARSEGPT
+    git clone https://github.com/locuslab/wanda WANDA
+    python scripts/sparsegpt.py SPARSEGPT WANDA               masks, errors of the output and times; some minutes
+    python scripts/sparsegpt.py SPARSEGPT WANDA --rounds 3    3 rounds instead of 5
+    python scripts/sparsegpt.py --goldens                     writes tests/data/sparse_gpt.json
 
-The authors' class is run as it is, on the CPU in f32. Its inputs and this crate's are the same random numbers: weights
-are normal, inputs are correlated, with a spectrum that falls as a power of the rank. A round times the authors, then
-this crate; shown are medians. "XᵀX" is the time to sum the Hessian, "prune" that of everything after it.
+The authors' classes are run as they are, on the CPU in f32; of Wanda, that is the one that sums norms, since choosing
+is part of a function for whole language models, and is repeated here. Inputs are the same random numbers on both sides:
+weights are normal, inputs are correlated, with a spectrum that falls as a power of the rank. A round times the authors,
+then this crate; shown are medians. "Inputs" is the time to sum XᵀX, or norms, and "prune" that of everything after it.
 
 A row says how many entries of the masks agree, and by how much the squared error of the output, ‖(W − Ŵ) × Xᵀ‖², of
-this crate is larger than the authors' (negative where it is smaller), computed in f64. Of a block, the authors prune
-what is less than or equal to a threshold, which is one entry more than requested. To compare the same amount, half an
-entry less is requested of them: the threshold's rounding then gives the same count. "As released" is the agreement
-with an amount of 0.5. "f64" is that with the implementation below, which is in double precision and counts as this
-crate does.
+this crate is larger than the authors' (negative where it is smaller), computed in f64. Of a block, SparseGPT's authors
+prune what is less than or equal to a threshold, which is one entry more than requested. To compare the same amount,
+half an entry less is requested of them: the threshold's index is rounded down, so that the count is that of this crate.
+"As released" is the agreement with an amount of 0.5. "f64" is that with the implementation below, which is in double
+precision and counts as this crate does.
 """
 
 import argparse
@@ -44,11 +46,10 @@ LAYERS = [(256, 512, 2048), (768, 768, 4096), (1024, 4096, 8192)]
 PATTERNS = [("50 %", dict(amount=0.5)), ("2:4", dict(pattern=[2, 4]))]
 
 
-def sparse_gpt(weight, hessian, amount=0.5, pattern=None, block=128, dampening=0.01, prior=None, exact=True):
+def sparse_gpt(weight, hessian, amount=0.5, pattern=None, block=128, dampening=0.01, prior=None):
     """SparseGPT as the paper has it, with the factor of the inverse; returns what is kept, the weight and the loss.
 
-    With `exact`, blocks lose shares of what is requested that add up to it. Without, each loses what is less than or
-    equal to a threshold, as in the authors' code.
+    Blocks lose shares of what is requested that add up to it. Of ties, the first in row-major order is pruned.
     """
     kept = torch.ones_like(weight, dtype=torch.bool) if prior is None else prior.clone()
     weight = torch.where(kept, weight, torch.zeros_like(weight))
@@ -68,16 +69,13 @@ def sparse_gpt(weight, hessian, amount=0.5, pattern=None, block=128, dampening=0
         inside = slice(columns.start, columns.stop)
         if pattern is None:
             cost = (weight[:, inside] / upper.diagonal()[inside]) ** 2
-            if exact:
-                seen += int(kept[:, inside].sum())
-                due = (2 * requested * seen + remaining) // (2 * max(remaining, 1))
-                order = torch.where(kept[:, inside], cost, torch.inf).flatten().sort(stable=True).indices
-                chosen = torch.zeros(cost.numel(), dtype=torch.bool)
-                chosen[order[: due - given]] = True
-                kept[:, inside] &= ~chosen.reshape(cost.shape)
-                given = due
-            else:
-                kept[:, inside] &= cost > cost.flatten().sort().values[int(cost.numel() * amount)]
+            seen += int(kept[:, inside].sum())
+            due = (2 * requested * seen + remaining) // (2 * max(remaining, 1))
+            order = torch.where(kept[:, inside], cost, torch.inf).flatten().sort(stable=True).indices
+            chosen = torch.zeros(cost.numel(), dtype=torch.bool)
+            chosen[order[: due - given]] = True
+            kept[:, inside] &= ~chosen.reshape(cost.shape)
+            given = due
         errors = torch.zeros_like(weight[:, inside])
         for column in columns:
             if pattern is not None and column % pattern[1] == 0:
@@ -104,8 +102,18 @@ def output_error(change, hessian):
     return float(((change @ hessian.double()) * change).sum())
 
 
-class Authors:
+def load(file):
+    """A Python file of the authors as a module."""
+    spec = importlib.util.spec_from_file_location(f"authors_{file.stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class SparseGpt:
     """The authors' class, on the CPU. It needs `transformers` only to ask whether a layer is of one type."""
+
+    name, method = "SparseGPT", "sparse_gpt"
 
     def __init__(self, folder):
         stub = types.ModuleType("transformers")
@@ -113,23 +121,67 @@ class Authors:
         sys.modules.setdefault("transformers", stub)
         sys.path.insert(0, str(folder))
         torch.cuda.synchronize = lambda: None
-        spec = importlib.util.spec_from_file_location("authors", folder / "sparsegpt.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        self.type = module.SparseGPT
+        self.type = load(folder / "sparsegpt.py").SparseGPT
+
+    def same_count(self, shape):
+        return 0.5 - 0.5 / (shape[0] * 128)
+
+    def in_double(self, weight, inputs, **settings):
+        return sparse_gpt(weight.double(), inputs.double().T @ inputs.double(), **settings)[0]
 
     def run(self, weight, inputs, amount=0.5, pattern=None):
         """Seconds of both steps, and the updated weight."""
-        layer = torch.nn.utils.skip_init(torch.nn.Linear, weight.shape[1], weight.shape[0], bias=False)
+        layer = linear(weight)
         with torch.no_grad(), Silence():
-            layer.weight.copy_(weight)
             start = time.perf_counter()
             method = self.type(layer)
             method.add_batch(inputs, None)
             summed = time.perf_counter()
             n, m = (0, 0) if pattern is None else (pattern[1] - pattern[0], pattern[1])
             method.fasterprune(amount, n, m)
-            return summed - start, time.perf_counter() - summed, layer.weight.detach().clone()
+            return summed - start, time.perf_counter() - summed, layer.weight.detach()
+
+
+class Wanda:
+    """The authors' norms of inputs, and the choice as they make it: a stable sort of each row, or the lowest of groups."""
+
+    name, method = "Wanda", "wanda"
+
+    def __init__(self, folder):
+        self.type = load(folder / "lib" / "layerwrapper.py").WrappedGPT
+
+    def same_count(self, shape):
+        return 0.5
+
+    def in_double(self, weight, inputs, **settings):
+        return self.choose(weight.double(), inputs.double().square().sum(0).sqrt(), **settings)
+
+    def run(self, weight, inputs, **settings):
+        layer = linear(weight)
+        with torch.no_grad():
+            start = time.perf_counter()
+            norms = self.type(layer)
+            norms.add_batch(inputs, None)
+            summed = time.perf_counter()
+            layer.weight *= self.choose(layer.weight, norms.scaler_row.sqrt(), **settings)
+            return summed - start, time.perf_counter() - summed, layer.weight.detach()
+
+    def choose(self, weight, norms, amount=0.5, pattern=None):
+        scores = weight.abs() * norms
+        if pattern is None:
+            order = scores.sort(dim=1, stable=True).indices[:, : int(weight.shape[1] * amount)]
+            return torch.ones_like(weight, dtype=torch.bool).scatter(1, order, False)
+        keep, of = pattern
+        groups = scores.reshape(len(scores), -1, of)
+        lowest = groups.topk(of - keep, dim=2, largest=False).indices
+        return torch.ones_like(groups, dtype=torch.bool).scatter(2, lowest, False).reshape(weight.shape)
+
+
+def linear(weight):
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, weight.shape[1], weight.shape[0], bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+    return layer
 
 
 class Silence:
@@ -155,12 +207,12 @@ def random_layer(outputs, inputs, samples):
 
 def compare(arguments):
     program = arguments.program or build()
-    authors = Authors(arguments.authors)
+    methods = [SparseGpt(arguments.authors[0]), Wanda(arguments.authors[1])]
     print(f"{cpu()}, {os.cpu_count()} cores; PyTorch {torch.__version__}, NumPy {np.__version__}; "
           f"medians of {arguments.rounds} rounds\n")
-    print("| layer, samples | pattern | threads | authors: XᵀX, prune | secateurs: XᵀX, prune | ratios | masks agree "
-          "| error | as released | f64 |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| method | layer, samples | pattern | threads | authors: inputs, prune | secateurs: inputs, prune | ratios "
+          "| masks agree | error | as released | f64 |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         for shape in LAYERS:
@@ -170,39 +222,45 @@ def compare(arguments):
             inputs.tofile(files["inputs"])
             weight, inputs = torch.from_numpy(weight), torch.from_numpy(inputs)
             hessian = inputs.double().T @ inputs.double()
-            for name, settings in PATTERNS:
-                job = dict(dict(amount=0.5, pattern=None), **settings, shape=shape[:2], **files)
-                double = sparse_gpt(weight.double(), hessian, **settings)[0]
-                released = authors.run(weight, inputs, **settings)[2]
-                same = dict(settings, amount=0.5 - 0.5 / (shape[0] * 128))
-                for threads in arguments.threads:
-                    times, theirs = [], None
-                    worker = start(program, threads)
-                    torch.set_num_threads(threads)
-                    for _ in range(arguments.rounds):
-                        *seconds, theirs = authors.run(weight, inputs, **same)
-                        answer = run_job(worker, job)
-                        times.append([*seconds, answer["hessian"], answer["prune"]])
-                    worker.stdin.close()
-                    worker.wait()
+            for method in methods:
+                for pattern, settings in PATTERNS:
+                    job = dict(dict(amount=0.5, pattern=None), **settings, method=method.method, shape=shape[:2], **files)
+                    same = dict(settings, amount=method.same_count(shape))
                     torch.set_num_threads(os.cpu_count())
-                    ours = torch.from_numpy(np.fromfile(files["updated"], dtype=np.float32).reshape(weight.shape))
-                    failed |= report(shape, name, threads, times, weight, hessian, theirs, ours, answer, released, double)
+                    others = [method.run(weight, inputs, **settings)[2] != 0,
+                              method.in_double(weight, inputs, **settings)]
+                    for threads in arguments.threads:
+                        torch.set_num_threads(threads)
+                        worker = start(program, threads)
+                        times = []
+                        for _ in range(arguments.rounds):
+                            *seconds, theirs = method.run(weight, inputs, **same)
+                            answer = run_job(worker, job)
+                            times.append([*seconds, answer["inputs"], answer["prune"]])
+                        worker.stdin.close()
+                        worker.wait()
+                        ours = torch.from_numpy(np.fromfile(files["updated"], dtype=np.float32).reshape(weight.shape))
+                        errors = [output_error(weight - updated, hessian) for updated in (theirs, ours)]
+                        if method.method == "sparse_gpt":
+                            assert abs(answer["loss"] / errors[1] - 1) < 1e-4, "the loss is the error of the output"
+                        assert (theirs == 0).sum() == (ours == 0).sum(), "as many entries are pruned"
+                        agree = [float((other == (ours != 0)).double().mean()) for other in (theirs != 0, *others)]
+                        error = errors[1] / errors[0] - 1
+                        head = f"| {method.name} | {shape[0]}×{shape[1]}, {shape[2]} | {pattern} | {threads} "
+                        print(head + row(times, agree, error), flush=True)
+                        failed |= agree[0] < 0.999 or error > 0.001
     sys.exit(1 if failed else 0)
 
 
-def report(shape, name, threads, times, weight, hessian, theirs, ours, answer, released, double):
-    """Prints a row; returns whether masks or errors differ by more than they should."""
-    medians = [statistics.median(column) for column in zip(*times)]
-    errors = [output_error(weight - updated, hessian) for updated in (theirs, ours)]
-    assert abs(answer["loss"] - errors[1]) < 1e-4 * errors[1], "the loss is not the error of the output"
-    larger = errors[1] / errors[0] - 1
-    others = [float(((other != 0) == (ours != 0)).double().mean()) for other in (theirs, released, double)]
-    assert (theirs == 0).sum() == (ours == 0).sum(), "as many entries are pruned"
-    print(f"| {shape[0]}×{shape[1]}, {shape[2]} | {name} | {threads} | {medians[0]:.3f} s, {medians[1]:.3f} s "
-          f"| {medians[2]:.3f} s, {medians[3]:.3f} s | {medians[0] / medians[2]:.1f}, {medians[1] / medians[3]:.1f} "
-          f"| {others[0]:.4%} | {larger:+.4%} | {others[1]:.4%} | {others[2]:.4%} |", flush=True)
-    return others[0] < 0.999 or larger > 0.001
+def row(times, agree, error):
+    """The figures of a row of the table."""
+    theirs, pruned, ours, own = [statistics.median(column) for column in zip(*times)]
+    return (f"| {time_of(theirs)}, {time_of(pruned)} | {time_of(ours)}, {time_of(own)} | {theirs / ours:.1f}, "
+            f"{pruned / own:.1f} | {agree[0]:.4%} | {error:+.4%} | {agree[1]:.4%} | {agree[2]:.4%} |")
+
+
+def time_of(seconds):
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
 
 
 def build():
@@ -263,7 +321,7 @@ def bits(mask):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("authors", nargs="?", type=Path, help="a clone of the authors' repository")
+    parser.add_argument("authors", nargs="*", type=Path, help="clones of the repositories of SparseGPT and Wanda")
     parser.add_argument("--goldens", action="store_true", help="write the data of tests")
     parser.add_argument("--rounds", type=int, default=5, help="number of rounds (5)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts (1 2)")
@@ -271,8 +329,8 @@ def main():
     arguments = parser.parse_args()
     if arguments.goldens:
         return goldens()
-    if arguments.authors is None:
-        parser.error("a clone of the authors' repository is needed")
+    if len(arguments.authors) != 2:
+        parser.error("clones of both authors' repositories are needed")
     compare(arguments)
 
 

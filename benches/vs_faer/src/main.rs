@@ -23,14 +23,23 @@ use faer::{Mat, Par, Spec};
 use linalg::cholesky::factorize;
 
 fn main() {
-    println!("| size | threads | faer | secateurs | ratio | largest difference | faer: entries that differ from 1 thread |");
+    println!(
+        "| size | threads | faer | secateurs | ratio | largest difference | faer: entries that differ from 1 thread |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for n in [256, 512, 1024, 2048, 4096] {
         let matrix = matrix(n);
         let (alone, _) = by_faer(&matrix, Par::Seq);
         for threads in [1, 2] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let par = if threads == 1 { Par::Seq } else { Par::rayon(threads) };
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            let par = if threads == 1 {
+                Par::Seq
+            } else {
+                Par::rayon(threads)
+            };
             let (mut theirs, mut ours) = (Vec::new(), Vec::new());
             for _ in 0..7 {
                 let (factor, seconds) = pool.install(|| by_faer(&matrix, par));
@@ -46,10 +55,20 @@ fn main() {
     }
 }
 
-fn report(n: usize, threads: usize, theirs: f64, ours: f64, factor: &Mat<f64>, own: &[f64], alone: &Mat<f64>) {
+fn report(
+    n: usize,
+    threads: usize,
+    theirs: f64,
+    ours: f64,
+    factor: &Mat<f64>,
+    own: &[f64],
+    alone: &Mat<f64>,
+) {
     let lower = || (0..n).flat_map(|i| (0..=i).map(move |j| (i, j)));
     let scale = lower().map(|at| factor[at].abs()).fold(0.0, f64::max);
-    let difference = lower().map(|(i, j)| (factor[(i, j)] - own[i * n + j]).abs() / scale).fold(0.0, f64::max);
+    let difference = lower()
+        .map(|(i, j)| (factor[(i, j)] - own[i * n + j]).abs() / scale)
+        .fold(0.0, f64::max);
     assert!(difference < 1e-12, "the factors differ");
     let differ = lower().filter(|&at| factor[at] != alone[at]).count();
     println!(
@@ -69,7 +88,8 @@ fn median(mut seconds: Vec<f64>) -> f64 {
 fn matrix(n: usize) -> Mat<f64> {
     let noise = |i: usize, j: usize| {
         let hashed = ((i as u64) << 32 | j as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        ((hashed ^ hashed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+        ((hashed ^ hashed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 11) as f64 / (1_u64 << 53) as f64
+            - 0.5
     };
     let inputs = Mat::from_fn(n, n, noise);
     let mut matrix = inputs.transpose() * &inputs;
@@ -82,9 +102,20 @@ fn matrix(n: usize) -> Mat<f64> {
 fn by_faer(matrix: &Mat<f64>, par: Par) -> (Mat<f64>, f64) {
     let mut factor = matrix.clone();
     let params = Spec::<LltParams, f64>::default();
-    let mut memory = MemBuffer::new(factor::cholesky_in_place_scratch::<f64>(matrix.nrows(), par, params));
+    let mut memory = MemBuffer::new(factor::cholesky_in_place_scratch::<f64>(
+        matrix.nrows(),
+        par,
+        params,
+    ));
     let start = Instant::now();
-    factor::cholesky_in_place(factor.as_mut(), Default::default(), par, MemStack::new(&mut memory), params).unwrap();
+    factor::cholesky_in_place(
+        factor.as_mut(),
+        Default::default(),
+        par,
+        MemStack::new(&mut memory),
+        params,
+    )
+    .unwrap();
     let seconds = start.elapsed().as_secs_f64();
     (factor, seconds)
 }

@@ -110,8 +110,6 @@ impl Factor {
 
     /// Columns of V, down to the row where the block of these columns begins.
     pub fn columns_above(&self, start: usize, width: usize) -> Right {
-        Right::from_fn(width, start, |column, k| {
-            self.entries[k * self.n + start + column]
-        })
+        Right::from_rows(width, start, |k| &self.entries[k * self.n + start..][..width])
     }
 }

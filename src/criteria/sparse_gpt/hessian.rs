@@ -112,31 +112,36 @@ impl Hessian {
             expected.push(inputs);
             return Err(shape_mismatch("the batch of inputs", &expected, batch.shape()));
         }
-        let mut values = batch.iter().map(|x| -> f64 { x.as_() });
-        if let Some(at) = values.clone().position(|x| !x.is_finite()) {
-            let value = values.nth(at).unwrap_or(f64::NAN);
-            return Err(not_finite("the batch of inputs", at / inputs, at % inputs, value));
+        let standard = batch.as_standard_layout();
+        let values = standard
+            .as_slice()
+            .expect("an array in standard layout is a slice");
+        // All first, which vectors do fast, and only then one by one.
+        if !values.iter().fold(true, |finite, x| finite & x.as_().is_finite())
+            && let Some(at) = values.iter().position(|x| !x.as_().is_finite())
+        {
+            let (row, column) = (at / inputs, at % inputs);
+            return Err(not_finite("the batch of inputs", row, column, values[at].as_()));
         }
-        let mut remaining = batch.len() / inputs.max(1);
-        self.samples += remaining;
-        let mut chunk = Vec::with_capacity(remaining.min(SAMPLES) * inputs);
-        while remaining > 0 {
-            let samples = remaining.min(SAMPLES);
-            remaining -= samples;
+        self.samples += values.len() / inputs.max(1);
+        let mut chunk = Vec::with_capacity(values.len().min(SAMPLES * inputs));
+        for values in values.chunks((SAMPLES * inputs).max(1)) {
             chunk.clear();
-            chunk.extend(values.by_ref().take(samples * inputs));
-            self.add_chunk(&chunk, samples);
+            chunk.extend(values.iter().rev().map(|x| -> f64 { x.as_() }));
+            self.add_chunk(&chunk);
         }
         Ok(())
     }
 
-    fn add_chunk(&mut self, chunk: &[f64], samples: usize) {
+    /// Adds samples of which everything is reversed, samples and inputs.
+    fn add_chunk(&mut self, chunk: &[f64]) {
         let inputs = self.inputs;
+        let samples = chunk.len() / inputs;
         let mut firsts: Vec<_> = (0..inputs).step_by(STRIP).collect();
         let strips = threads(chunk.len()).each(&mut firsts, |first| {
-            let last = inputs - 1 - *first;
-            Strip::new(STRIP.min(last + 1), samples, 1.0, |number, sample| {
-                chunk[sample * inputs + (last - number)]
+            let rows = STRIP.min(inputs - *first);
+            Strip::from_columns(rows, samples, |sample| {
+                &chunk[(samples - 1 - sample) * inputs + *first..][..rows]
             })
         });
         add_square(&mut self.reversed, inputs, 0, &strips, samples);

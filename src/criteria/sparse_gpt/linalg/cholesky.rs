@@ -52,7 +52,7 @@ fn factorize_square(
 }
 
 /// Computes the columns of L that belong to a factorised square, for the rows below it: solves X × Lᵀ = A for X.
-/// Returns −X, ready to multiply.
+/// Returns X, ready to subtract X × Xᵀ.
 fn solve_below(
     below: &mut [f64],
     stride: usize,
@@ -64,7 +64,7 @@ fn solve_below(
     let mut parts: Vec<_> = below.chunks_mut(STRIP * stride).collect();
     threads(operations).each(&mut parts, |part| {
         triangle.solve(part, stride, first);
-        Strip::new(part.len() / stride, width, -1.0, |row, k| {
+        Strip::negative(part.len() / stride, width, |row, k| {
             part[row * stride + first + k]
         })
     })

@@ -46,6 +46,22 @@ impl<const WIDTH: usize> Panels<WIDTH> {
         panels
     }
 
+    /// The vectors whose entries k are `row(k)`, one after the other.
+    pub fn from_rows<'a>(vectors: usize, length: usize, row: impl Fn(usize) -> &'a [f64]) -> Self {
+        let mut panels = Self::zeros(vectors, length);
+        for k in 0..length {
+            // Row by row, because rows may be far apart.
+            for (number, from) in row(k).chunks(WIDTH).enumerate() {
+                let to = &mut panels.entries[number * length + k];
+                match from.first_chunk() {
+                    Some(whole) => *to = *whole,
+                    None => to[..from.len()].copy_from_slice(from),
+                }
+            }
+        }
+        panels
+    }
+
     /// Sets entry `k` of a vector.
     pub fn set(&mut self, vector: usize, k: usize, value: f64) {
         self.panel_mut(vector / WIDTH)[k][vector % WIDTH] = value;
@@ -71,6 +87,26 @@ impl<const WIDTH: usize> Panels<WIDTH> {
 /// Each entry of the result is one sum in the order of k that begins with what is there already. So however a product
 /// is divided, by rows, by columns or by k, and whoever computes the parts, the result is the same bit for bit (S5).
 pub fn add_product(into: &mut [f64], stride: usize, left: &Left, right: &Right, length: usize) {
+    add_tiles(into, stride, left, right, length, |_, _| true);
+}
+
+/// [`add_product`] of a matrix with its own transpose, where only the lower triangle of the result is needed. Above the
+/// diagonal some entries are added to, and others are not.
+pub fn add_lower_product(into: &mut [f64], stride: usize, left: &Left, right: &Right, length: usize) {
+    add_tiles(into, stride, left, right, length, |rows, columns| {
+        columns.start < rows.end
+    });
+}
+
+/// Adds the product to the tiles of these rows and columns.
+fn add_tiles(
+    into: &mut [f64],
+    stride: usize,
+    left: &Left,
+    right: &Right,
+    length: usize,
+    needed: impl Fn(&Range<usize>, &Range<usize>) -> bool,
+) {
     for start in (0..length).step_by(DEPTH) {
         let steps = start..length.min(start + DEPTH);
         for first_column in (0..right.vectors).step_by(COLUMNS) {
@@ -78,8 +114,10 @@ pub fn add_product(into: &mut [f64], stride: usize, left: &Left, right: &Right, 
             let right = &right.panel(first_column / COLUMNS)[steps.clone()];
             for first_row in (0..left.vectors).step_by(ROWS) {
                 let rows = first_row..left.vectors.min(first_row + ROWS);
-                let left = &left.panel(first_row / ROWS)[steps.clone()];
-                add_to_tile(into, stride, rows, columns.clone(), left, right);
+                if needed(&rows, &columns) {
+                    let left = &left.panel(first_row / ROWS)[steps.clone()];
+                    add_to_tile(into, stride, rows, columns.clone(), left, right);
+                }
             }
         }
     }
@@ -134,16 +172,25 @@ mod tests {
             };
             let left = Left::from_fn(rows, length + extra, value);
             let right = Right::from_fn(columns, length + extra, |j, k| value(k, j + 7));
+            let by_rows: Vec<f64> = (0..(length + extra) * columns).map(|at| value(at / columns, at % columns + 7)).collect();
+            let same = Right::from_rows(columns, length + extra, |k| &by_rows[k * columns..][..columns]);
+            prop_assert_eq!(&same.entries, &right.entries);
             let stride = columns + extra;
             let mut into: Vec<f64> = (0..rows * stride).map(|i| value(i, 3)).collect();
             let mut expected = into.clone();
+            let mut lower = into.clone();
             add_product(&mut into, stride, &left, &right, length);
+            add_lower_product(&mut lower, stride, &left, &right, length);
             for i in 0..rows {
                 for j in 0..columns {
                     for k in 0..length {
                         expected[i * stride + j] += value(i, k) * value(k, j + 7);
                     }
                 }
+            }
+            for i in 0..rows {
+                let range = i * stride..i * stride + columns.min(i + 1);
+                prop_assert_eq!(&lower[range.clone()], &expected[range]);
             }
             prop_assert_eq!(into, expected);
         }

@@ -1,7 +1,7 @@
 //! Products of a matrix with its own transpose, added to the lower triangle of a symmetric matrix, by strips of rows
 //! that threads share.
 
-use super::panels::{Left, Right, add_product};
+use super::panels::{Left, Right, add_lower_product, add_product};
 use crate::mask::parallel::Threads;
 
 /// Rows of a strip. Both operands of a product of two strips fit in the second-level cache. A multiple of the sizes of
@@ -24,11 +24,19 @@ pub struct Strip {
 }
 
 impl Strip {
-    /// The strip whose entries are `entry(row, k)`. The product is multiplied by `sign`, 1 or −1.
-    pub fn new(rows: usize, length: usize, sign: f64, entry: impl Fn(usize, usize) -> f64) -> Self {
+    /// The strip whose entries are `entry(row, k)`. As a left operand it is negative, to subtract products.
+    pub fn negative(rows: usize, length: usize, entry: impl Fn(usize, usize) -> f64) -> Self {
         Strip {
-            left: Left::from_fn(rows, length, |row, k| sign * entry(row, k)),
+            left: Left::from_fn(rows, length, |row, k| -entry(row, k)),
             right: Right::from_fn(rows, length, entry),
+        }
+    }
+
+    /// The strip whose columns are `column(k)`.
+    pub fn from_columns<'a>(rows: usize, length: usize, column: impl Fn(usize) -> &'a [f64]) -> Self {
+        Strip {
+            left: Left::from_rows(rows, length, &column),
+            right: Right::from_rows(rows, length, column),
         }
     }
 }
@@ -36,7 +44,7 @@ impl Strip {
 /// Adds A × Aᵀ to the lower triangle of a matrix whose rows are `stride` apart and begin at column `start`; `length`
 /// is the number of columns of A.
 ///
-/// Above the diagonal, entries of the strip that holds the diagonal change too, and mean nothing.
+/// Above the diagonal, some entries change too, and mean nothing.
 pub fn add_square(into: &mut [f64], stride: usize, start: usize, strips: &[Strip], length: usize) {
     let rows = into.len() / stride.max(1);
     // The last strips have the longest rows: with these first, threads finish at about the same time.
@@ -44,7 +52,12 @@ pub fn add_square(into: &mut [f64], stride: usize, start: usize, strips: &[Strip
     threads((rows * rows / 2).saturating_mul(length)).each(&mut parts, |(number, part)| {
         for (column, right) in strips[..=*number].iter().enumerate() {
             let part = &mut part[start + column * STRIP..];
-            add_product(part, stride, &strips[*number].left, &right.right, length);
+            let left = &strips[*number].left;
+            if column < *number {
+                add_product(part, stride, left, &right.right, length);
+            } else {
+                add_lower_product(part, stride, left, &right.right, length);
+            }
         }
     });
 }
