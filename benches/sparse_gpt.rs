@@ -1,8 +1,8 @@
-//! This crate's part of `scripts/sparsegpt.py`, which measures SparseGPT and Wanda of this crate and of their authors
-//! alternately.
+//! This crate's part of `scripts/sparsegpt.py`, which measures SparseGPT and Wanda of this crate and of their
+//! authors alternately.
 //!
-//! Reads jobs from standard input, one line of JSON each. Answers each by a line of JSON: the seconds of summing XᵀX or
-//! norms, and of pruning, and for SparseGPT the squared error of the output.
+//! Reads jobs from standard input, one line of JSON each. Answers each by a line of JSON: the seconds of
+//! summing XᵀX or norms, and of pruning, and for SparseGPT the squared error of the output.
 
 use std::error::Error;
 use std::io::Write;

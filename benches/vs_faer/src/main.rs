@@ -1,7 +1,8 @@
-//! The Cholesky factorisation behind `criteria::sparse_gpt` beside faer's: `cargo run --release` in this folder.
+//! The Cholesky factorisation behind `criteria::sparse_gpt` beside faer's: `cargo run --release` in this
+//! folder.
 //!
-//! It checks first that the factors agree, then times both by turns, with 1 and 2 threads, and shows medians. It also
-//! says in how many bits faer's factor depends on the number of threads.
+//! It checks first that the factors agree, then times both by turns, with 1 and 2 threads, and shows medians.
+//! It also says in how many bits faer's factor depends on the number of threads.
 //!
 //! The factorisation is private to secateurs, so its source files are included.
 

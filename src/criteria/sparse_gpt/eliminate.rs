@@ -11,15 +11,15 @@ pub struct Groups {
     pub of: usize,
 }
 
-/// What pruning entry `j` of a block costs: the square root of the paper's w² / (U_jj)², which ranks the same and does
-/// not overflow. U_jj is 1 / V_jj.
+/// What pruning entry `j` of a block costs: the square root of the paper's w² / (U_jj)², which ranks the same
+/// and does not overflow. U_jj is 1 / V_jj.
 #[inline(always)]
 pub fn score(block: &Block, j: usize, weight: f64) -> f64 {
     weight.abs() * block.diagonal[j]
 }
 
-/// Prunes the entries of a row that `kept` does not keep, in order, and returns the sum of the squared errors, each
-/// divided by its (U_jj)².
+/// Prunes the entries of a row that `kept` does not keep, in order, and returns the sum of the squared
+/// errors, each divided by its (U_jj)².
 ///
 /// With `groups`, each group is chosen when its first entry is reached, from the weights of that moment.
 pub fn eliminate(weights: &mut [f64], kept: &mut [bool], groups: Option<Groups>, block: &Block) -> f64 {

@@ -17,8 +17,8 @@ pub enum SparseGptError {
     EmptyBlock,
     /// A NaN or an infinity.
     #[error(
-        "{what} holds {value} at row {row}, column {column}; SparseGPT needs finite numbers, so find out where that \
-         came from"
+        "{what} holds {value} at row {row}, column {column}; SparseGPT needs finite numbers, so find out where \
+         that came from"
     )]
     NotFinite {
         /// Which array holds it.
@@ -32,8 +32,8 @@ pub enum SparseGptError {
     },
     /// A matrix given as XᵀX that is not symmetric.
     #[error(
-        "XᵀX is symmetric, but this matrix holds {value} at row {row}, column {column}, and {mirrored} at the mirrored \
-         place"
+        "XᵀX is symmetric, but this matrix holds {value} at row {row}, column {column}, and {mirrored} at the \
+         mirrored place"
     )]
     NotSymmetric {
         /// Row of the first entry that differs.

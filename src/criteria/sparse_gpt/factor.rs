@@ -1,9 +1,9 @@
 //! [`Factor`]: the triangular factor of the Hessian that SparseGPT works with.
 //!
-//! SparseGPT prunes the columns of a weight W in order. What the error in one column costs is compensated by the
-//! columns after it, so it needs, for every j, the inverse of the Hessian of columns j and after. The paper takes
-//! these from U, where H⁻¹ = Uᵀ × U and U is upper triangular: the authors factorise H, compute H⁻¹ from the factor,
-//! and factorise that.
+//! SparseGPT prunes the columns of a weight W in order. What the error in one column costs is compensated by
+//! the columns after it, so it needs, for every j, the inverse of the Hessian of columns j and after. The
+//! paper takes these from U, where H⁻¹ = Uᵀ × U and U is upper triangular: the authors factorise H, compute
+//! H⁻¹ from the factor, and factorise that.
 //!
 //! One factorisation is enough. Let V be upper triangular with H = V × Vᵀ. Then
 //!
@@ -11,8 +11,9 @@
 //! H⁻¹ = V⁻ᵀ × V⁻¹ = (V⁻¹)ᵀ × V⁻¹, so U = V⁻¹.
 //! ```
 //!
-//! V is the Cholesky factor of H with rows and columns in reverse order: with J for that reversal, J × H × J = L × Lᵀ
-//! gives H = (J × L × J) × (J × L × J)ᵀ, and J × L × J is upper triangular. In memory, J × L × J is L read backwards.
+//! V is the Cholesky factor of H with rows and columns in reverse order: with J for that reversal, J × H × J
+//! = L × Lᵀ gives H = (J × L × J) × (J × L × J)ᵀ, and J × L × J is upper triangular. In memory, J × L × J is
+//! L read backwards.
 //!
 //! Nor does U have to be computed. Let D = W − Ŵ be what pruning has changed. The error of the output is
 //!
@@ -20,15 +21,15 @@
 //! tr(D × H × Dᵀ) = ‖D × V‖²,
 //! ```
 //!
-//! and column j of D × V depends on columns up to j of D only. So columns that can still change, in order, make their
-//! columns of D × V zero: of a block b, after the columns a before it,
+//! and column j of D × V depends on columns up to j of D only. So columns that can still change, in order,
+//! make their columns of D × V zero: of a block b, after the columns a before it,
 //!
 //! ```text
 //! D_a × V_ab + D_b × V_bb = 0, so W_b − D_b = W_b + (D_a × V_ab) × V_bb⁻¹.
 //! ```
 //!
-//! That is the weight the paper has in block b when it gets there, from the products with V that an update with U
-//! would also take. Only blocks on the diagonal are inverted: U_bb = V_bb⁻¹.
+//! That is the weight the paper has in block b when it gets there, from the products with V that an update
+//! with U would also take. Only blocks on the diagonal are inverted: U_bb = V_bb⁻¹.
 
 use super::error::SparseGptError;
 use super::hessian::Hessian;
@@ -60,8 +61,8 @@ pub struct Block {
 impl Factor {
     /// Factorises a Hessian with a share of its mean diagonal added to its diagonal.
     ///
-    /// Columns whose diagonal is zero are left out of that mean, and get a diagonal of 1. The authors' mean counts
-    /// these ones, so with them the result depends on the units of the inputs.
+    /// Columns whose diagonal is zero are left out of that mean, and get a diagonal of 1. The authors' mean
+    /// counts these ones, so with them the result depends on the units of the inputs.
     pub fn new(hessian: &Hessian, dampening: f64) -> Result<Self> {
         let n = hessian.inputs();
         let diagonal = hessian.diagonal();

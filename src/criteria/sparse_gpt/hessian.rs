@@ -12,17 +12,19 @@ use crate::mask::Float;
 /// Samples that are added at a time.
 const SAMPLES: usize = 512;
 
-/// How far the halves of a matrix given as XᵀX may differ, relative to the geometric mean of the two entries on its
-/// diagonal. Sums in f32 differ by less.
+/// How far the halves of a matrix given as XᵀX may differ, relative to the geometric mean of the two entries
+/// on its diagonal. Sums in f32 differ by less.
 const ASYMMETRY: f64 = 1e-3;
 
-/// H = Xᵀ × X of the inputs X of a linear layer, one row for each sample or token, summed in f64 over batches.
+/// H = Xᵀ × X of the inputs X of a linear layer, one row for each sample or token, summed in f64 over
+/// batches.
 ///
-/// Up to a factor, it is the Hessian of the squared error of the layer's output with respect to a row of its weight.
-/// It takes 8 bytes times the square of the number of inputs.
+/// Up to a factor, it is the Hessian of the squared error of the layer's output with respect to a row of its
+/// weight. It takes 8 bytes times the square of the number of inputs.
 ///
-/// Each entry is one sum in the order of the samples. So it depends neither on how they are divided into batches, nor
-/// on the number of threads, nor on the machine. Batches of some hundred samples are added fastest.
+/// Each entry is one sum in the order of the samples. So it depends neither on how they are divided into
+/// batches, nor on the number of threads, nor on the machine. Batches of some hundred samples are added
+/// fastest.
 ///
 /// ```
 /// use ndarray::array;
@@ -39,7 +41,8 @@ const ASYMMETRY: f64 = 1e-3;
 pub struct Hessian {
     inputs: usize,
     samples: usize,
-    /// Rows and columns in reverse order, which is the matrix that is factorised. Only the lower triangle has meaning.
+    /// Rows and columns in reverse order, which is the matrix that is factorised. Only the lower triangle has
+    /// meaning.
     reversed: Vec<f64>,
 }
 
@@ -58,13 +61,15 @@ impl Hessian {
         }
     }
 
-    /// That of XᵀX computed elsewhere. A factor, such as 2 / samples, changes neither masks nor weights, only the loss.
+    /// That of XᵀX computed elsewhere. A factor, such as 2 / samples, changes neither masks nor weights, only
+    /// the loss.
     ///
     /// # Errors
     ///
     /// - [`MaskError::ShapeMismatch`] if the matrix is not square;
     /// - [`SparseGptError::NotFinite`] for NaN and ∞;
-    /// - [`SparseGptError::NotSymmetric`] where two mirrored entries differ by more than f32 arithmetic makes of them.
+    /// - [`SparseGptError::NotSymmetric`] where two mirrored entries differ by more than f32 arithmetic makes
+    ///   of them.
     pub fn from_matrix(matrix: ArrayView2<'_, f64>) -> Result<Self> {
         let inputs = matrix.ncols();
         if matrix.nrows() != inputs {
@@ -97,8 +102,8 @@ impl Hessian {
         })
     }
 
-    /// Adds a batch of inputs of the layer. The last dimension is that of the inputs; all others, such as batch and
-    /// sequence, count samples.
+    /// Adds a batch of inputs of the layer. The last dimension is that of the inputs; all others, such as
+    /// batch and sequence, count samples.
     ///
     /// # Errors
     ///
@@ -157,7 +162,8 @@ impl Hessian {
         self.samples
     }
 
-    /// The diagonal of XᵀX: the sum of squares of each input. Its square roots are the norms that Wanda takes.
+    /// The diagonal of XᵀX: the sum of squares of each input. Its square roots are the norms that Wanda
+    /// takes.
     pub fn diagonal(&self) -> Vec<f64> {
         let n = self.inputs;
         (0..n).rev().map(|i| self.reversed[i * n + i]).collect()

@@ -22,7 +22,8 @@ pub enum Choice {
 pub struct Layer {
     pub rows: usize,
     pub columns: usize,
-    /// Row-major. Columns of finished blocks hold pruned and updated weights, the others those of the beginning.
+    /// Row-major. Columns of finished blocks hold pruned and updated weights, the others those of the
+    /// beginning.
     pub weights: Vec<f64>,
     /// Row-major: what is not pruned, neither before nor so far.
     pub kept: Vec<bool>,
@@ -180,8 +181,8 @@ fn select(
     Ok(())
 }
 
-/// How many entries each block loses: after each block as many as belong to the entries so far, rounded to nearest.
-/// So the last block completes exactly what was requested (S4).
+/// How many entries each block loses: after each block as many as belong to the entries so far, rounded to
+/// nearest. So the last block completes exactly what was requested (S4).
 struct Shares {
     requested: u128,
     remaining: u128,

@@ -1,4 +1,5 @@
-//! SparseGPT: prunes a linear layer in one pass, and updates the remaining weights so that its output changes least.
+//! SparseGPT: prunes a linear layer in one pass, and updates the remaining weights so that its output changes
+//! least.
 //!
 //! Frantar and Alistarh 2023, <https://arxiv.org/abs/2301.00774>. [`SparseGpt`] has an example.
 
@@ -23,34 +24,35 @@ use layer::{Choice, Layer};
 
 /// Prunes the weight of a linear layer by SparseGPT, and updates the weights that remain.
 ///
-/// The layer computes Y = X × Wᵀ: a row of the weight W for each output, a column for each input. From the inputs X of
-/// calibration samples, a [`Hessian`] sums XᵀX. Columns are pruned in order, in blocks. The entries of a block to be
-/// pruned are those that cost least, by w² / (H⁻¹)ⱼⱼ with the inverse of the part of H that belongs to columns from j
-/// on. What pruning an entry changes in the output is compensated by the weights in later columns of its row.
+/// The layer computes Y = X × Wᵀ: a row of the weight W for each output, a column for each input. From the
+/// inputs X of calibration samples, a [`Hessian`] sums XᵀX. Columns are pruned in order, in blocks. The
+/// entries of a block to be pruned are those that cost least, by w² / (H⁻¹)ⱼⱼ with the inverse of the part of
+/// H that belongs to columns from j on. What pruning an entry changes in the output is compensated by the
+/// weights in later columns of its row.
 ///
-/// - **Unstructured**: exactly as many entries as the [`Amount`] says. Each block loses its share, so the blocks' counts
-///   are rounded such that they add up. The authors prune whatever is less than or equal to a threshold, which is at
-///   least one entry more for each block.
-/// - **N:M**: of each m consecutive entries of a row, n are kept. A group is chosen from the weights as updated for
-///   everything before it. Blocks make no difference to that.
+/// - **Unstructured**: exactly as many entries as the [`Amount`] says. Each block loses its share, so the
+///   blocks' counts are rounded such that they add up. The authors prune whatever is less than or equal to a
+///   threshold, which is at least one entry more for each block.
+/// - **N:M**: of each m consecutive entries of a row, n are kept. A group is chosen from the weights as
+///   updated for everything before it. Blocks make no difference to that.
 ///
-/// Of ties the entry with the lowest row-major index is pruned first. Entries that a prior mask prunes stay pruned, and
-/// other weights compensate for them too. Amounts and groups count them as [`L1Unstructured`](crate::mask::L1Unstructured)
-/// and [`NmStructured`] do. An input that was zero in every sample has no influence on the output: its weights become 0,
-/// and are pruned first.
+/// Of ties in a block, the entry with the lowest row-major index is pruned first. Entries that a prior mask prunes stay
+/// pruned, and other weights compensate for them too. Amounts and groups count them as
+/// [`L1Unstructured`](crate::mask::L1Unstructured) and [`NmStructured`] do. An input that was zero in every
+/// sample has no influence on the output: its weights become 0, and are pruned first.
 ///
-/// The weights may be `f16`, `bf16`, `f32` or `f64`. Arithmetic is in f64, in one order: the result depends neither on
-/// the number of threads nor on the machine.
+/// The weights may be `f16`, `bf16`, `f32` or `f64`. Arithmetic is in f64, in one order: the result depends
+/// neither on the number of threads nor on the machine.
 ///
-/// To prune a convolution, reshape its weight to a matrix with a row for each output channel, and take the unfolded
-/// patches as inputs.
+/// To prune a convolution, reshape its weight to a matrix with a row for each output channel, and take the
+/// unfolded patches as inputs.
 ///
 /// ```
 /// use ndarray::{Array2, array};
 /// use secateurs::criteria::sparse_gpt::{Hessian, SparseGpt};
 /// use secateurs::mask::{L1Unstructured, PruningMethod};
 ///
-/// // A layer of 4 inputs and 2 outputs. The inputs of calibration samples are correlated, as those of real layers are.
+/// // A layer of 4 inputs and 2 outputs, and correlated inputs, as those of real layers are.
 /// let weight = array![[0.9_f32, -0.8, 0.3, 0.5], [-0.2, 0.6, 0.7, -0.4]];
 /// let inputs = array![
 ///     [1.0_f32, 0.9, 0.1, 0.4],
@@ -93,8 +95,8 @@ pub struct SparseGptOutcome<T> {
     pub mask: Mask,
     /// The updated weight, with +0.0 where the mask prunes.
     pub weight: Array2<T>,
-    /// The squared error of the layer's output, summed over outputs and samples: ‖(W − Ŵ) × Xᵀ‖². W is the weight under
-    /// the prior mask, Ŵ the updated one before it is rounded to its type.
+    /// The squared error of the layer's output, summed over outputs and samples: ‖(W − Ŵ) × Xᵀ‖². W is the
+    /// weight under the prior mask, Ŵ the updated one before it is rounded to its type.
     pub loss: f64,
     /// Entries newly pruned.
     pub pruned: usize,
@@ -130,8 +132,8 @@ impl SparseGpt {
         }
     }
 
-    /// Sets how many columns are chosen together, instead of 128. With N:M they are rounded up to whole groups, and
-    /// make a difference to speed only.
+    /// Sets how many columns are chosen together, instead of 128. With N:M they are rounded up to whole
+    /// groups, and make a difference to speed only.
     ///
     /// # Errors
     ///
@@ -146,9 +148,9 @@ impl SparseGpt {
         })
     }
 
-    /// Sets what is added to the diagonal of XᵀX, as a share of the diagonal's mean, instead of 0.01. It makes up for
-    /// inputs that depend on each other, as with fewer samples than inputs. The mean is that of inputs that were not
-    /// always zero.
+    /// Sets what is added to the diagonal of XᵀX, as a share of the diagonal's mean, instead of 0.01. It
+    /// makes up for inputs that depend on each other, as with fewer samples than inputs. The mean is that of
+    /// inputs that were not always zero.
     ///
     /// # Errors
     ///
@@ -169,11 +171,12 @@ impl SparseGpt {
     ///
     /// # Errors
     ///
-    /// - [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the Hessian is not one of as many
-    ///   inputs, or the prior mask has another shape;
-    /// - [`SparseGptError::NotFinite`] for NaN and ∞ in the weight, except where the prior mask prunes, and where the
-    ///   updated weight overflows its type;
-    /// - [`AmountError::TooLarge`](crate::error::AmountError::TooLarge) for a count above the entries that remain;
+    /// - [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the Hessian is not one of as
+    ///   many inputs, or the prior mask has another shape;
+    /// - [`SparseGptError::NotFinite`] for NaN and ∞ in the weight, except where the prior mask prunes, and
+    ///   where the updated weight overflows its type;
+    /// - [`AmountError::TooLarge`](crate::error::AmountError::TooLarge) for a count above the entries that
+    ///   remain;
     /// - [`PatternError::Indivisible`] if the number of inputs is not divisible by the size of a group;
     /// - [`SparseGptError::NoCalibration`] if all inputs were zero, or there were none;
     /// - [`SparseGptError::NotPositiveDefinite`] if XᵀX with its dampening has no Cholesky factor.

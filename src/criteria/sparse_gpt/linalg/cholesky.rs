@@ -16,11 +16,12 @@ pub struct BadPivot {
     pub value: f64,
 }
 
-/// Replaces the lower triangle of a row-major n × n matrix A by the L with A = L × Lᵀ. What is above the diagonal is
-/// not read, and means nothing afterwards.
+/// Replaces the lower triangle of a row-major n × n matrix A by the L with A = L × Lᵀ. What is above the
+/// diagonal is not read, and means nothing afterwards.
 ///
-/// Entry by entry these are the operations of the textbook, in its order: the entry of A, minus the products of
-/// L in the order of columns, divided by the diagonal of L. Blocks and threads only decide when and where that happens.
+/// Entry by entry these are the operations of the textbook, in its order: the entry of A, minus the products
+/// of L in the order of columns, divided by the diagonal of L. Blocks and threads only decide when and where
+/// that happens.
 pub fn factorize(matrix: &mut [f64], n: usize) -> Result<(), BadPivot> {
     factorize_square(matrix, n, 0, n, &BLOCKS)
 }
@@ -51,8 +52,8 @@ fn factorize_square(
     Ok(())
 }
 
-/// Computes the columns of L that belong to a factorised square, for the rows below it: solves X × Lᵀ = A for X.
-/// Returns X, ready to subtract X × Xᵀ.
+/// Computes the columns of L that belong to a factorised square, for the rows below it: solves X × Lᵀ = A for
+/// X. Returns X, ready to subtract X × Xᵀ.
 fn solve_below(
     below: &mut [f64],
     stride: usize,

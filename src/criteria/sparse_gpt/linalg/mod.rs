@@ -1,8 +1,9 @@
-//! Dense linear algebra in f64, with one order of operations on every machine and for every number of threads.
+//! Dense linear algebra in f64, with one order of operations on every machine and for every number of
+//! threads.
 //!
-//! It is our own, because libraries choose their kernels by processor: `matrixmultiply`, which ndarray's `dot` uses,
-//! and faer round differently where there is a fused multiply-add. And because every entry is one sum in one order,
-//! tests compare with loops of the textbook bit for bit.
+//! It is our own, because libraries choose their kernels by processor: `matrixmultiply`, which ndarray's
+//! `dot` uses, and faer round differently where there is a fused multiply-add. And because every entry is one
+//! sum in one order, tests compare with loops of the textbook bit for bit.
 
 pub mod cholesky;
 pub mod panels;

@@ -81,17 +81,18 @@ impl<const WIDTH: usize> Panels<WIDTH> {
     }
 }
 
-/// Adds left × right to a part of a matrix, whose rows are `stride` apart and which begins where the slice does. Of
-/// the vectors, only the first `length` entries take part.
+/// Adds left × right to a part of a matrix, whose rows are `stride` apart and which begins where the slice
+/// does. Of the vectors, only the first `length` entries take part.
 ///
-/// Each entry of the result is one sum in the order of k that begins with what is there already. So however a product
-/// is divided, by rows, by columns or by k, and whoever computes the parts, the result is the same bit for bit (S5).
+/// Each entry of the result is one sum in the order of k that begins with what is there already. So however a
+/// product is divided, by rows, by columns or by k, and whoever computes the parts, the result is the same
+/// bit for bit (S5).
 pub fn add_product(into: &mut [f64], stride: usize, left: &Left, right: &Right, length: usize) {
     add_tiles(into, stride, left, right, length, |_, _| true);
 }
 
-/// [`add_product`] of a matrix with its own transpose, where only the lower triangle of the result is needed. Above the
-/// diagonal some entries are added to, and others are not.
+/// [`add_product`] of a matrix with its own transpose, where only the lower triangle of the result is needed.
+/// Above the diagonal some entries are added to, and others are not.
 pub fn add_lower_product(into: &mut [f64], stride: usize, left: &Left, right: &Right, length: usize) {
     add_tiles(into, stride, left, right, length, |rows, columns| {
         columns.start < rows.end
@@ -172,7 +173,8 @@ mod tests {
             };
             let left = Left::from_fn(rows, length + extra, value);
             let right = Right::from_fn(columns, length + extra, |j, k| value(k, j + 7));
-            let by_rows: Vec<f64> = (0..(length + extra) * columns).map(|at| value(at / columns, at % columns + 7)).collect();
+            let by_row = |at: usize| value(at / columns, at % columns + 7);
+            let by_rows: Vec<f64> = (0..(length + extra) * columns).map(by_row).collect();
             let same = Right::from_rows(columns, length + extra, |k| &by_rows[k * columns..][..columns]);
             prop_assert_eq!(&same.entries, &right.entries);
             let stride = columns + extra;

@@ -1,15 +1,15 @@
-//! Products of a matrix with its own transpose, added to the lower triangle of a symmetric matrix, by strips of rows
-//! that threads share.
+//! Products of a matrix with its own transpose, added to the lower triangle of a symmetric matrix, by strips
+//! of rows that threads share.
 
 use super::panels::{Left, Right, add_lower_product, add_product};
 use crate::mask::parallel::Threads;
 
-/// Rows of a strip. Both operands of a product of two strips fit in the second-level cache. A multiple of the sizes of
-/// a tile, so that only the last strip has tiles that are not full.
+/// Rows of a strip. Both operands of a product of two strips fit in the second-level cache. A multiple of the
+/// sizes of a tile, so that only the last strip has tiles that are not full.
 pub const STRIP: usize = 96;
 
-/// So many multiplications and additions take about as long as handling one entry elsewhere, where a number of entries
-/// decides whether a second thread is worth waking.
+/// So many multiplications and additions take about as long as handling one entry elsewhere, where a number
+/// of entries decides whether a second thread is worth waking.
 const OPERATIONS_PER_ENTRY: usize = 8;
 
 /// The threads for so many multiplications and additions.
@@ -41,8 +41,8 @@ impl Strip {
     }
 }
 
-/// Adds A × Aᵀ to the lower triangle of a matrix whose rows are `stride` apart and begin at column `start`; `length`
-/// is the number of columns of A.
+/// Adds A × Aᵀ to the lower triangle of a matrix whose rows are `stride` apart and begin at column `start`;
+/// `length` is the number of columns of A.
 ///
 /// Above the diagonal, some entries change too, and mean nothing.
 pub fn add_square(into: &mut [f64], stride: usize, start: usize, strips: &[Strip], length: usize) {

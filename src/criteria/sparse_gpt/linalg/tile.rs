@@ -1,11 +1,11 @@
 //! The innermost loop of every product: a tile of the result, kept in registers.
 //!
 //! A product and a sum are rounded separately, and each entry is one sum in the order of k (S5). A fused
-//! multiply-add would round once, and only where a machine has it. On processors that add and multiply on separate
-//! units it would not be faster either.
+//! multiply-add would round once, and only where a machine has it. On processors that add and multiply on
+//! separate units it would not be faster either.
 
-/// Rows of a tile. With AVX2, 6 × 8 entries fill 12 of the 16 vector registers; that was the fastest of the shapes
-/// that were measured.
+/// Rows of a tile. With AVX2, 6 × 8 entries fill 12 of the 16 vector registers; that was the fastest of the
+/// shapes that were measured.
 pub const ROWS: usize = 6;
 
 /// Columns of a tile.

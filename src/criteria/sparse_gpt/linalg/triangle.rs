@@ -48,8 +48,8 @@ impl Triangle {
 
     /// Replaces X by Y in the columns from `start` on of a matrix whose rows are `stride` apart.
     ///
-    /// An entry of Y is that of X, minus the products of U with entries of Y before it, in their order, divided by the
-    /// diagonal of U.
+    /// An entry of Y is that of X, minus the products of U with entries of Y before it, in their order,
+    /// divided by the diagonal of U.
     pub fn solve(&self, rows: &mut [f64], stride: usize, start: usize) {
         let number = rows.len() / stride;
         for part in &self.parts {
