@@ -1,0 +1,84 @@
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._amount import Until
+
+__version__: str
+
+_Amount = int | float | Until
+_Path = str | PathLike[str]
+_Observer = Callable[[str, int, int], Any] | None
+
+class Mask:
+    @staticmethod
+    def from_dense(array: np.ndarray) -> Mask | None: ...
+    @staticmethod
+    def ones(shape: Sequence[int]) -> Mask: ...
+    @property
+    def kept(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def shape(self) -> list[int]: ...
+    def to_bool(self) -> NDArray[np.bool_]: ...
+    def zero_pruned(self, array: np.ndarray) -> None: ...
+
+class Method:
+    @staticmethod
+    def l1(amount: _Amount) -> Method: ...
+    @staticmethod
+    def score(amount: _Amount) -> Method: ...
+    @staticmethod
+    def random(amount: _Amount, seed: int) -> Method: ...
+    @staticmethod
+    def ln(amount: _Amount, n: float | str, dim: int) -> Method: ...
+    @staticmethod
+    def random_channels(amount: _Amount, dim: int, seed: int) -> Method: ...
+    @staticmethod
+    def nm(keep: int, of: int, dim: int) -> Method: ...
+    @staticmethod
+    def blocks(amount: _Amount, height: int, width: int, by: str) -> Method: ...
+
+def compute(method: Method, scores: np.ndarray, prior: Mask | None = None) -> Mask: ...
+def compute_global(
+    method: Method,
+    names: Sequence[str],
+    scores: Sequence[np.ndarray],
+    priors: Sequence[Mask | None],
+    max_sparsity: float | None = None,
+    caps: Sequence[tuple[str, float]] = ...,
+    normalize: bool = False,
+) -> list[Mask]: ...
+def is_weight(name: str) -> bool: ...
+def prune_checkpoint(
+    path: _Path,
+    output: _Path | None,
+    method: Method,
+    *,
+    whole: bool,
+    include: Sequence[str] | None = None,
+    max_sparsity: float | None = None,
+    caps: Sequence[tuple[str, float]] = ...,
+    normalize: bool = False,
+    masks: _Path | None = None,
+    overwrite: bool = False,
+    progress: _Observer = None,
+) -> dict[str, Any]: ...
+def inspect(
+    path: _Path, *, include: Sequence[str] | None = None, progress: _Observer = None
+) -> dict[str, dict[str, Any]]: ...
+def pack(
+    path: _Path,
+    output: _Path,
+    *,
+    canonical_zeros: bool = False,
+    overwrite: bool = False,
+    progress: _Observer = None,
+) -> dict[str, Any]: ...
+def unpack(
+    path: _Path, output: _Path, *, overwrite: bool = False, progress: _Observer = None
+) -> dict[str, Any]: ...

@@ -1,0 +1,32 @@
+//! `secateurs._rust`, the private half of the Python package `secateurs`: the mask layer over NumPy arrays, and
+//! checkpoints.
+//!
+//! Arrays are read and written where they lie, and never copied. While Rust computes, other Python threads run.
+
+mod amount;
+mod checkpoint;
+mod error;
+mod mask;
+mod method;
+mod scores;
+mod threads;
+
+use pyo3::prelude::*;
+
+/// Masks by the Rust library secateurs. Private: use `secateurs`, `secateurs.numpy` and `secateurs.torch`.
+#[pymodule(name = "_rust")]
+mod extension {
+    #[pymodule_export]
+    use super::checkpoint::{inspect, is_weight, pack, prune_checkpoint, unpack};
+    #[pymodule_export]
+    use super::mask::Mask;
+    #[pymodule_export]
+    use super::method::{Method, compute, compute_global};
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::threads::remember_process();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}
