@@ -18,6 +18,7 @@ from .._amount import Until
 
 FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 MASKS = FLOATS | {torch.bool, torch.uint8, torch.int8}
+HUGE = {torch.float32: np.float32, torch.float64: np.float64, torch.float16: np.float16}
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -96,6 +97,9 @@ def contained(method: Any, scores: Any, mask: Any, dtype: torch.dtype) -> torch.
     kernel = kernel_of(method)
     if kernel is None or array(scores) is None:
         return None
+    if kernel.structured and not -scores.dim() <= method.dim < scores.dim():
+        # Here PyTorch looks at the dimension before it looks for channels.
+        raise IndexError(f"dimension {method.dim} is out of range for shape {tuple(scores.shape)}")
     prior = packed(mask, scores.shape)
     new = None if prior is None else _compute(kernel, method, scores, prior)
     return None if new is None else dense(new, scores.shape, dtype)
@@ -152,9 +156,16 @@ def packed(mask: Any, shape: torch.Size) -> _rust.Mask | None:
 
 def dense(mask: _rust.Mask, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
     """The mask as PyTorch keeps it: ones and zeros of the parameter's type."""
-    out = torch.ones(shape, dtype=dtype, device="cpu")
+    out = _ones(shape, dtype)
     _zero(mask, out)
     return out
+
+
+def _ones(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
+    # NumPy asks for huge pages where it allocates much, PyTorch does not. A new mask is mostly the cost of its pages.
+    if dtype in HUGE and shape.numel() >= 1 << 20:
+        return torch.from_numpy(np.empty(tuple(shape), HUGE[dtype])).fill_(1)
+    return torch.ones(shape, dtype=dtype, device="cpu")
 
 
 def _zero(mask: _rust.Mask, out: torch.Tensor) -> None:

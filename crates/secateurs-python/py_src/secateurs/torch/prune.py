@@ -11,6 +11,7 @@ What differs from PyTorch:
 - NaN among the entries to be ranked raises ``ValueError``. PyTorch keeps them as the most important.
 - A call that fails changes nothing, also where the parameter was pruned before or a later one of a global call fails.
 - Masks have the parameter's dtype, also where importance scores have another.
+- Weights in any memory layout can be pruned, such as ``channels_last``, by entries and globally, too.
 - ``parameters`` of a global call may be a generator.
 - Random masks are other ones than PyTorch's for the same seed. They depend on ``torch.manual_seed``, too.
 - After a global call, hook and module share the mask instead of holding two.
