@@ -4,11 +4,13 @@
     python crates/secateurs-python/benches/vs_torch.py              some minutes
     python crates/secateurs-python/benches/vs_torch.py --rounds 3
 
-Both calls end with a dense mask and a dense pruned weight, because PyTorch's interface wants them. So the bound is making
-those: "fill" is the time in which PyTorch allocates and fills the two tensors of each parameter. A round measures fill,
-PyTorch and secateurs one after the other. The table shows medians.
+Both calls end with a dense mask and a dense pruned weight, because PyTorch's interface wants them. So the
+bound is making
+those: "fill" is the time in which PyTorch allocates and fills the two tensors of each parameter. A round
+measures fill, PyTorch and secateurs one after the other. The table shows medians.
 
-Extra memory is how much a fresh process grew at most during its first call, without the masks and weights that it made.
+Extra memory is how much a fresh process grew at most during its first call, without the masks and weights
+that it made.
 """
 
 import argparse
@@ -22,10 +24,9 @@ import sys
 import time
 
 import torch
+from secateurs.torch import prune as ours
 from torch import nn
 from torch.nn.utils import prune as theirs
-
-from secateurs.torch import prune as ours
 
 CASES = {
     "l1 4096×4096, 0.5": (1, 4096, 0.5),
@@ -102,7 +103,9 @@ def peak():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5, help="number of rounds (5)")
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)  # how this script calls itself
     args = parser.parse_args()

@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
 import secateurs
 import secateurs.numpy as sn
 
@@ -21,7 +20,8 @@ import secateurs.numpy as sn
 weight = np.random.default_rng(0).standard_normal((64, 32), dtype=np.float32)
 mask = sn.l1_unstructured(weight, 0.5)
 mask = sn.l1_unstructured(weight, secateurs.until(0.9), mask=mask)
-print(f"{mask.sum()} of {mask.size} entries are kept; a pruned array has {np.count_nonzero(sn.apply(mask, weight))}")
+pruned = sn.apply(mask, weight)
+print(f"{mask.sum()} of {mask.size} entries are kept; {np.count_nonzero(pruned)} are not zero")
 print(f"2:4 keeps {sn.nm(weight).mean():.0%}")
 
 # %% [markdown]
@@ -33,9 +33,8 @@ try:
     import torch
 except ImportError:
     raise SystemExit("PyTorch is not installed: this was all") from None
-from torch import nn
-
 from secateurs.torch import prune
+from torch import nn
 
 torch.manual_seed(0)
 inputs = torch.randn(512, 32)
@@ -59,7 +58,8 @@ train(100)
 print(f"trained: {accuracy():.1%}")
 
 # %% [markdown]
-# Prune 80 % of all weights, ranked together, but no more than 95 % of any layer. Then fine-tune with the masks on.
+# Prune 80 % of all weights, ranked together, but no more than 95 % of any layer. Then fine-tune with the
+# masks on.
 
 # %%
 layers = [(model[0], "weight"), (model[2], "weight")]

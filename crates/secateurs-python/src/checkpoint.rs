@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use secateurs::checkpoint::{Checkpoint, Existing, Phase, Scope, Zeros};
+use secateurs::checkpoint::{Checkpoint, Existing, Phase, Scope, Zeros, is_weight};
 
 use crate::error::raise;
 use crate::method::{Method, options};
@@ -46,12 +46,6 @@ fn existing(overwrite: bool) -> Existing {
     } else {
         Existing::Refuse
     }
-}
-
-/// Whether a tensor of this name is pruned by default.
-#[pyfunction]
-pub(crate) fn is_weight(name: &str) -> bool {
-    secateurs::prunable::is_weight(name)
 }
 
 /// Prunes a checkpoint into a new one, or with `output` None only says what that would do.

@@ -1,7 +1,9 @@
 //! `secateurs._rust`, the private half of the Python package `secateurs`: the mask layer over NumPy arrays, and
 //! checkpoints.
 //!
-//! Arrays are read and written where they lie, and never copied. While Rust computes, other Python threads run.
+//! Arrays are read and written where they lie, and never copied. While Rust computes, other Python threads run. There is no
+//! unsafe code: the crate `numpy` lends views, keeps their arrays alive, and refuses a view for writing while there is
+//! another. As in NumPy and PyTorch, a program must not write to an array in one thread while another ranks it.
 
 mod amount;
 mod checkpoint;
@@ -17,7 +19,7 @@ use pyo3::prelude::*;
 #[pymodule(name = "_rust")]
 mod extension {
     #[pymodule_export]
-    use super::checkpoint::{inspect, is_weight, pack, prune_checkpoint, unpack};
+    use super::checkpoint::{inspect, pack, prune_checkpoint, unpack};
     #[pymodule_export]
     use super::mask::Mask;
     #[pymodule_export]

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 use ndarray::ArrayViewD;
-use numpy::{Element, IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn};
+use numpy::{Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use secateurs::mask;
@@ -34,47 +34,6 @@ impl Mask {
         Err(PyTypeError::new_err(
             "a mask is an array of bool, int8, uint8 or a float type",
         ))
-    }
-
-    /// The mask that keeps every entry.
-    #[staticmethod]
-    fn ones(shape: Vec<usize>) -> PyResult<Self> {
-        let len = shape.iter().try_fold(1_usize, |len, &n| len.checked_mul(n));
-        match len {
-            Some(len) if len <= isize::MAX as usize => Ok(Mask(mask::Mask::ones(&shape))),
-            _ => Err(pyo3::exceptions::PyValueError::new_err(
-                "the number of entries is too large",
-            )),
-        }
-    }
-
-    /// Number of entries that are kept.
-    #[getter]
-    fn kept(&self) -> usize {
-        self.0.count_kept()
-    }
-
-    /// Number of entries.
-    #[getter]
-    fn size(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The length of each dimension.
-    #[getter]
-    fn shape(&self) -> Vec<usize> {
-        self.0.shape().to_vec()
-    }
-
-    /// The mask as an array of bool, true where kept.
-    fn to_bool<'py>(&self, py: Python<'py>) -> Bound<'py, PyArrayDyn<bool>> {
-        let dense = py.detach(|| {
-            let mut dense = ndarray::ArrayD::from_elem(self.0.shape(), 1_u8);
-            threads::run(|| self.0.apply_inplace(dense.view_mut())).map(|()| dense.mapv(|kept| kept == 1))
-        });
-        dense
-            .expect("the array has the shape of the mask")
-            .into_pyarray(py)
     }
 
     /// Writes zeros over the pruned entries of an array of integers of 8, 16, 32 or 64 bits, or of floats.

@@ -2,8 +2,8 @@
 
     python tests/histories.py 10000
 
-Ties are excluded: weights are distinct, and drawn anew after `remove`, which leaves zeros. Random masks are other ones by
-design, so that only their counts are compared, and PyTorch's is then put in place of ours.
+Ties are excluded: weights are distinct, and drawn anew after `remove`, which leaves zeros. Random masks are
+other ones by design, so that only their counts are compared, and PyTorch's is then put in place of ours.
 """
 
 import pickle
@@ -11,10 +11,9 @@ import random
 import sys
 
 import torch
+from secateurs.torch import prune as ours
 from torch import nn
 from torch.nn.utils import prune as theirs
-
-from secateurs.torch import prune as ours
 
 KINDS = [
     lambda: nn.Linear(6, 5),
@@ -72,7 +71,18 @@ class History:
         tensor = getattr(self.theirs[index], name)
         mask = getattr(self.theirs[index], name + "_mask", torch.ones_like(tensor))
         remaining = int((mask == 1).sum())
-        calls = ["l1", "l1", "l1_scores", "random", "identity", "custom", "remove", "global", "global_scores", "error"]
+        calls = [
+            "l1",
+            "l1",
+            "l1_scores",
+            "random",
+            "identity",
+            "custom",
+            "remove",
+            "global",
+            "global_scores",
+            "error",
+        ]
         # The norms of half-precision channels are rounded to ties by PyTorch.
         if tensor.dim() > 1 and self.dtype in (torch.float32, torch.float64):
             calls += ["ln", "ln", "ln_scores", "random_structured"]
@@ -89,7 +99,9 @@ class History:
 
     def _l1(self, index, name, tensor, mask, remaining, call):
         amount, scores = self.amount(remaining), self._scores(call, tensor)
-        self.both(lambda prune, model: prune.l1_unstructured(model[index], name, amount, importance_scores=scores))
+        self.both(
+            lambda prune, model: prune.l1_unstructured(model[index], name, amount, importance_scores=scores)
+        )
 
     def _ln(self, index, name, tensor, mask, remaining, call):
         dim = self.dice.randrange(-tensor.dim(), tensor.dim())
@@ -103,7 +115,9 @@ class History:
         n = self.dice.choice([*norms, "fro"] if tensor.dim() < 4 else norms)
         scores = self._scores(call, tensor)
         self.both(
-            lambda prune, model: prune.ln_structured(model[index], name, amount, n, dim, importance_scores=scores)
+            lambda prune, model: prune.ln_structured(
+                model[index], name, amount, n, dim, importance_scores=scores
+            )
         )
 
     def _identity(self, index, name, tensor, mask, remaining, call):
@@ -125,7 +139,9 @@ class History:
     def _global(self, index, name, tensor, mask, remaining, call):
         pairs = self.dice.sample(self.pairs(), self.dice.randint(1, len(self.pairs())))
         remaining = sum(
-            int((getattr(self.theirs[i], n + "_mask", torch.ones_like(getattr(self.theirs[i], n))) == 1).sum())
+            int(
+                (getattr(self.theirs[i], n + "_mask", torch.ones_like(getattr(self.theirs[i], n))) == 1).sum()
+            )
             for i, n in pairs
         )
         amount = self.amount(remaining)
@@ -138,10 +154,14 @@ class History:
 
         def prune_all(prune, model):
             scores = {
-                (model[i], n): chunk.reshape(getattr(model[i], n).shape) for (i, n), chunk in zip(pairs, chunks)
+                (model[i], n): chunk.reshape(getattr(model[i], n).shape)
+                for (i, n), chunk in zip(pairs, chunks)
             }
             prune.global_unstructured(
-                [(model[i], n) for i, n in pairs], prune.L1Unstructured, importance_scores=scores, amount=amount
+                [(model[i], n) for i, n in pairs],
+                prune.L1Unstructured,
+                importance_scores=scores,
+                amount=amount,
             )
 
         self.both(prune_all)
@@ -161,7 +181,8 @@ class History:
         self.both(lambda prune, model: prune.random_structured(model[index], name, amount, dim))
         # Channels may be pruned in part before, so that the number of entries is up to chance.
         left = [
-            int((getattr(model[index], name + "_mask").sum(others) != 0).sum()) for model in (self.theirs, self.ours)
+            int((getattr(model[index], name + "_mask").sum(others) != 0).sum())
+            for model in (self.theirs, self.ours)
         ]
         assert left[0] == left[1], left
         self.same_mask(index, name, mask, counts=False)
@@ -187,7 +208,9 @@ class History:
                 lambda prune, model: prune.l1_unstructured(model[index], "other", 1),
                 lambda prune, model: prune.ln_structured(model[index], name, 0.5, 2, dim=7),
                 lambda prune, model: prune.ln_structured(model[index], name, 0.5, 2, dim=-7),
-                lambda prune, model: prune.l1_unstructured(model[index], name, 1, importance_scores=torch.ones(99)),
+                lambda prune, model: prune.l1_unstructured(
+                    model[index], name, 1, importance_scores=torch.ones(99)
+                ),
                 lambda prune, model: prune.remove(model[index], "other"),
                 lambda prune, model: prune.global_unstructured(
                     [(model[index], name)], prune.LnStructured, amount=1, n=2

@@ -2,7 +2,8 @@
 
     python tests/pytorch_suite.py path/to/pytorch/test/nn/test_pruning.py
 
-Nothing is fetched: the file comes from a checkout of PyTorch, of the version that is installed. It is run
+It needs `expecttest`, as PyTorch's tests do. Nothing is fetched: the file comes from a checkout of PyTorch,
+of the version that is installed. It is run
 
 - with its import changed, `import torch.nn.utils.prune as prune` to `import secateurs.torch.prune as prune`;
 - unchanged, after `secateurs.torch.install()`;

@@ -5,7 +5,6 @@ import struct
 
 import numpy as np
 import pytest
-
 import secateurs
 import secateurs.numpy as sn
 
@@ -16,7 +15,11 @@ def save(path, arrays):
     header, data = {}, b""
     for name, array in arrays.items():
         kind = next(key for key, value in TYPES.items() if value == array.dtype)
-        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [len(data), len(data) + array.nbytes]}
+        header[name] = {
+            "dtype": kind,
+            "shape": array.shape,
+            "data_offsets": [len(data), len(data) + array.nbytes],
+        }
         data += array.tobytes()
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -29,7 +32,9 @@ def load(path):
     header, data = json.loads(data[8 : 8 + length]), data[8 + length :]
     header.pop("__metadata__", None)
     return {
-        name: np.frombuffer(data[slice(*entry["data_offsets"])], TYPES[entry["dtype"]]).reshape(entry["shape"])
+        name: np.frombuffer(data[slice(*entry["data_offsets"])], TYPES[entry["dtype"]]).reshape(
+            entry["shape"]
+        )
         for name, entry in header.items()
     }
 
@@ -70,7 +75,9 @@ def test_methods(model):
         (dict(amount=secateurs.until(0.5), method="blocks", block=(2, 3)), sn.blocks(a, 0.5, 2, 3)),
     ]
     for settings, mask in cases:
-        secateurs.prune_checkpoint(path, folder / "out.safetensors", tensors=["a.weight"], overwrite=True, **settings)
+        secateurs.prune_checkpoint(
+            path, folder / "out.safetensors", tensors=["a.weight"], overwrite=True, **settings
+        )
         assert np.array_equal(load(folder / "out.safetensors")["a.weight"], sn.apply(mask, a)), settings
 
 
@@ -87,7 +94,9 @@ def test_random_and_caps(model):
 def test_inspect_and_pack(model):
     folder, arrays = model
     out, packed, again = (folder / f"{name}.safetensors" for name in ("out", "packed", "again"))
-    secateurs.prune_checkpoint(folder / "model.safetensors", out, method="nm", masks=folder / "masks.safetensors")
+    secateurs.prune_checkpoint(
+        folder / "model.safetensors", out, method="nm", masks=folder / "masks.safetensors"
+    )
     stats = secateurs.inspect(out)
     assert stats["a.weight"]["zeros"] == 48 and stats["a.weight"]["sparsity"] == 0.5
     assert ("2:4", 1) in stats["a.weight"]["patterns"]
@@ -126,15 +135,27 @@ def test_bad_input(model):
         (lambda: secateurs.inspect(3), TypeError, "."),
         (lambda: secateurs.inspect(open(path, "rb")), TypeError, "."),
         (lambda: secateurs.prune_checkpoint(path, out, 0.5), (ValueError, OSError), "out.safetensors"),
-        (lambda: secateurs.prune_checkpoint(path, path, 0.5, overwrite=True), ValueError, "model.safetensors"),
+        (
+            lambda: secateurs.prune_checkpoint(path, path, 0.5, overwrite=True),
+            ValueError,
+            "model.safetensors",
+        ),
         (lambda: secateurs.prune_checkpoint(path, None, 1.5), ValueError, "1.5"),
         (lambda: secateurs.prune_checkpoint(path, None, 1000), ValueError, "1000"),
         (lambda: secateurs.prune_checkpoint(path, None), TypeError, "amount"),
         (lambda: secateurs.prune_checkpoint(path, None, 0.5, method="nm"), TypeError, "amount"),
         (lambda: secateurs.prune_checkpoint(path, None, 0.5, method="best"), ValueError, "best"),
         (lambda: secateurs.prune_checkpoint(path, None, 0.5, scope="all"), ValueError, "all"),
-        (lambda: secateurs.prune_checkpoint(path, None, 0.5, method="ln", scope="global"), ValueError, "global"),
-        (lambda: secateurs.prune_checkpoint(path, None, 0.5, scope="local", max_sparsity=0.5), ValueError, "global"),
+        (
+            lambda: secateurs.prune_checkpoint(path, None, 0.5, method="ln", scope="global"),
+            ValueError,
+            "global",
+        ),
+        (
+            lambda: secateurs.prune_checkpoint(path, None, 0.5, scope="local", max_sparsity=0.5),
+            ValueError,
+            "global",
+        ),
         (lambda: secateurs.prune_checkpoint(path, None, 0.5, tensors=[]), ValueError, "no parameter"),
         (lambda: secateurs.unpack(path, folder / "x.safetensors"), ValueError, "."),
     ]

@@ -4,7 +4,6 @@ import threading
 
 import numpy as np
 import pytest
-
 import secateurs
 import secateurs.numpy as sn
 
@@ -58,7 +57,9 @@ def test_layouts_give_the_mask_of_their_copy(dtype):
     views.append(np.broadcast_to(array[:1], (3, 8, 4)))
     for view in views:
         assert np.array_equal(sn.l1_unstructured(view, 0.4), sn.l1_unstructured(view.copy(order="C"), 0.4))
-        assert np.array_equal(sn.ln_structured(view, 1, 2, 0), sn.ln_structured(view.copy(order="C"), 1, 2, 0))
+        assert np.array_equal(
+            sn.ln_structured(view, 1, 2, 0), sn.ln_structured(view.copy(order="C"), 1, 2, 0)
+        )
 
 
 def test_layouts_that_rust_cannot_read():

@@ -4,18 +4,15 @@ import inspect
 
 import pytest
 import torch
-from torch.nn.utils import prune as theirs
-
 from secateurs.torch import prune as ours
+from torch.nn.utils import prune as theirs
 
 NAMES = [
     name
     for name, value in vars(theirs).items()
     if not name.startswith("_") and getattr(value, "__module__", None) == theirs.__name__
 ]
-HELPERS = [
-    name for name, value in vars(theirs).items() if name.startswith("_") and inspect.isfunction(value)
-]
+HELPERS = [name for name, value in vars(theirs).items() if name.startswith("_") and inspect.isfunction(value)]
 
 
 def test_the_names_are_found():

@@ -8,15 +8,14 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
-from histories import run
-from torch import nn
-from torch.nn.utils import prune as theirs
-
 import secateurs
 import secateurs.torch
+import torch
+from histories import run
 from secateurs.torch import _kernels
 from secateurs.torch import prune as ours
+from torch import nn
+from torch.nn.utils import prune as theirs
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 
@@ -90,7 +89,9 @@ def test_rust_computes(rust, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("view", [lambda t: t.t(), lambda t: t[:, ::2], lambda t: t[1:], lambda t: t[:1].expand(4, 8)])
+@pytest.mark.parametrize(
+    "view", [lambda t: t.t(), lambda t: t[:, ::2], lambda t: t[1:], lambda t: t[:1].expand(4, 8)]
+)
 def test_layouts(rust, dtype, view):
     strided = view(layer(dtype).weight.detach())
     mask = ours.L1Unstructured(5).compute_mask(strided, torch.ones_like(strided))
@@ -104,7 +105,10 @@ def test_channels_last():
     torch.manual_seed(0)
     conv = nn.Conv2d(4, 6, 3)
     last = copy.deepcopy(conv).to(memory_format=torch.channels_last)
-    for call in (lambda m: ours.l1_unstructured(m, "weight", 0.4), lambda m: ours.ln_structured(m, "weight", 2, 1, 1)):
+    for call in (
+        lambda m: ours.l1_unstructured(m, "weight", 0.4),
+        lambda m: ours.ln_structured(m, "weight", 2, 1, 1),
+    ):
         call(conv), call(last)
         assert torch.equal(conv.weight_mask, last.weight_mask)
 
@@ -268,7 +272,9 @@ def test_nothing_is_lost_when_a_second_call_fails(in_place):
                     lambda: failing.apply(broken, name),
                     lambda: prune.l1_unstructured(broken, name, 10_000),
                     lambda: prune.custom_from_mask(broken, name, torch.ones(3)),
-                    lambda: prune.global_unstructured([(broken, name), (broken, "other")], prune.L1Unstructured, amount=1),
+                    lambda: prune.global_unstructured(
+                        [(broken, name), (broken, "other")], prune.L1Unstructured, amount=1
+                    ),
                     lambda: prune.global_unstructured([(broken, name)], failing, error=RuntimeError("no")),
                     lambda: prune.global_unstructured([(broken, name)], prune.LnStructured, amount=1, n=2),
                 ):
@@ -325,7 +331,9 @@ def test_global_caps():
     ours.remove(small, "weight"), ours.remove(large, "weight")
     small, large = layer(), layer(seed=1)
     small.weight.data /= 1000
-    ours.global_unstructured([(small, "weight"), (large, "weight")], ours.L1Unstructured, amount=0.5, normalize=True)
+    ours.global_unstructured(
+        [(small, "weight"), (large, "weight")], ours.L1Unstructured, amount=0.5, normalize=True
+    )
     assert [(m.weight_mask == 0).sum() for m in (small, large)] == [24, 24]
     with pytest.raises(ValueError, match="caps"):
         ours.global_unstructured(
@@ -399,7 +407,10 @@ def odd_tensors():
     yield "expanded", torch.arange(1.0, 5.0).expand(3, 4)
     yield "strided", torch.arange(1.0, 49.0).reshape(6, 8)[::2, ::2]
     yield "with gradient", torch.arange(1.0, 13.0).reshape(3, 4).requires_grad_() * 1
-    yield "conjugate part", torch.complex(torch.zeros(3, 4), -torch.arange(1.0, 13.0).reshape(3, 4)).conj().imag
+    yield (
+        "conjugate part",
+        torch.complex(torch.zeros(3, 4), -torch.arange(1.0, 13.0).reshape(3, 4)).conj().imag,
+    )
     yield "float8", torch.ones(3, 4).to(torch.float8_e4m3fn)
     yield "quantized", torch.quantize_per_tensor(torch.ones(3, 4), 0.1, 0, torch.qint8)
 
@@ -445,8 +456,19 @@ def test_odd_tensors_do_what_they_do_in_torch(name, tensor, amount):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "mask",
-    [torch.ones(3, 4) * 0.5, torch.ones(4, 3), torch.ones(1, 4), torch.ones(3, 4, dtype=torch.int64), None, "mask"]
-    + [torch.ones(3, 4, dtype=torch.bool), torch.ones(3, 4, dtype=torch.uint8), torch.ones(3, 4, device="meta")],
+    [
+        torch.ones(3, 4) * 0.5,
+        torch.ones(4, 3),
+        torch.ones(1, 4),
+        torch.ones(3, 4, dtype=torch.int64),
+        None,
+        "mask",
+    ]
+    + [
+        torch.ones(3, 4, dtype=torch.bool),
+        torch.ones(3, 4, dtype=torch.uint8),
+        torch.ones(3, 4, device="meta"),
+    ],
     ids=["soft", "other shape", "broadcast", "int64", "none", "text", "bool", "uint8", "meta"],
 )
 def test_odd_masks_do_what_they_do_in_torch(mask):
@@ -501,7 +523,9 @@ def test_under_a_transformation():
 
     rows = torch.arange(1.0, 13.0).reshape(3, 4)
     try:
-        expected = torch.func.vmap(lambda row: theirs.L1Unstructured(2).compute_mask(row, torch.ones_like(row)))(rows)
+        expected = torch.func.vmap(
+            lambda row: theirs.L1Unstructured(2).compute_mask(row, torch.ones_like(row))
+        )(rows)
     except Exception as error:
         with pytest.raises(type(error)):
             torch.func.vmap(prune_row)(rows)

@@ -2,7 +2,8 @@
 
 - ``secateurs.torch.prune`` takes the place of ``torch.nn.utils.prune``;
 - ``secateurs.numpy`` computes masks for NumPy arrays, without PyTorch;
-- :func:`prune_checkpoint`, :func:`inspect`, :func:`pack` and :func:`unpack` work on safetensors files of any size.
+- :func:`prune_checkpoint`, :func:`inspect`, :func:`pack` and :func:`unpack` work on safetensors files of any
+  size.
 
 The computing is done by the Rust library of the same name.
 """

@@ -16,7 +16,8 @@ def scores(array: Any, what: str = "the array") -> np.ndarray:
         array = array.view(np.int16)
     elif array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
         raise TypeError(
-            f"{what} has dtype {array.dtype}, but float16, float32, float64 or bfloat16 is needed; convert it by astype"
+            f"{what} has dtype {array.dtype}, but float16, float32, float64 or bfloat16 is needed; "
+            "convert it by astype"
         )
     return readable(array)
 
@@ -40,8 +41,17 @@ def prior(mask: Any, what: str = "the mask") -> _rust.Mask | None:
             raise ValueError(f"{what} holds other values than 0 and 1")
         mask = mask.astype(np.uint8)
     if mask.dtype.kind not in "biuf" or mask.dtype.itemsize > 8:
-        raise TypeError(f"{what} has dtype {mask.dtype}, but bool, or a number type with only 0 and 1, is needed")
+        raise TypeError(
+            f"{what} has dtype {mask.dtype}, but bool, or a number type with only 0 and 1, is needed"
+        )
     packed = _rust.Mask.from_dense(readable(mask))
     if packed is None:
         raise ValueError(f"{what} holds other values than 0 and 1")
     return packed
+
+
+def dense(mask: _rust.Mask, shape: tuple[int, ...]) -> np.ndarray:
+    """The mask as an array of bool."""
+    out = np.ones(shape, np.int8)
+    mask.zero_pruned(out)
+    return out.view(np.bool_)

@@ -41,9 +41,10 @@ def prune_checkpoint(
         path: a ``.safetensors`` file, or a folder of several with an index.
         output: where to write. It must not exist, unless `overwrite` is true. With None, nothing is written.
         amount: a fraction (float), a count (int) or ``secateurs.until(share)``; none for ``"nm"``.
-        method: ``"l1"``, ``"random"``, ``"ln"`` (channels), ``"random_structured"``, ``"nm"`` or ``"blocks"``.
-        scope: ``"global"`` ranks all tensors together, ``"local"`` each by itself. Global by default, where the
-            method allows it.
+        method: ``"l1"``, ``"random"``, ``"ln"`` (channels), ``"random_structured"``, ``"nm"`` or
+            ``"blocks"``.
+        scope: ``"global"`` ranks all tensors together, ``"local"`` each by itself. Global by default, where
+            the method allows it.
         tensors: names of the tensors to prune; by default weights, but not embeddings, norms or ``lm_head``.
         n, dim: norm and dimension of ``"ln"``; `dim` is also that of ``"random_structured"`` and ``"nm"``.
         keep, of: how many of each so many entries ``"nm"`` keeps.
@@ -53,8 +54,8 @@ def prune_checkpoint(
         normalize: rank by an entry's share of its tensor's norm; for global scope.
         masks: a file for the masks, if wanted.
         overwrite: replace an output that exists, once the new one is complete.
-        progress: True shows progress (by ``tqdm`` if it is installed), False does not, None does so in terminals and
-            notebooks. Or a function of the phase, the bytes that are done, and those in all.
+        progress: True shows progress (by ``tqdm`` if it is installed), False does not, None does so in
+            terminals and notebooks. Or a function of the phase, the bytes that are done, and those in all.
 
     Raises:
         ValueError: settings, names or files that do not fit.
@@ -152,9 +153,7 @@ def _method(
         return _rust.Method.ln(amount, n, 0 if dim is None else dim)
     if method == "random_structured":
         return _rust.Method.random_channels(amount, 0 if dim is None else dim, seed)
-    raise ValueError(
-        f"method is 'l1', 'random', 'ln', 'random_structured', 'nm' or 'blocks', not {method!r}"
-    )
+    raise ValueError(f"method is 'l1', 'random', 'ln', 'random_structured', 'nm' or 'blocks', not {method!r}")
 
 
 @contextmanager

@@ -3,7 +3,6 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._amount import Until
 
@@ -16,15 +15,6 @@ _Observer = Callable[[str, int, int], Any] | None
 class Mask:
     @staticmethod
     def from_dense(array: np.ndarray) -> Mask | None: ...
-    @staticmethod
-    def ones(shape: Sequence[int]) -> Mask: ...
-    @property
-    def kept(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def shape(self) -> list[int]: ...
-    def to_bool(self) -> NDArray[np.bool_]: ...
     def zero_pruned(self, array: np.ndarray) -> None: ...
 
 class Method:
@@ -53,7 +43,6 @@ def compute_global(
     caps: Sequence[tuple[str, float]] = ...,
     normalize: bool = False,
 ) -> list[Mask]: ...
-def is_weight(name: str) -> bool: ...
 def prune_checkpoint(
     path: _Path,
     output: _Path | None,

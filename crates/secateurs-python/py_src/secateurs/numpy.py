@@ -1,11 +1,12 @@
 """Masks for NumPy arrays, without PyTorch.
 
-Every function takes an array of scores, mostly the weights themselves, and returns an array of bool of the same shape:
-true where an entry is kept. Arrays are float16, float32, float64 or (from ``ml_dtypes``) bfloat16, of any rank and memory
-layout. They are not copied, and other threads run meanwhile.
+Every function takes an array of scores, mostly the weights themselves, and returns an array of bool of the
+same shape: true where an entry is kept. Arrays are float16, float32, float64 or (from ``ml_dtypes``)
+bfloat16, of any rank and memory layout. They are not copied, and other threads run meanwhile.
 
-An amount is a fraction of what is not pruned yet (``float``), a count (``int``), or ``secateurs.until(share)``. Exactly as
-many entries are pruned as were requested. Of equal scores the first is pruned first. NaN among the scores is an error.
+An amount is a fraction of what is not pruned yet (``float``), a count (``int``), or
+``secateurs.until(share)``. Exactly as many entries are pruned as were requested. Of equal scores the first
+is pruned first. NaN among the scores is an error.
 
 >>> import numpy
 >>> weight = numpy.array([[0.1, -3.0], [2.0, -0.2]])
@@ -46,7 +47,8 @@ BoolArray = NDArray[np.bool_]
 
 
 def _mask(method: _rust.Method, array: Any, mask: Any) -> BoolArray:
-    return _rust.compute(method, _arrays.scores(array), _arrays.prior(mask)).to_bool()
+    scores = _arrays.scores(array)
+    return _arrays.dense(_rust.compute(method, scores, _arrays.prior(mask)), scores.shape)
 
 
 def _amount(amount: Any) -> Any:
@@ -84,7 +86,7 @@ def random_structured(array: Any, amount: Amount, dim: int, *, seed: int, mask: 
 
 
 def nm(array: Any, keep: int = 2, of: int = 4, dim: int = -1, *, mask: Any = None) -> BoolArray:
-    """Keeps the `keep` entries of greatest magnitude of each `of` consecutive entries along `dim`, as in 2:4."""
+    """Keeps the `keep` greatest magnitudes of each `of` consecutive entries along `dim`, as in 2:4."""
     return _mask(_rust.Method.nm(keep, of, dim), array, mask)
 
 
@@ -112,7 +114,8 @@ def global_unstructured(
         amount: how much of all arrays together.
         method: ``"l1"``, ``"score"``, or ``"random"``, which needs a `seed`.
         masks: the masks so far, by name or as a list.
-        max_sparsity: a cap on the sparsity of each array, or of single ones by name (for a list: ``"0"``, ``"1"``, …).
+        max_sparsity: a cap on the sparsity of each array, or of single ones by name (for a list: ``"0"``,
+            ``"1"``, …).
         normalize: rank by an entry's share of its array's norm.
 
     Returns:
@@ -139,16 +142,17 @@ def global_unstructured(
     else:
         raise ValueError(f"method is 'l1', 'score' or 'random', not {method!r}")
     caps = list(max_sparsity.items()) if isinstance(max_sparsity, Mapping) else []
+    scores = [_arrays.scores(array, f"array {name!r}") for name, array in named.items()]
     packed = _rust.compute_global(
         chosen,
         list(named),
-        [_arrays.scores(array, f"array {name!r}") for name, array in named.items()],
+        scores,
         [_arrays.prior(masks.get(name), f"mask {name!r}") for name in named],
         None if isinstance(max_sparsity, Mapping) else max_sparsity,
         caps,
         normalize,
     )
-    dense = [mask.to_bool() for mask in packed]
+    dense = [_arrays.dense(mask, array.shape) for mask, array in zip(packed, scores)]
     return dict(zip(named, dense)) if isinstance(arrays, Mapping) else dense
 
 

@@ -8,8 +8,8 @@
 >>> int(layer.weight_mask.sum())
 4
 
-Or change nothing: :func:`install` puts the same computation under PyTorch's own classes, for all code that uses them,
-until :func:`uninstall`.
+Or change nothing: :func:`install` puts the same computation under PyTorch's own classes, for all code that
+uses them, until :func:`uninstall`.
 """
 
 from . import prune

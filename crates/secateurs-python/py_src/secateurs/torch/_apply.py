@@ -1,4 +1,4 @@
-"""Pruning of modules: all or nothing. The masks are computed first, and the module changes when all is known."""
+"""Pruning of modules: all or nothing. Masks are computed first; modules change when all is known."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class Undo:
             container._pruning_methods = methods
 
 
-def apply(cls: Any, container_type: Any, module: Any, name: str, args: tuple, scores: Any, kwargs: dict) -> Any:
+def apply(
+    cls: Any, container_type: Any, module: Any, name: str, args: tuple, scores: Any, kwargs: dict
+) -> Any:
     """What `cls.apply` does; the hook is the result."""
     hooks = _hooks(module, name)
     method = cls(*args, **kwargs)
@@ -70,8 +72,8 @@ def apply(cls: Any, container_type: Any, module: Any, name: str, args: tuple, sc
         scores = orig
     elif scores.shape != orig.shape:
         raise AssertionError(
-            f"importance scores need the shape of parameter {name} of {module}, {tuple(orig.shape)}, but have "
-            f"{tuple(scores.shape)}"
+            f"importance scores need the shape of parameter {name} of {module}, {tuple(orig.shape)}, "
+            f"but have {tuple(scores.shape)}"
         )
     with Undo() as undo:
         undo.keep(module)
@@ -95,7 +97,8 @@ def _hooks(module: Any, name: str) -> dict[int, Any]:
     }
     if len(hooks) > 1:
         raise AssertionError(
-            f"{name} of {module} has {len(hooks)} pruning hooks; use one PruningContainer instead of several hooks"
+            f"{name} of {module} has {len(hooks)} pruning hooks; "
+            "use one PruningContainer instead of several hooks"
         )
     return hooks
 
@@ -138,7 +141,7 @@ def global_unstructured(
     normalize: bool,
     kwargs: dict,
 ) -> None:
-    """What PyTorch's function of this name does. `types` are those of the hooks: custom mask and container."""
+    """What PyTorch's function of this name does. `types` are those of hooks: custom mask, container."""
     if not isinstance(parameters, Iterable):
         raise TypeError("global_unstructured(): parameters is not an Iterable")
     if importance_scores is not None and not isinstance(importance_scores, dict):
@@ -150,8 +153,8 @@ def global_unstructured(
         method = pruning_method(**kwargs)
         if method.PRUNING_TYPE != "unstructured":
             raise TypeError(
-                f"global pruning ranks single entries, so the PRUNING_TYPE must be 'unstructured'; {pruning_method} is "
-                f"of type {method.PRUNING_TYPE}"
+                f"global pruning ranks single entries, so the PRUNING_TYPE must be 'unstructured'; "
+                f"{pruning_method} is of type {method.PRUNING_TYPE}"
             )
         masks = _global_masks(method, parameters, importance_scores or {}, max_sparsity, normalize)
         if masks is not None:
@@ -159,8 +162,8 @@ def global_unstructured(
                 _set_mask(types, module, name, mask)
         elif max_sparsity is not None or normalize:
             raise ValueError(
-                "caps and norms are for a method of this package, and for binary masks and float tensors on the CPU, "
-                "each listed once"
+                "caps and norms are for a method of this package, and for binary masks and float tensors "
+                "on the CPU, each listed once"
             )
         else:
             GLOBAL(parameters, pruning_method, importance_scores, **kwargs)

@@ -59,8 +59,8 @@ _REPLACED: list[tuple[Any, str, Any, Any]] = [
 def install() -> None:
     """Puts this package's computation under the classes and functions of ``torch.nn.utils.prune``.
 
-    Code that uses PyTorch's module then gets the speed and the exact counts without a change. Hooks are of PyTorch's
-    own classes, so what is pickled needs only PyTorch. Calling it twice is calling it once.
+    Code that uses PyTorch's module then gets the speed and the exact counts without a change. Hooks are of
+    PyTorch's own classes, so what is pickled needs only PyTorch. Calling it twice is calling it once.
     """
     for owner, name, original, ours in _REPLACED:
         if vars(owner)[name] is original:

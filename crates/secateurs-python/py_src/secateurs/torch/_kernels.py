@@ -62,7 +62,8 @@ NM = Kernel(lambda m: _rust.Method.nm(m.keep, m.of, m.dim), False)
 BLOCKS = Kernel(_entries(lambda m, amount: _rust.Method.blocks(amount, m.height, m.width, m.by)), False)
 SCORE = Kernel(_entries(lambda _, amount: _rust.Method.score(amount)), False)
 
-# By the function that is a class's `compute_mask`. Whoever overrides or patches it is called, and not replaced.
+# By the function that is a class's `compute_mask`. Whoever overrides or patches it is called, and not
+# replaced.
 KERNELS: dict[Any, Kernel] = {kernel.original: kernel for kernel in (L1, RANDOM, LN, RANDOM_STRUCTURED)}
 # PyTorch's own functions, and ours in their place.
 CONTAINER = theirs.PruningContainer.__dict__["compute_mask"]
@@ -162,7 +163,8 @@ def dense(mask: _rust.Mask, shape: torch.Size, dtype: torch.dtype) -> torch.Tens
 
 
 def _ones(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
-    # NumPy asks for huge pages where it allocates much, PyTorch does not. A new mask is mostly the cost of its pages.
+    # NumPy asks for huge pages where it allocates much, PyTorch does not. A new mask is mostly the cost of
+    # its pages.
     if dtype in HUGE and shape.numel() >= 1 << 20:
         return torch.from_numpy(np.empty(tuple(shape), HUGE[dtype])).fill_(1)
     return torch.ones(shape, dtype=dtype, device="cpu")
@@ -193,7 +195,7 @@ def _is_plain(tensor: Any) -> bool:
 
 
 def _amount(amount: Any) -> int | float | Until | None:
-    """The amount for Rust; None for other numbers (fractions, float32), which PyTorch rounds in its own way."""
+    """The amount for Rust; None for other numbers (fractions, float32), which PyTorch rounds its own way."""
     if isinstance(amount, numbers.Integral):
         return int(amount)
     return amount if isinstance(amount, (float, Until)) else None

@@ -1,31 +1,36 @@
 """A drop-in for ``torch.nn.utils.prune``, computed in Rust.
 
-Every public name of PyTorch's module is here, with the same signature. Classes are subclasses of PyTorch's, so that
-modules pruned by one can be gone on with by the other. Tensors of float32, float64, float16 and bfloat16 on the CPU are
-ranked in place, without a copy; anything else is left to PyTorch's own code.
+Every public name of PyTorch's module is here, with the same signature. Classes are subclasses of PyTorch's,
+so that modules pruned by one can be gone on with by the other. Tensors of float32, float64, float16 and
+bfloat16 on the CPU are ranked in place, without a copy; anything else is left to PyTorch's own code.
 
 What differs from PyTorch:
 
-- Of equal magnitudes the first are pruned, and exactly as many entries or channels as requested. PyTorch leaves the
-  choice to ``topk``.
+- Of equal magnitudes the first are pruned, and exactly as many entries or channels as requested. PyTorch
+  leaves the choice to ``topk``.
 - NaN among the entries to be ranked raises ``ValueError``. PyTorch keeps them as the most important.
-- A call that fails changes nothing, also where the parameter was pruned before or a later one of a global call fails.
+- A call that fails changes nothing, also where the parameter was pruned before or a later one of a global
+  call fails.
 - Masks have the parameter's dtype, also where importance scores have another.
 - Weights in any memory layout can be pruned, such as ``channels_last``, by entries and globally, too.
 - ``parameters`` of a global call may be a generator.
 - Random masks are other ones than PyTorch's for the same seed. They depend on ``torch.manual_seed``, too.
 - After a global call, hook and module share the mask instead of holding two.
 
-What is here besides: :class:`NmStructured`, :class:`BlockStructured` and :class:`ScoreUnstructured` with their functions,
-caps and norms in :func:`global_unstructured`, and ``secateurs.until`` wherever an amount is taken.
+What is here besides: :class:`NmStructured`, :class:`BlockStructured` and :class:`ScoreUnstructured` with
+their functions, caps and norms in :func:`global_unstructured`, and ``secateurs.until`` wherever an amount is
+taken.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
+from torch import Tensor
+from torch.nn import Module
 from torch.nn.utils import prune as _theirs
-from torch.nn.utils.prune import (
+from torch.nn.utils.prune import (  # noqa: F401  (private ones are used by name)
     _compute_norm,
     _compute_nparams_toprune,
     _validate_pruning_amount,
@@ -37,6 +42,9 @@ from torch.nn.utils.prune import (
 
 from .._amount import Until, until
 from . import _apply, _kernels
+
+Amount = int | float | Until
+_Module = TypeVar("_Module", bound=Module)
 
 __all__ = [
     "BasePruningMethod",
@@ -93,9 +101,9 @@ class BasePruningMethod(_theirs.BasePruningMethod):
 
 
 class PruningContainer(BasePruningMethod, _theirs.PruningContainer):
-    """The methods that pruned one parameter, in order. Its mask is that of the last, on top of the others'."""
+    """The methods that pruned one parameter, in order. Its mask is the last one's, on top of the others'."""
 
-    def compute_mask(self, t, default_mask):
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """The mask of the last method on what ``default_mask`` keeps of ``t``."""
         mask = None
         if self._pruning_methods:
@@ -113,7 +121,7 @@ class Identity(BasePruningMethod, _theirs.Identity):
 
 
 class _WithAmount(BasePruningMethod):
-    def __init__(self, amount) -> None:
+    def __init__(self, amount: Amount) -> None:
         _validate_pruning_amount_init(amount)
         self.amount = amount
 
@@ -121,7 +129,7 @@ class _WithAmount(BasePruningMethod):
 class RandomUnstructured(_WithAmount, _theirs.RandomUnstructured):
     """Prunes entries at random, of those that remain."""
 
-    def compute_mask(self, t, default_mask):
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """A mask of random entries of ``t``, on top of ``default_mask``."""
         return self._compute(_kernels.RANDOM, super().compute_mask, t, default_mask)
 
@@ -134,7 +142,7 @@ class RandomUnstructured(_WithAmount, _theirs.RandomUnstructured):
 class L1Unstructured(_WithAmount, _theirs.L1Unstructured):
     """Prunes the entries of least magnitude, of those that remain."""
 
-    def compute_mask(self, t, default_mask):
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """A mask without the entries of least magnitude of ``t``, on top of ``default_mask``."""
         return self._compute(_kernels.L1, super().compute_mask, t, default_mask)
 
@@ -149,12 +157,12 @@ class L1Unstructured(_WithAmount, _theirs.L1Unstructured):
 class RandomStructured(BasePruningMethod, _theirs.RandomStructured):
     """Prunes channels along ``dim`` at random, of those that remain."""
 
-    def __init__(self, amount, dim=-1) -> None:
+    def __init__(self, amount: Amount, dim: int = -1) -> None:
         _validate_pruning_amount_init(amount)
         self.amount = amount
         self.dim = dim
 
-    def compute_mask(self, t, default_mask):
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """A mask of random channels of ``t``, on top of ``default_mask``."""
         return self._compute(_kernels.RANDOM_STRUCTURED, super().compute_mask, t, default_mask)
 
@@ -167,13 +175,13 @@ class RandomStructured(BasePruningMethod, _theirs.RandomStructured):
 class LnStructured(BasePruningMethod, _theirs.LnStructured):
     """Prunes the channels along ``dim`` of least ``n``-norm, of those that remain."""
 
-    def __init__(self, amount, n, dim=-1) -> None:
+    def __init__(self, amount: Amount, n: float | str, dim: int = -1) -> None:
         _validate_pruning_amount_init(amount)
         self.amount = amount
         self.n = n
         self.dim = dim
 
-    def compute_mask(self, t, default_mask):
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """A mask without the channels of least norm of ``t``, on top of ``default_mask``."""
         return self._compute(_kernels.LN, super().compute_mask, t, default_mask)
 
@@ -201,7 +209,8 @@ class _Only(BasePruningMethod):
 
     def _refuse(self, t, default_mask):
         raise TypeError(
-            f"{type(self).__name__} needs a float tensor on the CPU and a binary mask of its shape, both not empty"
+            f"{type(self).__name__} needs a float tensor on the CPU and a binary mask of its shape, "
+            "both not empty"
         )
 
 
@@ -210,7 +219,7 @@ class ScoreUnstructured(_Only, _WithAmount):
 
     PRUNING_TYPE = "unstructured"
 
-    def compute_mask(self, t, default_mask):
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """A mask without the entries of least value of ``t``, of those that ``default_mask`` keeps."""
         return self._compute(_kernels.SCORE, self._refuse, t, default_mask)
 
@@ -218,13 +227,13 @@ class ScoreUnstructured(_Only, _WithAmount):
 class NmStructured(_Only):
     """Keeps the ``keep`` entries of greatest magnitude of each ``of`` consecutive entries along ``dim``."""
 
-    def __init__(self, keep=2, of=4, dim=-1) -> None:
+    def __init__(self, keep: int = 2, of: int = 4, dim: int = -1) -> None:
         _kernels._rust.Method.nm(keep, of, dim)  # checks
         self.keep = keep
         self.of = of
         self.dim = dim
 
-    def compute_mask(self, t, default_mask):
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """The N:M mask of ``t``, of what ``default_mask`` keeps."""
         return self._compute(_kernels.NM, self._refuse, t, default_mask)
 
@@ -232,7 +241,7 @@ class NmStructured(_Only):
 class BlockStructured(_Only):
     """Prunes tiles of the last two dimensions, by ``"mean_square"`` or ``"max_abs"``."""
 
-    def __init__(self, amount, height, width, by="mean_square") -> None:
+    def __init__(self, amount: Amount, height: int, width: int, by: str = "mean_square") -> None:
         _validate_pruning_amount_init(amount)
         _kernels._rust.Method.blocks(0, height, width, by)  # checks
         self.amount = amount
@@ -240,7 +249,7 @@ class BlockStructured(_Only):
         self.width = width
         self.by = by
 
-    def compute_mask(self, t, default_mask):
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """A mask without the lowest tiles of ``t``, of those that ``default_mask`` keeps."""
         return self._compute(_kernels.BLOCKS, self._refuse, t, default_mask)
 
@@ -258,19 +267,21 @@ for _class, _kernel in (
 _kernels.CONTAINERS.add(PruningContainer.compute_mask)
 
 
-def identity(module, name):
+def identity(module: _Module, name: str) -> _Module:
     """Puts a mask of ones on ``module``'s parameter ``name``."""
     Identity.apply(module, name)
     return module
 
 
-def random_unstructured(module, name, amount):
+def random_unstructured(module: _Module, name: str, amount: Amount) -> _Module:
     """Prunes entries at random: a fraction (float) or a count (int) of those that remain."""
     RandomUnstructured.apply(module, name, amount)
     return module
 
 
-def l1_unstructured(module, name, amount, importance_scores=None):
+def l1_unstructured(
+    module: _Module, name: str, amount: Amount, importance_scores: Tensor | None = None
+) -> _Module:
     """Prunes the entries of least magnitude: a fraction (float) or a count (int) of those that remain.
 
     >>> import torch
@@ -283,20 +294,33 @@ def l1_unstructured(module, name, amount, importance_scores=None):
     return module
 
 
-def random_structured(module, name, amount, dim):
+def random_structured(module: _Module, name: str, amount: Amount, dim: int) -> _Module:
     """Prunes channels along ``dim`` at random."""
     RandomStructured.apply(module, name, amount, dim)
     return module
 
 
-def ln_structured(module, name, amount, n, dim, importance_scores=None):
+def ln_structured(
+    module: _Module,
+    name: str,
+    amount: Amount,
+    n: float | str,
+    dim: int,
+    importance_scores: Tensor | None = None,
+) -> _Module:
     """Prunes the channels along ``dim`` of least ``n``-norm."""
     LnStructured.apply(module, name, amount, n, dim, importance_scores=importance_scores)
     return module
 
 
 def global_unstructured(
-    parameters, pruning_method, importance_scores=None, *, max_sparsity=None, normalize=False, **kwargs
+    parameters: Iterable[tuple[Module, str]],
+    pruning_method: Callable[..., Any],
+    importance_scores: dict[tuple[Module, str], Tensor] | None = None,
+    *,
+    max_sparsity: float | None = None,
+    normalize: bool = False,
+    **kwargs: Any,
 ) -> None:
     """Prunes entries of several parameters, all ranked together.
 
@@ -314,27 +338,42 @@ def global_unstructured(
     )
 
 
-def custom_from_mask(module, name, mask):
+def custom_from_mask(module: _Module, name: str, mask: Tensor) -> _Module:
     """Prunes by a mask."""
     CustomFromMask.apply(module, name, mask)
     return module
 
 
-def score_unstructured(module, name, amount, importance_scores=None):
+def score_unstructured(
+    module: _Module, name: str, amount: Amount, importance_scores: Tensor | None = None
+) -> _Module:
     """Prunes the entries of least value, sign and all."""
     ScoreUnstructured.apply(module, name, amount=amount, importance_scores=importance_scores)
     return module
 
 
-def nm_structured(module, name, keep=2, of=4, dim=-1, importance_scores=None):
+def nm_structured(
+    module: _Module,
+    name: str,
+    keep: int = 2,
+    of: int = 4,
+    dim: int = -1,
+    importance_scores: Tensor | None = None,
+) -> _Module:
     """Keeps ``keep`` of each ``of`` consecutive entries along ``dim``, as in 2:4."""
     NmStructured.apply(module, name, keep=keep, of=of, dim=dim, importance_scores=importance_scores)
     return module
 
 
-def block_structured(module, name, amount, height, width, by="mean_square", importance_scores=None):
+def block_structured(
+    module: _Module,
+    name: str,
+    amount: Amount,
+    height: int,
+    width: int,
+    by: str = "mean_square",
+    importance_scores: Tensor | None = None,
+) -> _Module:
     """Prunes tiles of the last two dimensions."""
-    BlockStructured.apply(
-        module, name, amount, height, width, by=by, importance_scores=importance_scores
-    )
+    BlockStructured.apply(module, name, amount, height, width, by=by, importance_scores=importance_scores)
     return module
