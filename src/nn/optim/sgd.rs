@@ -151,18 +151,30 @@ impl Sgd {
             };
             let zeros = || ArrayD::zeros(gradient.raw_dim());
             let velocity = self.velocity.entry(parameter.id()).or_insert_with(zeros);
-            update_entries(
-                parameter,
-                gradient,
-                [velocity],
-                #[inline(always)]
-                |x, g, [v]| {
-                    let g = g + decay * x;
-                    let v = keep * v + add * g;
-                    let direction = if nesterov { g + momentum * v } else { v };
-                    (x - lr * direction, [v])
-                },
-            );
+            if nesterov {
+                update_entries(
+                    parameter,
+                    gradient,
+                    [velocity],
+                    #[inline(always)]
+                    |x, g, [v]| {
+                        let g = g + decay * x;
+                        let v = keep * v + add * g;
+                        (x - lr * (g + momentum * v), [v])
+                    },
+                );
+            } else {
+                update_entries(
+                    parameter,
+                    gradient,
+                    [velocity],
+                    #[inline(always)]
+                    |x, g, [v]| {
+                        let v = keep * v + add * (g + decay * x);
+                        (x - lr * v, [v])
+                    },
+                );
+            }
         })
     }
 
