@@ -2,7 +2,8 @@
 
 use ndarray::{ArrayD, IxDyn, arr1, arr2};
 use secateurs::Result;
-use secateurs::tensor::{ConvOptions, Tensor, no_grad};
+use secateurs::mask::Mask;
+use secateurs::tensor::{BatchStatistics, ConvOptions, PoolOptions, Tensor, no_grad};
 
 /// Numbers in ±[0.2, 1.4): away from the kinks and poles at 0. The same for the same seed.
 fn numbers(shape: &[usize], seed: u64) -> ArrayD<f32> {
@@ -239,6 +240,59 @@ fn convolutions() {
     with(&[0, 2, 4], &[2, 2, 2], &ConvOptions::new(1));
     with(&[1, 1, 0], &[2, 1, 2], &ConvOptions::new(1).padding(&[1]));
     with(&[2, 0, 3], &[2, 0, 2], &ConvOptions::new(1));
+}
+
+#[test]
+fn pooling() {
+    // Far enough apart that no step changes which is the greatest.
+    let mut distinct = numbers(&[2, 2, 4, 5], 30);
+    distinct
+        .iter_mut()
+        .enumerate()
+        .for_each(|(i, x)| *x = ((i * 37) % 80) as f32 / 20.0 - 2.0);
+    let options = [
+        PoolOptions::new([2, 2]),
+        PoolOptions::new([3, 2]).stride([1, 2]).padding([1, 0]),
+        PoolOptions::new([2, 3]).stride([3, 1]).padding([1, 1]),
+        PoolOptions::new([1, 1]),
+    ];
+    for options in &options {
+        check(std::slice::from_ref(&distinct), |t| t[0].max_pool2d(options));
+        check(&[numbers(&[2, 2, 4, 5], 31)], |t| t[0].avg_pool2d(options));
+        check(&[numbers(&[3, 4, 3], 32)], |t| t[0].avg_pool2d(options));
+    }
+    for size in [[1, 1], [2, 3], [5, 7], [0, 2]] {
+        check(&[numbers(&[2, 2, 4, 5], 33)], |t| t[0].adaptive_avg_pool2d(size));
+    }
+    check(&[numbers(&[0, 2, 4, 4], 34)], |t| t[0].max_pool2d(&options[0]));
+}
+
+#[test]
+fn normalisation() {
+    for shape in [&[4, 2][..], &[3, 2, 3], &[2, 3, 2, 2]] {
+        let channels = &shape[1..2];
+        let inputs = [numbers(shape, 35), numbers(channels, 36), numbers(channels, 37)];
+        let statistics = BatchStatistics {
+            mean: numbers(channels, 38).into_iter().collect(),
+            variance: positive(channels, 39).into_iter().collect(),
+            count: 0,
+        };
+        check(&inputs, |t| Ok(t[0].batch_norm(Some(&t[1]), Some(&t[2]), 0.1)?.0));
+        check(&inputs[..2], |t| Ok(t[0].batch_norm(Some(&t[1]), None, 0.1)?.0));
+        check(&inputs[..1], |t| Ok(t[0].batch_norm(None, None, 0.1)?.0));
+        check(&inputs, |t| {
+            t[0].batch_norm_with(&statistics, Some(&t[1]), Some(&t[2]), 0.1)
+        });
+        check(&inputs[..1], |t| {
+            t[0].batch_norm_with(&statistics, None, None, 0.1)
+        });
+    }
+    let mut index = 0;
+    let kept = Mask::from_fn(numbers(&[3, 4], 40).view(), |_| {
+        index += 1;
+        index % 3 > 0
+    });
+    check(&[numbers(&[3, 4], 40)], |t| t[0].keep(kept.clone(), 1.25));
 }
 
 #[test]

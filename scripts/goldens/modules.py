@@ -3,7 +3,8 @@
     {"torch": "2.12.0", "cases": [{
         "name":      unique, for messages,
         "module":    "Linear" | "Conv1d" | "Conv2d" | "Conv3d" | "LSTM" | "ReLU" | "Sigmoid" | "Tanh"
-                     | "Flatten" | "CrossEntropyLoss" | "MSELoss",
+                     | "Flatten" | "Embedding" | "MaxPool2d" | "AvgPool2d" | "AdaptiveAvgPool2d"
+                     | "BatchNorm1d" | "BatchNorm2d" | "CrossEntropyLoss" | "MSELoss",
         "settings":  PyTorch's constructor arguments; those of a convolution with a value per dimension are
                      lists,
         "pruned":    [parameters that carry a mask],
@@ -15,13 +16,15 @@
         "h_n", "c_n": LSTM only, else null,
         "grads":     {"input": tensor, "weight": tensor, ..} of (output * cotangent).sum(), by the names of
                      the state dict ("weight_orig" if pruned),
-        "dense_grads": {"weight": tensor} of the effective tensor of each pruned parameter
+        "dense_grads": {"weight": tensor} of the effective tensor of each pruned parameter,
+        "training":  batch normalisation only: whether it was in training mode,
+        "state_after": batch normalisation only: the state dict after the forward pass
     }, ..]}
 
 A tensor is {"shape": [..], "data": [.. row-major]}. Parameters and inputs are f32; PyTorch computes from them
 in f64, and the results are rounded to f32, so that they carry nobody's rounding errors. An implementation in
 f32, PyTorch's own included, errs by up to 1e-5 of a tensor's largest entry; a small entry may be further off
-in relation to itself.
+in relation to itself. The input of an embedding holds whole numbers, and has no gradient.
 """
 
 import numpy as np
@@ -69,6 +72,16 @@ def lstm(size_in, hidden, layers, bias, batch_first, length=4, batch=3):
     }
     shape = (batch, length) if batch_first else (length, batch)
     return nn.LSTM, settings, (*shape, size_in)
+
+
+def pool(kind, kernel, stride, padding, *shape):
+    return kind, {"kernel_size": kernel, "stride": stride, "padding": padding}, shape
+
+
+def batch_norm(kind, *shape, eps=1e-5, momentum=0.1, affine=True):
+    """Evaluated if the name of the case ends in `eval`."""
+    settings = {"num_features": shape[1], "eps": eps, "momentum": momentum, "affine": affine}
+    return kind, settings, shape
 
 
 # name: (class, settings, shape of the input[, parameters to prune])
@@ -123,11 +136,36 @@ CASES = {
     "pruned_linear_and_bias": (*linear(4, 5, True, 2, 2), ["weight", "bias"]),
     "pruned_conv2d": (*conv(nn.Conv2d, (2, 4), 3, 5, stride=2, padding=1), ["weight"]),
     "pruned_conv2d_groups": (*conv(nn.Conv2d, (4, 4), 2, 4, groups=2, bias=False), ["weight"]),
+    "embedding": (nn.Embedding, {"num_embeddings": 5, "embedding_dim": 3}, (2, 4)),
+    "embedding_flat": (nn.Embedding, {"num_embeddings": 3, "embedding_dim": 2}, (6,)),
+    "max_pool2d": pool(nn.MaxPool2d, [2, 2], [2, 2], [0, 0], 2, 3, 6, 7),
+    "max_pool2d_uneven": pool(nn.MaxPool2d, [3, 2], [2, 1], [1, 1], 2, 2, 5, 4),
+    "max_pool2d_no_batch": pool(nn.MaxPool2d, [3, 3], [2, 2], [1, 1], 2, 5, 5),
+    "avg_pool2d": pool(nn.AvgPool2d, [2, 2], [2, 2], [0, 0], 2, 3, 5, 6),
+    "avg_pool2d_uneven": pool(nn.AvgPool2d, [3, 2], [1, 2], [1, 0], 1, 2, 4, 6),
+    "avg_pool2d_no_batch": pool(nn.AvgPool2d, [2, 4], [1, 1], [1, 2], 2, 3, 4),
+    "adaptive_avg_pool2d": (nn.AdaptiveAvgPool2d, {"output_size": [1, 1]}, (2, 3, 4, 5)),
+    "adaptive_avg_pool2d_uneven": (nn.AdaptiveAvgPool2d, {"output_size": [3, 4]}, (2, 2, 7, 6)),
+    "adaptive_avg_pool2d_larger": (nn.AdaptiveAvgPool2d, {"output_size": [4, 3]}, (2, 3, 2)),
+    "batch_norm1d": batch_norm(nn.BatchNorm1d, 5, 3),
+    "batch_norm1d_length": batch_norm(nn.BatchNorm1d, 2, 3, 4, eps=0.1, momentum=0.3),
+    "batch_norm1d_eval": batch_norm(nn.BatchNorm1d, 4, 3),
+    "batch_norm2d": batch_norm(nn.BatchNorm2d, 2, 3, 3, 4),
+    "batch_norm2d_plain_cumulative": batch_norm(nn.BatchNorm2d, 3, 2, 2, 2, momentum=None, affine=False),
+    "batch_norm2d_eval": batch_norm(nn.BatchNorm2d, 2, 3, 2, 3, eps=1e-3),
+    "batch_norm2d_plain_eval": batch_norm(nn.BatchNorm2d, 2, 2, 3, 2, affine=False),
+    "pruned_embedding": (nn.Embedding, {"num_embeddings": 4, "embedding_dim": 3}, (5,), ["weight"]),
+    "pruned_batch_norm2d": (*batch_norm(nn.BatchNorm2d, 2, 4, 2, 3), ["weight", "bias"]),
     "pruned_lstm": (*lstm(3, 3, 2, True, False), ["weight_ih_l0", "weight_hh_l1"]),
 }
 
 
-def draw_input(rng, kind, shape):
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+def draw_input(rng, kind, shape, settings):
+    if kind is nn.Embedding:
+        return rng.integers(0, settings["num_embeddings"], shape)
     values = rng.normal(size=shape)
     if kind in (nn.Sigmoid, nn.Tanh):
         values = np.clip(values, -2.0, 2.0)  # where f32 does not yet lose the slope
@@ -151,6 +189,11 @@ def build(rng, kind, settings, pruned):
         for parameter in module.parameters():
             values = rng.normal(scale=0.5, size=parameter.shape).astype(np.float32)
             parameter.copy_(torch.tensor(values))
+        if kind in NORMS:
+            channels = settings["num_features"]
+            module.running_mean.copy_(torch.tensor(rng.normal(size=channels).astype(np.float32)))
+            module.running_var.copy_(torch.tensor(rng.uniform(0.5, 2.0, channels).astype(np.float32)))
+            module.num_batches_tracked.fill_(3)
     for name in pruned:
         mask = rng.random(getattr(module, name).shape) < 0.5
         prune.custom_from_mask(module, name, torch.tensor(mask, dtype=torch.float32))
@@ -162,10 +205,21 @@ def case(name, rng):
     kind, settings, shape, *rest = CASES[name]
     pruned = rest[0] if rest else []
     module = build(rng, kind, settings, pruned)
-    values = draw_input(rng, kind, shape)
+    values = draw_input(rng, kind, shape, settings)
     target = draw_target(rng, kind, shape)
 
-    x = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    def tensor(value):
+        return None if value is None else encoding.tensor(value.detach().numpy())
+
+    def state():
+        return {key: tensor(value) for key, value in module.state_dict().items()}
+
+    before = state()
+    module.train(not name.endswith("eval"))
+    if kind is nn.Embedding:
+        x = torch.tensor(values)
+    else:
+        x = torch.tensor(values, dtype=torch.float64, requires_grad=True)
     arguments = [x]
     if target is not None:
         arguments.append(torch.tensor(target, dtype=None if target.dtype == np.int64 else torch.float64))
@@ -178,27 +232,27 @@ def case(name, rng):
     cotangent = rng.normal(size=tuple(output.shape)).astype(np.float32) if output.dim() else np.float32(0.75)
     (output * torch.tensor(cotangent, dtype=torch.float64)).sum().backward()
 
-    def tensor(value):
-        return None if value is None else encoding.tensor(value.detach().numpy())
-
     written_target = None
     if target is not None:
         written_target = (encoding.integers if target.dtype == np.int64 else encoding.tensor)(target)
-    grads = {parameter: tensor(value.grad) for parameter, value in module.named_parameters()}
+    grads = {} if x.grad is None else {"input": tensor(x.grad)}
+    grads |= {parameter: tensor(value.grad) for parameter, value in module.named_parameters()}
+    of_norms = {"training": module.training, "state_after": state()} if kind in NORMS else {}
     return {
         "name": name,
         "module": kind.__name__,
         "settings": settings,
         "pruned": pruned,
-        "state": {key: tensor(value) for key, value in module.state_dict().items()},
+        "state": before,
         "input": encoding.tensor(values),
         "target": written_target,
         "cotangent": encoding.tensor(cotangent),
         "output": tensor(output),
         "h_n": tensor(h_n),
         "c_n": tensor(c_n),
-        "grads": {"input": tensor(x.grad), **grads},
+        "grads": grads,
         "dense_grads": {parameter: tensor(getattr(module, parameter).grad) for parameter in pruned},
+        **of_norms,
     }
 
 

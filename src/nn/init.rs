@@ -20,6 +20,24 @@ pub(crate) fn uniform(
     ArrayD::from_shape_vec(IxDyn(shape), entries).map_err(|_| too_large())
 }
 
+/// An array of numbers of the standard normal distribution, for a parameter of `layer`.
+pub(crate) fn normal(
+    layer: &'static str,
+    shape: &[usize],
+    rng: &mut (impl Rng + ?Sized),
+) -> Result<ArrayD<f32>> {
+    let too_large = || too_large(layer, &[shape]);
+    let mut entries = reserve(&[shape]).ok_or_else(too_large)?;
+    let len = shape.iter().product();
+    // Box and Muller 1958. The logarithm is that of a number in (0, 1].
+    let draw = || {
+        let (radius, angle) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
+        (libm::sqrt(-2.0 * libm::log(radius)) * libm::cos(std::f64::consts::TAU * angle)) as f32
+    };
+    entries.extend(std::iter::repeat_with(draw).take(len));
+    ArrayD::from_shape_vec(IxDyn(shape), entries).map_err(|_| too_large())
+}
+
 /// Refuses parameters that do not fit in memory together.
 pub(crate) fn check_memory(layer: &'static str, shapes: &[&[usize]]) -> Result<()> {
     reserve(shapes).map(drop).ok_or_else(|| too_large(layer, shapes))

@@ -6,9 +6,9 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | build a network | [`Sequential`], [`Linear`], [`Conv1d`], [`Conv2d`], [`Conv3d`], [`Lstm`], [`Relu`], [`Sigmoid`], [`Tanh`], [`Flatten`] |
+//! | build a network | [`Sequential`], [`Linear`], [`Conv1d`], [`Conv2d`], [`Conv3d`], [`Lstm`], [`Embedding`], [`BatchNorm1d`], [`BatchNorm2d`], [`Dropout`], [`MaxPool2d`], [`AvgPool2d`], [`AdaptiveAvgPool2d`], [`Relu`], [`Sigmoid`], [`Tanh`], [`Flatten`] |
 //! | write a module | [`Module`], [`param_tree!`](crate::param_tree), [`ParamStore`], [`BoxedModule`] |
-//! | train | [`loss`], [`optim`] |
+//! | train | [`loss`], [`optim`], [`train`](ParamTreeExt::train) and [`eval`](ParamTreeExt::eval) |
 //! | save and load arrays | [`state_dict`](fn@state_dict), [`load_state_dict`], [`load_state_dict_partial`], [`StateDict`] |
 //! | save and load a model with its masks and pruning history | any serde format; your own modules through [`typetag`](mod@typetag) |
 //! | prune separate modules together | [`Group`] |
@@ -56,8 +56,9 @@ pub use boxed::BoxedModule;
 pub use error::NnError;
 pub use group::Group;
 pub use layers::{
-    Conv, Conv1d, Conv2d, Conv3d, ConvConfig, Flatten, Linear, Lstm, LstmConfig, LstmState, PerDim, Relu,
-    Sequential, Sigmoid, Tanh,
+    AdaptiveAvgPool2d, AvgPool2d, BatchNorm, BatchNorm1d, BatchNorm2d, BatchNormConfig, Conv, Conv1d, Conv2d,
+    Conv3d, ConvConfig, Dropout, Embedding, Flatten, Linear, Lstm, LstmConfig, LstmState, MaxPool2d, PerDim,
+    PoolConfig, Relu, Sequential, Sigmoid, Tanh,
 };
 pub use module::{CloneModule, Module};
 pub use observers::HookHandle;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use indexmap::IndexMap;
-use ndarray::{ArcArray, Array, ArrayD, Dimension, IxDyn};
+use ndarray::{ArcArray, Array, ArrayD, ArrayViewD, Dimension, IxDyn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::array_serde::Portable;
@@ -35,10 +35,21 @@ use crate::tensor::Tensor;
 /// assert!(store.insert_parameter("weight_mask", array![0.0]).is_err()); // would collide once `weight` is pruned
 /// # Ok::<(), secateurs::Error>(())
 /// ```
-#[derive(Default)]
 pub struct ParamStore {
     slots: IndexMap<String, Slot>,
+    training: bool,
     observers: Observers,
+}
+
+impl Default for ParamStore {
+    /// An empty store, in training mode.
+    fn default() -> Self {
+        ParamStore {
+            slots: IndexMap::new(),
+            training: true,
+            observers: Observers::default(),
+        }
+    }
 }
 
 enum Slot {
@@ -48,9 +59,22 @@ enum Slot {
 }
 
 impl ParamStore {
-    /// An empty store.
+    /// An empty store, in training mode.
     pub fn new() -> Self {
         ParamStore::default()
+    }
+
+    /// Whether the module is in training mode, as at first, or in evaluation mode.
+    ///
+    /// [`ParamTreeExt::train`](super::ParamTreeExt::train) and [`ParamTreeExt::eval`](super::ParamTreeExt::eval) set the
+    /// mode of a whole model. PyTorch's `module.training`.
+    pub fn is_training(&self) -> bool {
+        self.training
+    }
+
+    /// Sets the mode of this module alone.
+    pub fn set_training(&mut self, training: bool) {
+        self.training = training;
     }
 
     /// Adds a parameter.
@@ -186,10 +210,27 @@ impl ParamStore {
     /// [`ModelError::UnknownParameter`](crate::error::ModelError::UnknownParameter) if there is no buffer of this name, [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the shape is
     /// another.
     pub fn set_buffer(&self, name: &str, value: ArrayD<f32>) -> Result<()> {
+        self.update_buffer(name, |_| Ok(value))
+    }
+
+    /// Replaces the value of a buffer by what `update` makes of it, while no other thread can read or change it.
+    ///
+    /// `update` may update other buffers, in an order that is the same everywhere, but not this one. So several buffers
+    /// that belong together change together.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_buffer`](Self::set_buffer), and those of `update`.
+    pub fn update_buffer(
+        &self,
+        name: &str,
+        update: impl FnOnce(ArrayViewD<'_, f32>) -> Result<ArrayD<f32>>,
+    ) -> Result<()> {
         let Some(Slot::Buffer(buffer)) = self.slots.get(name) else {
             return Err(self.unknown(name));
         };
         let mut buffer = buffer.write().unwrap_or_else(PoisonError::into_inner);
+        let value = update(buffer.view())?;
         if buffer.shape() != value.shape() {
             let (expected, got) = (buffer.shape().to_vec(), value.shape().to_vec());
             return Err(Error::Mask(MaskError::ShapeMismatch {
@@ -266,6 +307,7 @@ impl Clone for ParamStore {
     fn clone(&self) -> Self {
         ParamStore {
             slots: self.slots.clone(),
+            training: self.training,
             observers: Observers::default(),
         }
     }
@@ -288,6 +330,13 @@ impl fmt::Debug for ParamStore {
         }
         map.finish()
     }
+}
+
+/// The form in which a store is serialised: its slots in a list, because not every format keeps the order of a map.
+#[derive(Serialize, Deserialize)]
+struct Whole<N> {
+    training: bool,
+    slots: Vec<(N, Stored)>,
 }
 
 /// The form in which a slot is serialised.
@@ -315,16 +364,22 @@ impl Serialize for ParamStore {
                     }
                 }
             };
-            (name, stored)
+            (name.as_str(), stored)
         });
-        serializer.collect_seq(stored)
+        Whole {
+            training: self.training,
+            slots: stored.collect(),
+        }
+        .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for ParamStore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let whole = Whole::<String>::deserialize(deserializer).map_err(readable)?;
         let mut store = ParamStore::new();
-        for (name, stored) in Vec::<(String, Stored)>::deserialize(deserializer).map_err(readable)? {
+        store.training = whole.training;
+        for (name, stored) in whole.slots {
             let inserted = match stored {
                 Stored::Parameter(value) => store.insert_parameter(&name, value.0.into_owned()),
                 Stored::Buffer(value) => store.insert_buffer(&name, value.0.into_owned()),

@@ -65,6 +65,46 @@ pub trait ParamTreeExt: ParamTree {
         all
     }
 
+    /// Puts all modules of the tree into training mode, in which they are at first: dropout drops, and batch
+    /// normalisation normalises by the statistics of the batch.
+    ///
+    /// PyTorch's `module.train()`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Inconsistent`](crate::error::ModelError::Inconsistent) if the tree contradicts itself. In that
+    /// case nothing changes.
+    fn train(&mut self) -> Result<()> {
+        set_training(self, true)
+    }
+
+    /// Puts all modules of the tree into evaluation mode: dropout does nothing, and batch normalisation normalises by
+    /// the running statistics.
+    ///
+    /// PyTorch's `module.eval()`.
+    ///
+    /// ```
+    /// use ndarray::arr1;
+    /// use rand::SeedableRng;
+    /// use secateurs::nn::{Dropout, Module, ParamTreeExt, Sequential};
+    /// use secateurs::tensor::Tensor;
+    ///
+    /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+    /// let mut model = Sequential::new().push(Dropout::new(0.5, &mut rng)?);
+    /// let input = Tensor::new(arr1(&[1.0; 100]));
+    /// assert_ne!(model.forward(&input)?.value(), input.value());
+    /// model.eval()?;
+    /// assert_eq!(model.forward(&input)?.value(), input.value());
+    /// # Ok::<(), secateurs::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`train`](Self::train).
+    fn eval(&mut self) -> Result<()> {
+        set_training(self, false)
+    }
+
     /// The paths of all parameters (`0.weight`, pruned or not), in order.
     fn parameter_paths(&self) -> Vec<String> {
         let mut all = Vec::new();
@@ -108,6 +148,12 @@ pub trait ParamTreeExt: ParamTree {
 }
 
 impl<T: ParamTree + ?Sized> ParamTreeExt for T {}
+
+fn set_training<T: ParamTree + ?Sized>(tree: &mut T, training: bool) -> Result<()> {
+    walk::check(tree)?;
+    walk::walk_mut(tree, &mut |_, store| store.set_training(training));
+    Ok(())
+}
 
 fn modules<'a>(
     tree: &'a dyn ParamTree,

@@ -30,6 +30,8 @@
 //! | elementwise | [`exp`](Tensor::exp), [`ln`](Tensor::ln), [`sqrt`](Tensor::sqrt), [`powi`](Tensor::powi), [`square`](Tensor::square), [`relu`](Tensor::relu), [`sigmoid`](Tensor::sigmoid), [`tanh`](Tensor::tanh) |
 //! | reductions | [`sum`](Tensor::sum), [`mean`](Tensor::mean), [`sum_axis`](Tensor::sum_axis), [`mean_axis`](Tensor::mean_axis) |
 //! | products | [`matmul`](Tensor::matmul), [`linear`](Tensor::linear), [`conv`](Tensor::conv) |
+//! | pooling | [`max_pool2d`](Tensor::max_pool2d), [`avg_pool2d`](Tensor::avg_pool2d), [`adaptive_avg_pool2d`](Tensor::adaptive_avg_pool2d) |
+//! | normalisation | [`batch_norm`](Tensor::batch_norm), [`batch_norm_with`](Tensor::batch_norm_with), [`keep`](Tensor::keep) |
 //! | shape | [`reshape`](Tensor::reshape), [`flatten`](Tensor::flatten), [`transpose`](Tensor::transpose), [`permute`](Tensor::permute) |
 //! | parts | [`narrow`](Tensor::narrow), [`select`](Tensor::select), [`index_select`](Tensor::index_select), [`concat`](Tensor::concat), [`stack`](Tensor::stack) |
 //! | losses | [`log_softmax`](Tensor::log_softmax), [`cross_entropy`](Tensor::cross_entropy), [`mse`](Tensor::mse) |
@@ -61,5 +63,5 @@ pub use error::TensorError;
 pub use gradients::Gradients;
 pub use graph::Tensor;
 pub use id::ParamId;
-pub use ops::ConvOptions;
+pub use ops::{BatchStatistics, ConvOptions, PoolOptions};
 pub use record::{is_grad_enabled, no_grad};

@@ -3,8 +3,9 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use secateurs::nn::{
-    Conv1d, Conv2d, Conv3d, ConvConfig, Flatten, Linear, Lstm, LstmConfig, Module, Relu, Sigmoid, StateDict,
-    Tanh,
+    AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, BatchNormConfig, Conv1d, Conv2d, Conv3d,
+    ConvConfig, Embedding, Flatten, Linear, Lstm, LstmConfig, MaxPool2d, Module, PoolConfig, Relu, Sigmoid,
+    StateDict, Tanh,
 };
 use serde_json::Value;
 
@@ -22,6 +23,25 @@ fn conv<const D: usize>(settings: &Value) -> ConvConfig<D> {
         config
     } else {
         config.without_bias()
+    }
+}
+
+fn pool(settings: &Value) -> PoolConfig {
+    let per_dim = |name: &str| -> [usize; 2] { sizes(&settings[name]).try_into().unwrap() };
+    PoolConfig::new(per_dim("kernel_size"))
+        .stride(per_dim("stride"))
+        .padding(per_dim("padding"))
+}
+
+fn batch_norm(settings: &Value) -> BatchNormConfig {
+    let config = BatchNormConfig::new(size(&settings["num_features"])).eps(settings["eps"].as_f64().unwrap());
+    let config = match settings["momentum"].as_f64() {
+        Some(momentum) => config.momentum(momentum),
+        None => config.cumulative(),
+    };
+    match settings["affine"].as_bool().unwrap() {
+        true => config,
+        false => config.without_affine(),
     }
 }
 
@@ -59,6 +79,21 @@ pub fn build(module: &str, settings: &Value) -> Option<Box<dyn Module>> {
             let dim = |name: &str| settings[name].as_i64().unwrap() as isize;
             Box::new(Flatten::dims(dim("start_dim"), dim("end_dim")))
         }
+        "Embedding" => {
+            let (tokens, dim) = (
+                size(&settings["num_embeddings"]),
+                size(&settings["embedding_dim"]),
+            );
+            Box::new(Embedding::new(tokens, dim, rng).unwrap())
+        }
+        "MaxPool2d" => Box::new(MaxPool2d::new(pool(settings)).unwrap()),
+        "AvgPool2d" => Box::new(AvgPool2d::new(pool(settings)).unwrap()),
+        "AdaptiveAvgPool2d" => {
+            let output: [usize; 2] = sizes(&settings["output_size"]).try_into().unwrap();
+            Box::new(AdaptiveAvgPool2d::new(output))
+        }
+        "BatchNorm1d" => Box::new(BatchNorm1d::new(batch_norm(settings)).unwrap()),
+        "BatchNorm2d" => Box::new(BatchNorm2d::new(batch_norm(settings)).unwrap()),
         "CrossEntropyLoss" | "MSELoss" => return None,
         other => panic!("no such module: {other}"),
     })

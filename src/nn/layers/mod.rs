@@ -1,17 +1,25 @@
 //! The layers, one per file.
 
 mod activation;
+mod batch_norm;
 mod conv;
+mod dropout;
+mod embedding;
 mod flatten;
 mod linear;
 mod lstm;
+mod pool;
 mod sequential;
 
 pub use activation::{Relu, Sigmoid, Tanh};
+pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNormConfig};
 pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvConfig, PerDim};
+pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use linear::Linear;
 pub use lstm::{Lstm, LstmConfig, LstmState};
+pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, PoolConfig};
 pub use sequential::Sequential;
 
 use super::ParamStore;

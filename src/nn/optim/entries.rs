@@ -169,7 +169,7 @@ static OF_BYTE: [[u32; 8]; 256] = {
     let mut table = [[0; 8]; 256];
     let mut bit = 0;
     while bit < 256 * 8 {
-        if bit / 8 >> (bit % 8) & 1 == 1 {
+        if ((bit / 8) >> (bit % 8)) & 1 == 1 {
             table[bit / 8][bit % 8] = u32::MAX;
         }
         bit += 1;

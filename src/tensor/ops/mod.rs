@@ -2,12 +2,17 @@
 
 mod activation;
 mod arithmetic;
+mod batch_norm;
 mod conv;
+mod dropout;
 mod join;
 mod loss;
 mod matmul;
 mod part;
+mod pool;
 mod reduce;
 mod shape;
 
+pub use batch_norm::BatchStatistics;
 pub use conv::ConvOptions;
+pub use pool::PoolOptions;
