@@ -1251,7 +1251,7 @@ fn models_that_were_tampered_with() {
     prune::ln_structured(&mut pruned, "weight", 1, 2, 0).unwrap();
     let good = as_json(pruned);
     assert!(serde_json::from_value::<Box<dyn Module>>(good.clone()).is_ok());
-    let weight = "/secateurs::Linear/store/0/1/pruned";
+    let weight = "/secateurs::Linear/store/slots/0/1/pruned";
     let spoil = |at: &str, value: Value| {
         let mut json = good.clone();
         let place = json
@@ -1312,7 +1312,7 @@ fn layers_that_were_tampered_with() {
         refused_json(json)
     };
     let weight = |shape: &[usize]| json!({"parameter": {"shape": shape, "entries": vec![0.0; shape.iter().product()]}});
-    let of_linear = "/secateurs::Linear/store/0/1";
+    let of_linear = "/secateurs::Linear/store/slots/0/1";
     assert_eq!(
         spoil(as_json(linear()), of_linear, weight(&[12])),
         "`weight` of a linear layer has shape [12], but shape [0, 0] is needed"
@@ -1321,7 +1321,7 @@ fn layers_that_were_tampered_with() {
         spoil(as_json(linear()), of_linear, weight(&[4, 4])),
         "bias has shape [3], but shape [4] is needed"
     );
-    let name = "/secateurs::Linear/store/1/0";
+    let name = "/secateurs::Linear/store/slots/1/0";
     assert!(spoil(as_json(linear()), name, json!("weight_mask")).contains("collides"));
     assert!(spoil(as_json(linear()), name, json!("a.b")).contains("dots separate"));
     assert!(spoil(as_json(linear()), name, json!("weight")).contains("it is taken"));
@@ -1333,7 +1333,7 @@ fn layers_that_were_tampered_with() {
     assert!(spoil(conv(), &option("padding"), json!([1, 1, 1])).contains("padding = [1, 1, 1]"));
     assert!(spoil(conv(), &option("groups"), json!(0)).contains("groups = 0"));
     assert!(spoil(conv(), &option("groups"), json!(3)).contains("groups = 3"));
-    let conv_weight = "/secateurs::Conv2d/store/0/1";
+    let conv_weight = "/secateurs::Conv2d/store/slots/0/1";
     assert!(spoil(conv(), conv_weight, weight(&[4, 2])).contains("`weight` of a convolution"));
 
     let lstm = || as_json(Lstm::new(LstmConfig::new(2, 3).layers(2), &mut rng(4)).unwrap());
