@@ -31,7 +31,7 @@ const BATCHES: &str = "num_batches_tracked";
 ///
 /// let mut layer = BatchNorm2d::new(BatchNormConfig::new(3).momentum(0.2))?;
 /// let images = Tensor::new(Array4::ones((4, 3, 8, 8)));
-/// assert_eq!(layer.forward(&images)?.to_array(), Array4::zeros((4, 3, 8, 8)).into_dyn());
+/// assert_eq!(layer.forward(&images)?.to_array(), Array4::<f32>::zeros((4, 3, 8, 8)).into_dyn());
 /// let state = state_dict(&layer);
 /// assert_eq!(
 ///     state.keys().collect::<Vec<_>>(),

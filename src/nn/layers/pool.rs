@@ -133,7 +133,7 @@ pool! {
     /// use secateurs::tensor::Tensor;
     ///
     /// let output = AvgPool2d::new([2, 4])?.forward(&Tensor::new(Array4::ones((1, 1, 4, 4))))?;
-    /// assert_eq!(output.to_array(), Array4::ones((1, 1, 2, 1)).into_dyn());
+    /// assert_eq!(output.to_array(), Array4::<f32>::ones((1, 1, 2, 1)).into_dyn());
     /// # Ok::<(), secateurs::Error>(())
     /// ```
     AvgPool2d, "AvgPool2d", "secateurs::AvgPool2d", avg_pool2d
