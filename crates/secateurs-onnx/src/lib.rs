@@ -1,0 +1,53 @@
+//! Removes whole channels from ONNX models, and proves that the smaller model computes the same.
+//!
+//! Zeros make nothing smaller or faster. What does is removing whole channels, with everything that is coupled to them:
+//! the weights that make a channel, those that read it, the batch norm between, and the channels that are added to it
+//! elsewhere. [`shrink`] finds these couplings, removes the least important channels, and runs the smaller model beside
+//! the one in which the same channels are masked.
+//!
+//! ```no_run
+//! use secateurs_onnx::{Options, shrink};
+//!
+//! let model = std::fs::read("resnet50.onnx")?;
+//! let smaller = shrink(&model, &Options::new(0.5)?)?;
+//! println!("{}", smaller.report);
+//! std::fs::write("small.onnx", &smaller.bytes)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is coupled
+//!
+#![doc = include_str!("rules.md")]
+//!
+//! # What is removed exactly
+//!
+//! A model with channels removed computes what the same model computes with all weights of these channels set to zero,
+//! but for the order in which floats are added. That holds where a removed channel is zero wherever it is read. Where it
+//! is not, as behind a sigmoid, or where an operator looks at all channels together, as layer norm does, channels are
+//! held, and the report says by what.
+
+mod cost;
+mod couple;
+mod cut;
+mod error;
+mod graph;
+mod proto;
+mod reference;
+mod report;
+mod select;
+mod shapes;
+mod shrink;
+mod tensor;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use cost::Cost;
+pub use error::{Error, Result};
+pub use report::Report;
+pub use select::{GroupReport, Norm, Options};
+pub use shrink::{Smaller, plan, shrink, shrink_file};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,199 @@
+//! An interpreter of the operators that are understood, in f64: slow and plain, to compare models with.
+
+mod convolution;
+mod operators;
+
+use std::collections::{HashMap, HashSet};
+
+use ndarray::{ArrayD, IxDyn};
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, contradiction};
+use crate::shapes::{Integers, Shape};
+use crate::tensor::{Constant, DType};
+
+/// The outputs of a model. `replaced` are values in the place of initializers.
+pub fn run(
+    graph: &Graph<'_>,
+    inputs: &HashMap<&str, ArrayD<f64>>,
+    replaced: &HashMap<&str, ArrayD<f64>>,
+) -> Result<Vec<ArrayD<f64>>> {
+    // Values are dropped after their last use.
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    for name in graph
+        .nodes
+        .iter()
+        .flat_map(|node| &node.inputs)
+        .chain(&graph.outputs)
+    {
+        *uses.entry(name).or_insert(0) += 1;
+    }
+    let mut values: HashMap<&str, ArrayD<f64>> = inputs
+        .iter()
+        .map(|(name, array)| (*name, array.clone()))
+        .collect();
+    let mut integers: HashSet<&str> = HashSet::new();
+    for node in &graph.nodes {
+        // Its value is a constant already.
+        if node
+            .outputs
+            .first()
+            .is_some_and(|output| graph.constants.contains_key(output))
+        {
+            continue;
+        }
+        for name in node.inputs.iter().filter(|name| !name.is_empty()) {
+            if !values.contains_key(name) {
+                let constant = graph.constants.get(name);
+                let array = replaced.get(name).cloned().or_else(|| from_constant(constant?));
+                let array =
+                    array.ok_or_else(|| contradiction(node.name, &format!("`{name}` has no value")))?;
+                values.insert(name, array);
+            }
+        }
+        let known = Inputs {
+            graph,
+            node,
+            values: &values,
+            integers: is_integer(graph, node, &integers),
+        };
+        let known_integer = known.integers;
+        let outputs = match node.op {
+            "Split" => known.split()?,
+            _ => vec![known.compute()?],
+        };
+        for name in node.inputs.iter().filter(|name| !name.is_empty()) {
+            let left = uses.get_mut(name).expect("every input was counted");
+            *left -= 1;
+            if *left == 0 {
+                values.remove(name);
+            }
+        }
+        if let Some(other) = node.outputs[1..]
+            .iter()
+            .skip(outputs.len() - 1)
+            .find(|name| uses.contains_key(*name))
+        {
+            return Err(unsupported(node, &format!("its output `{other}` is used")));
+        }
+        if known_integer {
+            integers.extend(node.outputs.first());
+        }
+        values.extend(node.outputs.iter().copied().zip(outputs));
+    }
+    let outputs = graph.outputs.iter().map(|name| {
+        let value = values.get(name).cloned();
+        let value = value.or_else(|| from_constant(graph.constants.get(name)?));
+        value.ok_or_else(|| contradiction(name, "this output has no value"))
+    });
+    outputs.collect()
+}
+
+/// The value of a node that only computes with shapes that are fixed, such as the target of a `Reshape`. `None` for all
+/// others.
+pub fn of_shapes<'a>(
+    known: &Integers<'_, 'a>,
+    node: &Node<'a>,
+    shapes: &[Option<Shape>],
+) -> Option<ArrayD<f64>> {
+    /// More than a shape has dimensions.
+    const MOST: usize = 64;
+    if node.op == "Shape" && node.int("start").is_none() && node.int("end").is_none() {
+        let shape = shapes.first()?.clone()?;
+        let shape = shape
+            .into_iter()
+            .map(|length| Some(length? as f64))
+            .collect::<Option<Vec<_>>>()?;
+        return Some(ndarray::Array1::from(shape).into_dyn());
+    }
+    let small = |shape: &Option<Shape>| {
+        shape
+            .as_ref()
+            .and_then(|shape| crate::shapes::product(shape))
+            .is_some_and(|len| len <= MOST)
+    };
+    // At least one input is computed: what depends on constants alone is no business of shapes.
+    let from_shape = node.inputs.iter().any(|name| known.computed.contains_key(name));
+    if !from_shape || !shapes.iter().all(small) {
+        return None;
+    }
+    let mut values = HashMap::new();
+    for name in node.inputs.iter().filter(|name| !name.is_empty()) {
+        let value = known.computed.get(name).cloned();
+        values.insert(
+            *name,
+            value.or_else(|| from_constant(known.graph.constants.get(name)?))?,
+        );
+    }
+    let inputs = Inputs {
+        graph: known.graph,
+        node,
+        values: &values,
+        integers: true,
+    };
+    inputs.compute().ok()
+}
+
+/// Whether a node gives integers, which divide without a rest.
+fn is_integer(graph: &Graph<'_>, node: &Node<'_>, integers: &HashSet<&str>) -> bool {
+    let integer = |name: &&str| {
+        let constant = graph
+            .constants
+            .get(*name)
+            .is_some_and(|constant| constant.dtype == DType::I64);
+        integers.contains(name) || constant
+    };
+    match node.op {
+        "Shape" => true,
+        "Cast" => matches!(node.int("to"), Some(6 | 7)),
+        "ConstantOfShape" => false,
+        _ => node.inputs.iter().filter(|name| !name.is_empty()).all(integer),
+    }
+}
+
+/// The value of a constant, integers as floats.
+pub fn from_constant(constant: &Constant<'_>) -> Option<ArrayD<f64>> {
+    let ints = || Some(constant.ints()?.into_iter().map(|x| x as f64).collect());
+    let values: Vec<f64> = constant.floats().or_else(ints)?;
+    ArrayD::from_shape_vec(IxDyn(&constant.dims), values).ok()
+}
+
+/// A node and the values that are there.
+struct Inputs<'v, 'a> {
+    graph: &'v Graph<'a>,
+    node: &'v Node<'a>,
+    values: &'v HashMap<&'a str, ArrayD<f64>>,
+    /// Whether it computes with integers.
+    integers: bool,
+}
+
+impl Inputs<'_, '_> {
+    /// An input.
+    fn get(&self, number: usize) -> Result<&ArrayD<f64>> {
+        let value = self.optional(number);
+        value.ok_or_else(|| contradiction(self.node.name, &format!("input {number} is missing")))
+    }
+
+    /// An input that may be missing.
+    fn optional(&self, number: usize) -> Option<&ArrayD<f64>> {
+        self.values.get(self.node.input(number)?)
+    }
+
+    /// An error about shapes that do not fit.
+    fn misfit(&self) -> Error {
+        let shapes: Vec<&[usize]> = (0..self.node.inputs.len())
+            .filter_map(|i| Some(self.optional(i)?.shape()))
+            .collect();
+        contradiction(
+            self.node.name,
+            &format!("inputs of shapes {shapes:?} do not fit {}", self.node.op),
+        )
+    }
+}
+
+fn unsupported(node: &Node<'_>, what: &str) -> Error {
+    Error::Unsupported {
+        what: format!("to verify the result, {} has to be computed: {what}", node.op),
+        at: Some(node.name.to_owned()),
+    }
+}

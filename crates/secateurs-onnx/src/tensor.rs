@@ -1,0 +1,246 @@
+//! [`Constant`]: an initializer, or the value of a `Constant` node.
+
+use half::{bf16, f16};
+
+use crate::error::{Error, Result};
+use crate::proto::{Field, fields};
+
+/// An array that is part of the model.
+#[derive(Clone, Debug)]
+pub struct Constant<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The length of each dimension.
+    pub dims: Vec<usize>,
+    /// The type of its entries.
+    pub dtype: DType,
+    /// Its entries.
+    data: Data<'a>,
+    /// All fields of the message.
+    pub fields: Vec<Field<'a>>,
+}
+
+/// The types of entries that are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DType {
+    F32,
+    F64,
+    F16,
+    BF16,
+    I64,
+    /// Any other: its entries stay bytes.
+    Other(i64),
+}
+
+#[derive(Clone, Debug)]
+enum Data<'a> {
+    /// Little-endian, as `raw_data` has them.
+    Raw(&'a [u8]),
+    /// From one of the typed fields.
+    Floats(Vec<f64>),
+    Ints(Vec<i64>),
+}
+
+/// Numbers of the fields of a `TensorProto`.
+pub mod field {
+    pub const DIMS: u64 = 1;
+    pub const DATA_TYPE: u64 = 2;
+    pub const FLOAT_DATA: u64 = 4;
+    pub const INT32_DATA: u64 = 5;
+    pub const INT64_DATA: u64 = 7;
+    pub const NAME: u64 = 8;
+    pub const RAW_DATA: u64 = 9;
+    pub const DOUBLE_DATA: u64 = 10;
+    pub const DATA_LOCATION: u64 = 14;
+}
+
+impl DType {
+    fn of(number: i64) -> Self {
+        match number {
+            1 => DType::F32,
+            7 => DType::I64,
+            10 => DType::F16,
+            11 => DType::F64,
+            16 => DType::BF16,
+            other => DType::Other(other),
+        }
+    }
+
+    /// Bytes of an entry in `raw_data`; `None` for types that are not understood.
+    pub fn size(self) -> Option<usize> {
+        match self {
+            DType::F64 | DType::I64 => Some(8),
+            DType::F32 => Some(4),
+            DType::F16 | DType::BF16 => Some(2),
+            DType::Other(_) => None,
+        }
+    }
+
+    /// Whether its entries are floats.
+    pub fn is_float(self) -> bool {
+        matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
+    }
+}
+
+impl<'a> Constant<'a> {
+    /// Reads a `TensorProto`, and checks that it has as many entries as its shape.
+    pub fn read(message: &'a [u8]) -> Result<Self> {
+        let fields = fields(message)?;
+        let (mut dims, mut number, mut name, mut raw) = (Vec::new(), 0, "", None);
+        let (mut floats, mut ints) = (Vec::new(), Vec::new());
+        for each in &fields {
+            match each.number {
+                field::DIMS => each.ints(&mut dims)?,
+                field::DATA_TYPE => number = each.int().unwrap_or(0),
+                field::NAME => name = each.text().unwrap_or(""),
+                field::RAW_DATA => raw = each.bytes(),
+                field::FLOAT_DATA => {
+                    match (each.bytes(), each.float()) {
+                        (Some(packed), _) => floats.extend(packed.chunks_exact(4).map(|four| {
+                            f64::from(f32::from_le_bytes(four.try_into().expect("chunks of four")))
+                        })),
+                        (None, Some(value)) => floats.push(f64::from(value)),
+                        _ => {}
+                    }
+                }
+                field::DOUBLE_DATA => floats.extend(
+                    each.bytes()
+                        .unwrap_or(&[])
+                        .chunks_exact(8)
+                        .map(|eight| f64::from_le_bytes(eight.try_into().expect("chunks of eight"))),
+                ),
+                field::INT64_DATA | field::INT32_DATA => each.ints(&mut ints)?,
+                field::DATA_LOCATION if each.int() == Some(1) => {
+                    return Err(Error::Unsupported {
+                        what: "weights in a file of their own".into(),
+                        at: Some(name.to_owned()),
+                    });
+                }
+                _ => {}
+            }
+        }
+        let dtype = DType::of(number);
+        let dims = dims
+            .into_iter()
+            .map(usize::try_from)
+            .collect::<Result<Vec<_>, _>>();
+        let dims = dims.map_err(|_| wrong(name, "a dimension is negative"))?;
+        let data = match (raw, dtype) {
+            (Some(raw), _) => Data::Raw(raw),
+            // Halves in `int32_data` are bits.
+            (None, DType::F16) => Data::Floats(
+                ints.iter()
+                    .map(|bits| f16::from_bits(*bits as u16).to_f64())
+                    .collect(),
+            ),
+            (None, DType::BF16) => Data::Floats(
+                ints.iter()
+                    .map(|bits| bf16::from_bits(*bits as u16).to_f64())
+                    .collect(),
+            ),
+            (None, DType::F32 | DType::F64) => Data::Floats(floats),
+            (None, _) => Data::Ints(ints),
+        };
+        let entries = dims
+            .iter()
+            .try_fold(1_usize, |product, dim| product.checked_mul(*dim));
+        let entries = entries.ok_or_else(|| wrong(name, "its shape has too many entries"))?;
+        let got = match (&data, dtype.size()) {
+            (Data::Raw(raw), Some(size)) if raw.len().is_multiple_of(size) => Some(raw.len() / size),
+            (Data::Raw(_), Some(_)) => Some(usize::MAX),
+            (Data::Raw(_), None) => None,
+            (Data::Floats(floats), _) => Some(floats.len()),
+            (Data::Ints(ints), _) => Some(ints.len()),
+        };
+        if got.is_some_and(|got| got != entries) {
+            return Err(wrong(name, "it does not have as many entries as its shape"));
+        }
+        Ok(Constant {
+            name,
+            dims,
+            dtype,
+            data,
+            fields,
+        })
+    }
+
+    /// The same under another name.
+    pub fn named(self, name: &'a str) -> Self {
+        Constant { name, ..self }
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// The entries in f64; `None` if they are not floats.
+    pub fn floats(&self) -> Option<Vec<f64>> {
+        match (&self.data, self.dtype) {
+            (Data::Floats(floats), _) => Some(floats.clone()),
+            (Data::Raw(raw), DType::F32) => Some(
+                raw.chunks_exact(4)
+                    .map(|four| f64::from(f32::from_le_bytes(four.try_into().expect("chunks of four"))))
+                    .collect(),
+            ),
+            (Data::Raw(raw), DType::F64) => Some(
+                raw.chunks_exact(8)
+                    .map(|eight| f64::from_le_bytes(eight.try_into().expect("chunks of eight")))
+                    .collect(),
+            ),
+            (Data::Raw(raw), DType::F16) => Some(halves(raw, |bits| f16::from_bits(bits).to_f64())),
+            (Data::Raw(raw), DType::BF16) => Some(halves(raw, |bits| bf16::from_bits(bits).to_f64())),
+            _ => None,
+        }
+    }
+
+    /// The entries as integers; `None` if they are not of int64.
+    pub fn ints(&self) -> Option<Vec<i64>> {
+        match (&self.data, self.dtype) {
+            (Data::Ints(ints), DType::I64) => Some(ints.clone()),
+            (Data::Raw(raw), DType::I64) => Some(
+                raw.chunks_exact(8)
+                    .map(|eight| i64::from_le_bytes(eight.try_into().expect("chunks of eight")))
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// The entries as `raw_data` has them.
+    pub fn raw(&self) -> Option<std::borrow::Cow<'a, [u8]>> {
+        match (&self.data, self.dtype) {
+            (Data::Raw(raw), _) => Some((*raw).into()),
+            (Data::Floats(floats), DType::F32) => {
+                Some(floats.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect())
+            }
+            (Data::Floats(floats), DType::F64) => Some(floats.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            (Data::Floats(floats), DType::F16) => Some(
+                floats
+                    .iter()
+                    .flat_map(|x| f16::from_f64(*x).to_le_bytes())
+                    .collect(),
+            ),
+            (Data::Floats(floats), DType::BF16) => Some(
+                floats
+                    .iter()
+                    .flat_map(|x| bf16::from_f64(*x).to_le_bytes())
+                    .collect(),
+            ),
+            (Data::Ints(ints), DType::I64) => Some(ints.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            _ => None,
+        }
+    }
+}
+
+fn halves(raw: &[u8], value: impl Fn(u16) -> f64) -> Vec<f64> {
+    let pairs = raw.as_chunks::<2>().0.iter();
+    pairs.map(|pair| value(u16::from_le_bytes(*pair))).collect()
+}
+
+fn wrong(name: &str, reason: &str) -> Error {
+    Error::Inconsistent {
+        at: name.to_owned(),
+        reason: reason.to_owned(),
+    }
+}

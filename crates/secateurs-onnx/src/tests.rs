@@ -1,0 +1,500 @@
+//! Small models, built here: what is coupled, what is held, and that smaller models compute the same.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use crate::couple::couplings;
+use crate::graph::Model;
+use crate::proto::{bytes_field, varint_field};
+use crate::{Error, Options, plan, shrink};
+
+/// A graph under construction.
+#[derive(Default)]
+struct Builder {
+    graph: Vec<u8>,
+    state: u64,
+}
+
+impl Builder {
+    fn new() -> Self {
+        let mut builder = Builder::default();
+        bytes_field(&mut builder.graph, 2, b"test");
+        builder
+    }
+
+    fn random(&mut self) -> f32 {
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn value(name: &str, shape: &[i64]) -> Vec<u8> {
+        let (mut shapes, mut tensor, mut kind, mut value) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for length in shape {
+            let mut dim = Vec::new();
+            match length {
+                -1 => bytes_field(&mut dim, 2, b"batch"),
+                length => varint_field(&mut dim, 1, *length as u64),
+            }
+            bytes_field(&mut shapes, 1, &dim);
+        }
+        varint_field(&mut tensor, 1, 1);
+        bytes_field(&mut tensor, 2, &shapes);
+        bytes_field(&mut kind, 1, &tensor);
+        bytes_field(&mut value, 1, name.as_bytes());
+        bytes_field(&mut value, 2, &kind);
+        value
+    }
+
+    fn input(&mut self, name: &str, shape: &[i64]) -> &mut Self {
+        bytes_field(&mut self.graph, 11, &Self::value(name, shape));
+        self
+    }
+
+    fn output(&mut self, name: &str) -> &mut Self {
+        bytes_field(&mut self.graph, 12, &Self::value(name, &[]));
+        self
+    }
+
+    fn tensor(&mut self, name: &str, dims: &[usize], kind: u64, raw: &[u8]) -> &mut Self {
+        let mut tensor = Vec::new();
+        dims.iter()
+            .for_each(|dim| varint_field(&mut tensor, 1, *dim as u64));
+        varint_field(&mut tensor, 2, kind);
+        bytes_field(&mut tensor, 8, name.as_bytes());
+        bytes_field(&mut tensor, 9, raw);
+        bytes_field(&mut self.graph, 5, &tensor);
+        self
+    }
+
+    /// A weight of random numbers.
+    fn weight(&mut self, name: &str, dims: &[usize]) -> &mut Self {
+        let raw: Vec<u8> = (0..dims.iter().product::<usize>())
+            .flat_map(|_| self.random().to_le_bytes())
+            .collect();
+        self.tensor(name, dims, 1, &raw)
+    }
+
+    fn ints(&mut self, name: &str, list: &[i64]) -> &mut Self {
+        let raw: Vec<u8> = list.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.tensor(name, &[list.len()], 7, &raw)
+    }
+
+    fn node(&mut self, op: &str, inputs: &[&str], output: &str, ints: &[(&str, &[i64])]) -> &mut Self {
+        let mut node = Vec::new();
+        inputs
+            .iter()
+            .for_each(|input| bytes_field(&mut node, 1, input.as_bytes()));
+        bytes_field(&mut node, 2, output.as_bytes());
+        bytes_field(&mut node, 4, op.as_bytes());
+        for (name, list) in ints {
+            let mut attribute = Vec::new();
+            bytes_field(&mut attribute, 1, name.as_bytes());
+            match list {
+                [one] if !matches!(*name, "axes" | "kernel_shape" | "perm") => {
+                    varint_field(&mut attribute, 3, *one as u64)
+                }
+                list => list
+                    .iter()
+                    .for_each(|x| varint_field(&mut attribute, 8, *x as u64)),
+            }
+            bytes_field(&mut node, 5, &attribute);
+        }
+        bytes_field(&mut self.graph, 1, &node);
+        self
+    }
+
+    /// A convolution of 3×3 with bias and padding, and its weights.
+    fn conv(&mut self, input: &str, output: &str, (from, to, groups): (usize, usize, usize)) -> &mut Self {
+        let (weight, bias) = (format!("{output}.weight"), format!("{output}.bias"));
+        self.weight(&weight, &[to, from / groups, 3, 3])
+            .weight(&bias, &[to]);
+        let attributes: [(&str, &[i64]); 2] = [("pads", &[1, 1, 1, 1]), ("group", &[groups as i64])];
+        self.node("Conv", &[input, &weight, &bias], output, &attributes)
+    }
+
+    /// Batch norm with random statistics.
+    fn norm(&mut self, input: &str, output: &str, channels: usize) -> &mut Self {
+        let names = ["scale", "shift", "mean"].map(|part| format!("{output}.{part}"));
+        names.iter().for_each(|name| {
+            self.weight(name, &[channels]);
+        });
+        let variance = format!("{output}.variance");
+        let raw: Vec<u8> = (0..channels)
+            .flat_map(|_| (1.5 + self.random()).to_le_bytes())
+            .collect();
+        self.tensor(&variance, &[channels], 1, &raw);
+        self.node(
+            "BatchNormalization",
+            &[input, &names[0], &names[1], &names[2], &variance],
+            output,
+            &[],
+        )
+    }
+
+    fn model(&self) -> Vec<u8> {
+        let mut model = Vec::new();
+        varint_field(&mut model, 1, 8);
+        bytes_field(&mut model, 7, &self.graph);
+        // A field that nobody knows.
+        bytes_field(&mut model, 4321, b"kept as it is");
+        let mut version = Vec::new();
+        varint_field(&mut version, 2, 17);
+        bytes_field(&mut model, 8, &version);
+        model
+    }
+}
+
+fn half() -> Options {
+    Options::new(0.5).unwrap().round_to(1)
+}
+
+/// The shapes of initializers.
+fn shapes(model: &[u8]) -> HashMap<String, Vec<usize>> {
+    let model = Model::read(model).unwrap();
+    let constants = model.graph.constants.iter();
+    constants
+        .map(|(name, constant)| ((*name).to_owned(), constant.dims.clone()))
+        .collect()
+}
+
+/// A residual block, pools, and a classifier.
+fn residual() -> Builder {
+    let mut b = Builder::new();
+    b.input("x", &[-1, 3, 8, 8])
+        .conv("x", "a", (3, 8, 1))
+        .norm("a", "an", 8)
+        .node("Relu", &["an"], "ar", &[]);
+    b.conv("ar", "b", (8, 12, 1))
+        .norm("b", "bn", 12)
+        .node("Relu", &["bn"], "br", &[]);
+    b.conv("br", "c", (12, 8, 1))
+        .node("Add", &["ar", "c"], "sum", &[])
+        .node("Relu", &["sum"], "s", &[]);
+    b.node(
+        "MaxPool",
+        &["s"],
+        "p",
+        &[("kernel_shape", &[2, 2]), ("strides", &[2, 2])],
+    );
+    b.node("Flatten", &["p"], "f", &[])
+        .weight("fc.weight", &[5, 128])
+        .weight("fc.bias", &[5]);
+    b.node("Gemm", &["f", "fc.weight", "fc.bias"], "y", &[("transB", &[1])])
+        .output("y");
+    b
+}
+
+#[test]
+fn residual_networks_lose_the_same_channels_everywhere() {
+    let model = residual().model();
+    let smaller = shrink(&model, &half()).unwrap();
+    let shapes = shapes(&smaller.bytes);
+    assert_eq!(shapes["a.weight"], [4, 3, 3, 3]);
+    assert_eq!(
+        (&shapes["an.mean"][..], &shapes["b.weight"][..]),
+        (&[4][..], &[6, 4, 3, 3][..])
+    );
+    assert_eq!(
+        (&shapes["c.weight"][..], &shapes["c.bias"][..]),
+        (&[4, 6, 3, 3][..], &[4][..])
+    );
+    assert_eq!(
+        (&shapes["fc.weight"][..], &shapes["fc.bias"][..]),
+        (&[5, 64][..], &[5][..])
+    );
+    let report = &smaller.report;
+    assert_eq!(
+        (report.channels(), report.removed(), report.groups.len()),
+        (25, 10, 3)
+    );
+    assert_eq!(report.held()["outputs of the graph"], 5);
+    assert!(report.deviation.unwrap() < 1e-12);
+    // 3·9·8·64 + 8·9·12·64 + 12·9·8·64 + 128·5, and half of each dimension that is cut.
+    assert_eq!(report.before.macs, Some(13_824 + 55_296 + 55_296 + 640));
+    assert_eq!(report.after.macs, Some(6_912 + 13_824 + 13_824 + 320));
+}
+
+#[test]
+fn the_channels_of_lowest_norm_go_and_counts_are_rounded() {
+    let model = residual().model();
+    let rounded = Options::new(0.5).unwrap(); // to multiples of 8
+    let report = shrink(&model, &rounded).unwrap().report;
+    assert_eq!(
+        report
+            .groups
+            .iter()
+            .map(|group| group.removed)
+            .collect::<Vec<_>>(),
+        [0, 4, 0]
+    );
+    let one = shrink(&model, &Options::new(1).unwrap().round_to(1)).unwrap();
+    assert_eq!(
+        one.report
+            .groups
+            .iter()
+            .map(|group| group.removed)
+            .collect::<Vec<_>>(),
+        [1, 1, 0]
+    );
+    let all = shrink(&model, &Options::new(1.0).unwrap().round_to(1)).unwrap();
+    assert_eq!(
+        shapes(&all.bytes)["a.weight"][0],
+        1,
+        "a group is never removed as a whole"
+    );
+}
+
+#[test]
+fn depthwise_grouped_concatenated_and_gated_channels_are_followed() {
+    let mut b = Builder::new();
+    b.input("x", &[2, 3, 6, 6])
+        .conv("x", "a", (3, 8, 1))
+        .node("Relu", &["a"], "ar", &[]);
+    b.conv("ar", "d", (8, 8, 8)).norm("d", "dn", 8); // depthwise
+    b.conv("dn", "g", (8, 12, 2)).node("HardSwish", &["g"], "gr", &[]); // two groups
+    b.node("Concat", &["gr", "dn"], "cat", &[("axis", &[1])]);
+    // Squeeze and excitation: sigmoid is not zero at zero, but it only multiplies.
+    b.node("GlobalAveragePool", &["cat"], "gap", &[])
+        .weight("s1", &[4, 20, 1, 1])
+        .node("Conv", &["gap", "s1"], "e1", &[]);
+    b.node("Relu", &["e1"], "e2", &[])
+        .weight("s2", &[20, 4, 1, 1])
+        .node("Conv", &["e2", "s2"], "e3", &[]);
+    b.node("Sigmoid", &["e3"], "gate", &[])
+        .node("Mul", &["cat", "gate"], "m", &[]);
+    b.node(
+        "ReduceMean",
+        &["m"],
+        "mean",
+        &[("axes", &[2, 3]), ("keepdims", &[0])],
+    );
+    b.weight("w", &[20, 3])
+        .node("MatMul", &["mean", "w"], "y", &[])
+        .output("y");
+    let smaller = shrink(&b.model(), &half()).unwrap();
+    let shapes = shapes(&smaller.bytes);
+    assert_eq!(shapes["d.weight"], [4, 1, 3, 3]);
+    assert_eq!(shapes["g.weight"], [6, 2, 3, 3]);
+    assert_eq!(
+        (&shapes["s1"][..], &shapes["s2"][..], &shapes["w"][..]),
+        (&[2, 10, 1, 1][..], &[10, 2, 1, 1][..], &[10, 3][..])
+    );
+    let read = Model::read(&smaller.bytes).unwrap();
+    let groups: Vec<_> = read
+        .graph
+        .nodes
+        .iter()
+        .filter_map(|node| node.int("group"))
+        .collect();
+    assert_eq!(groups, [1, 4, 2]);
+}
+
+#[test]
+fn what_is_not_zero_at_zero_or_looks_at_all_channels_is_held() {
+    let held = |op: &str, reason: &str| {
+        let mut b = Builder::new();
+        b.input("x", &[1, 3, 4, 4])
+            .conv("x", "a", (3, 8, 1))
+            .node(op, &["a"], "s", &[]);
+        b.conv("s", "y", (8, 2, 1)).output("y");
+        match shrink(&b.model(), &half()) {
+            Err(Error::NothingToRemove { pinned, reasons }) => {
+                assert!(pinned >= 8, "{pinned}");
+                assert!(reasons.contains(reason), "{reasons}");
+            }
+            other => panic!("{op}: {other:?}"),
+        }
+    };
+    held("Sigmoid", "Sigmoid, which is not zero at zero");
+    held("Softplus", "Softplus");
+    held("Softmax", "Softmax");
+    held("SomethingNew", "SomethingNew");
+}
+
+#[test]
+fn reshapes_with_written_lengths_follow() {
+    let mut b = Builder::new();
+    b.input("x", &[2, 3, 4, 4])
+        .conv("x", "a", (3, 8, 1))
+        .ints("target", &[2, 8, 16])
+        .ints("other", &[0, -1]);
+    b.node("Reshape", &["a", "target"], "r", &[])
+        .node("Transpose", &["r"], "t", &[("perm", &[0, 2, 1])]);
+    b.weight("w", &[8, 6])
+        .weight("b", &[6])
+        .node("MatMul", &["t", "w"], "m", &[])
+        .node("Add", &["m", "b"], "h", &[]);
+    b.node("Relu", &["h"], "hr", &[])
+        .weight("v", &[6, 2])
+        .node("MatMul", &["hr", "v"], "o", &[]);
+    b.node("Reshape", &["o", "other"], "y", &[]).output("y");
+    let smaller = shrink(&b.model(), &half()).unwrap();
+    let shapes = shapes(&smaller.bytes);
+    assert_eq!(
+        (&shapes["a.weight"][..1], &shapes["w"][..], &shapes["b"][..]),
+        (&[4][..], &[4, 3][..], &[3][..])
+    );
+    let read = Model::read(&smaller.bytes).unwrap();
+    assert_eq!(
+        read.graph.constants["target"].ints().unwrap(),
+        [2, 8, 16],
+        "others may use it"
+    );
+    assert_eq!(read.graph.constants["r_cut"].ints().unwrap(), [2, 4, 16]);
+}
+
+#[test]
+fn copies_of_a_weight_are_cut_by_themselves() {
+    let mut b = Builder::new();
+    b.input("x", &[1, 3, 4, 4])
+        .weight("bias", &[8])
+        .node("Identity", &["bias"], "copy", &[]);
+    b.weight("v", &[8, 3, 1, 1])
+        .node("Conv", &["x", "v", "bias"], "a", &[])
+        .node("Relu", &["a"], "ar", &[]);
+    b.weight("w", &[8, 8, 1, 1])
+        .node("Conv", &["ar", "w", "copy"], "y", &[])
+        .output("y");
+    let smaller = shrink(&b.model(), &half()).unwrap();
+    let shapes = shapes(&smaller.bytes);
+    assert_eq!((&shapes["bias"][..], &shapes["copy"][..]), (&[4][..], &[8][..]));
+    assert_eq!(shapes["w"], [8, 4, 1, 1]);
+}
+
+#[test]
+fn everything_else_is_copied_byte_for_byte() {
+    let model = residual().model();
+    let smaller = shrink(&model, &half()).unwrap().bytes;
+    let unknown = b"kept as it is";
+    assert!(smaller.windows(unknown.len()).any(|bytes| bytes == unknown));
+    // Fields of the model in their order, of which only the graph is another.
+    let fields = |bytes| -> Vec<(u64, Vec<u8>)> {
+        let fields = crate::proto::fields(bytes).unwrap();
+        fields
+            .iter()
+            .filter(|field| field.number != 7)
+            .map(|field| (field.number, field.raw.to_vec()))
+            .collect()
+    };
+    assert_eq!(fields(&model), fields(&smaller));
+    let nothing = Options::new(0).unwrap();
+    assert!(matches!(
+        shrink(&model, &nothing),
+        Err(Error::NothingToRemove { .. })
+    ));
+    assert_eq!(plan(&model, &nothing).unwrap().removed(), 0);
+}
+
+#[test]
+fn damaged_models_give_errors() {
+    let model = residual().model();
+    for length in (0..model.len()).step_by(7) {
+        assert!(shrink(&model[..length], &half()).is_err(), "{length} bytes");
+    }
+    let mut cycle = Builder::new();
+    cycle
+        .input("x", &[1])
+        .node("Relu", &["b"], "a", &[])
+        .node("Relu", &["a"], "b", &[])
+        .output("b");
+    let error = shrink(&cycle.model(), &half()).unwrap_err().to_string();
+    assert!(error.contains("not computed before it"), "{error}");
+    let mut twice = Builder::new();
+    twice
+        .input("x", &[1])
+        .node("Relu", &["x"], "a", &[])
+        .node("Relu", &["x"], "a", &[])
+        .output("a");
+    assert!(shrink(&twice.model(), &half()).is_err());
+    let mut short = Builder::new();
+    short
+        .input("x", &[1, 3, 4, 4])
+        .tensor("w", &[8, 3, 1, 1], 1, &[0; 12])
+        .node("Conv", &["x", "w"], "y", &[]);
+    assert!(
+        shrink(&short.output("y").model(), &half())
+            .unwrap_err()
+            .to_string()
+            .contains("as many entries")
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 150 } else { 2000 }))]
+
+    #[test]
+    fn flipped_bytes_never_panic(place in 0..10_000_usize, byte in any::<u8>(), second in 0..10_000_usize) {
+        let mut model = residual().model();
+        let length = model.len();
+        model[place % length] = byte;
+        model[second % length] ^= 0x55;
+        let _ = plan(&model, &half());
+        let _ = shrink(&model, &half());
+    }
+
+    /// Random chains and joins of random layers: the smaller model computes what the masked one does.
+    #[test]
+    fn random_networks_are_shrunk_exactly(steps in proptest::collection::vec((0..7_u8, 1..4_usize, any::<u8>()), 1..7), seed in any::<u64>(), share in 0.1..0.9) {
+        let mut b = Builder::new();
+        b.state = seed;
+        b.input("x", &[2, 3, 5, 5]);
+        let mut values = vec![("x".to_owned(), 3_usize)];
+        for (number, (kind, width, which)) in steps.into_iter().enumerate() {
+            let (from, channels) = values[which as usize % values.len()].clone();
+            let to = format!("v{number}");
+            let out = match kind {
+                0 | 1 => { b.conv(&from, &to, (channels, 4 * width, 1)); 4 * width }
+                2 => { b.conv(&from, &to, (channels, channels, channels)); channels }
+                3 => { b.norm(&from, &to, channels); channels }
+                4 => { b.node(["Relu", "Sigmoid", "Tanh"][width - 1], &[&from], &to, &[]); channels }
+                5 => {
+                    let (other, more) = values[which as usize / 2 % values.len()].clone();
+                    b.node("Concat", &[&from, &other], &to, &[("axis", &[1])]);
+                    channels + more
+                }
+                _ => {
+                    let same: Vec<_> = values.iter().filter(|value| value.1 == channels).cloned().collect();
+                    let other = same[which as usize % same.len()].0.clone();
+                    b.node(["Add", "Mul", "Sub"][width - 1], &[&from, &other], &to, &[]);
+                    channels
+                }
+            };
+            values.push((to, out));
+        }
+        let (last, channels) = values.last().unwrap().clone();
+        b.conv(&last, "head", (channels, 2, 1)).node("GlobalAveragePool", &["head"], "y", &[]).output("y");
+        let model = b.model();
+        match shrink(&model, &Options::new(share).unwrap().round_to(1)) {
+            Ok(smaller) => prop_assert!(smaller.report.removed() > 0),
+            Err(Error::NothingToRemove { .. }) => {}
+            Err(error) => prop_assert!(false, "{}", error),
+        }
+    }
+}
+
+#[test]
+fn large_graphs_take_linear_time_and_no_stack() {
+    let mut b = Builder::new();
+    b.input("v0", &[1, 4, 2, 2]).weight("w", &[4, 4, 1, 1]);
+    for number in 0..3000 {
+        let (from, to) = (format!("v{number}"), format!("v{}", number + 1));
+        b.node(
+            if number % 3 == 0 { "Conv" } else { "Relu" },
+            if number % 3 == 0 {
+                vec![&*from, "w"]
+            } else {
+                vec![&*from]
+            }
+            .as_slice(),
+            &to,
+            &[],
+        );
+    }
+    let model = b.output("v3000").model();
+    let read = Model::read(&model).unwrap();
+    assert_eq!(couplings(&read.graph).parameters.len(), 1);
+}

@@ -1,0 +1,88 @@
+//! Runs the masked and the smaller model on the same inputs.
+
+use std::collections::{HashMap, HashSet};
+
+use ndarray::{ArrayD, IxDyn};
+
+use crate::couple::Couplings;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::reference::{self, from_constant};
+
+/// The length that a dimension of any length gets.
+const ANY: usize = 2;
+/// Most entries of an input.
+const MOST_ENTRIES: usize = 1 << 28;
+
+/// The largest difference between the outputs of the masked model and the smaller one, relative to the largest output.
+/// In the masked model, all entries of parameters that belong to removed units are zero.
+pub fn deviation(
+    graph: &Graph<'_>,
+    couplings: &Couplings<'_>,
+    removed: &HashSet<u32>,
+    smaller: &Graph<'_>,
+) -> Result<f64> {
+    let mut masked: HashMap<&str, ArrayD<f64>> = HashMap::new();
+    for (name, axes) in &couplings.parameters {
+        let Some(mut array) = from_constant(&graph.constants[name]) else {
+            continue;
+        };
+        for (dim, labels) in axes.iter().enumerate() {
+            for (index, unit) in labels.iter().flat_map(|labels| labels.iter().enumerate()) {
+                if removed.contains(&couplings.units.root(*unit)) {
+                    array.index_axis_mut(ndarray::Axis(dim), index).fill(0.0);
+                }
+            }
+        }
+        masked.insert(name, array);
+    }
+    for (name, shape) in &graph.inputs {
+        // One that a real model has fits in memory many times.
+        let entries = shape.iter().try_fold(1_usize, |product, length| {
+            product.checked_mul(length.unwrap_or(ANY))
+        });
+        if entries.is_none_or(|entries| entries > MOST_ENTRIES) {
+            return Err(Error::Unsupported {
+                what: "to verify the result, an input of this size would be needed".into(),
+                at: Some((*name).to_owned()),
+            });
+        }
+    }
+    let inputs: HashMap<&str, ArrayD<f64>> = graph
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(number, (name, shape))| (*name, noise(shape, number as u64)))
+        .collect();
+    let expected = reference::run(graph, &inputs, &masked)?;
+    let got = reference::run(smaller, &inputs, &HashMap::new())?;
+    let (mut difference, mut largest) = (0.0_f64, 0.0_f64);
+    for (expected, got) in expected.iter().zip(&got) {
+        if expected.shape() != got.shape() {
+            return Ok(f64::NAN);
+        }
+        for (expected, got) in expected.iter().zip(got) {
+            let each = (expected - got).abs();
+            // A NaN in one of them is a difference.
+            difference = if each.is_nan() {
+                f64::NAN
+            } else {
+                difference.max(each)
+            };
+            largest = largest.max(expected.abs());
+        }
+    }
+    Ok(difference / largest.max(f64::MIN_POSITIVE))
+}
+
+/// An input of pseudo-random numbers between −1 and 1.
+fn noise(shape: &[Option<usize>], seed: u64) -> ArrayD<f64> {
+    let dims: Vec<usize> = shape.iter().map(|length| length.unwrap_or(ANY)).collect();
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eca_7e05;
+    ArrayD::from_shape_simple_fn(IxDyn(&dims), || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    })
+}
