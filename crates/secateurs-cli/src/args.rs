@@ -12,12 +12,13 @@ pub use crate::commands::diff::DiffArgs;
 pub use crate::commands::masks::MasksArgs;
 pub use crate::commands::pack::PackArgs;
 pub use crate::commands::prune::args::PruneArgs;
+pub use crate::commands::shrink::ShrinkArgs;
 pub use crate::commands::unpack::UnpackArgs;
 
-/// Prunes, inspects and packs safetensors checkpoints of any size.
+/// Prunes, inspects and packs safetensors checkpoints of any size, and removes channels from ONNX models.
 ///
 /// A checkpoint is a .safetensors file, or a folder of shards with an index. It is read in chunks, so memory does not
-/// grow with its size. An output gets its name when it is complete, and inputs are never written to.
+/// grow with its size. A model of which whole channels are removed is an .onnx file. An output gets its name when it is complete, and inputs are never written to.
 ///
 /// Exit codes: 0 success, 1 `diff` found a difference, 2 error.
 #[derive(Debug, Parser)]
@@ -46,6 +47,9 @@ Examples:
   The pruned model packed for storage, and unpacked again:
     secateurs pack Llama-3-8B-half -o Llama-3-8B-packed
     secateurs unpack Llama-3-8B-packed -o Llama-3-8B-back
+
+  Half of the channels of an ONNX model removed, which makes it smaller and faster:
+    secateurs shrink resnet50.onnx -o small.onnx --amount 50%
 
   Completions for bash:
     source <(secateurs completions bash)
@@ -84,6 +88,7 @@ pub enum Command {
     Bake(BakeArgs),
     Pack(PackArgs),
     Unpack(UnpackArgs),
+    Shrink(ShrinkArgs),
     /// Write a completion script for a shell.
     Completions {
         /// The shell.

@@ -28,7 +28,7 @@ pub fn choose<'a>(
 }
 
 /// For each name whether any of the patterns matches it. A pattern that matches none is a mistake.
-fn matches(patterns: &[String], option: &str, names: &[&str]) -> Result<Vec<bool>, Failure> {
+pub fn matches(patterns: &[String], option: &str, names: &[&str]) -> Result<Vec<bool>, Failure> {
     let mut matched = vec![false; names.len()];
     for pattern in patterns {
         let glob = GlobBuilder::new(pattern).build();
@@ -44,7 +44,7 @@ fn matches(patterns: &[String], option: &str, names: &[&str]) -> Result<Vec<bool
             let some = names.iter().take(3).map(|name| format!("`{name}`"));
             let some = some.collect::<Vec<_>>().join(", ");
             return Err(Failure::options(format!(
-                "{option} {pattern}: it matches no tensor of the checkpoint; there are {} tensors, such as {some}",
+                "{option} {pattern}: it matches no tensor; there are {} tensors, such as {some}",
                 names.len()
             )));
         }

@@ -1,4 +1,5 @@
-//! The command `secateurs`: prunes, inspects and packs safetensors checkpoints of any size.
+//! The command `secateurs`: prunes, inspects and packs safetensors checkpoints of any size, and removes channels
+//! from ONNX models.
 
 mod args;
 mod commands;
@@ -65,6 +66,7 @@ fn run(cli: &Cli, out: &mut Vec<u8>) -> Result<ExitCode, Failure> {
         Command::Bake(args) => commands::bake::run(args, how, out)?,
         Command::Pack(args) => commands::pack::run(args, how, out)?,
         Command::Unpack(args) => commands::unpack::run(args, how, out)?,
+        Command::Shrink(args) => commands::shrink::run(args, how, out)?,
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "secateurs", out)
         }

@@ -2,19 +2,24 @@
 
 use std::collections::HashMap;
 
-use crate::graph::Graph;
+use crate::couple::equation;
+use crate::graph::{Graph, Node};
 use crate::shapes::{Shape, product};
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cost {
     /// Entries of all initializers of floats.
     pub parameters: u64,
-    /// Bytes of the file.
+    /// Bytes of the model and of its weights.
     pub bytes: u64,
-    /// Multiply-adds of convolutions and of products with constant matrices for one sample. `None` if the shape of one of
-    /// them cannot be told.
+    /// Multiply-adds of convolutions and matrix products for one sample. `None` if the shape of one of them cannot be
+    /// told.
     pub macs: Option<u64>,
+    /// Bytes of the values that are alive together at most, at 4 bytes an entry, for one sample and without weights.
+    /// `None` if the shape of one of them cannot be told.
+    pub activations: Option<u64>,
 }
 
 impl Cost {
@@ -28,25 +33,75 @@ impl Cost {
         Cost {
             parameters: parameters.map(|constant| constant.len() as u64).sum(),
             bytes: bytes as u64,
-            macs: graph.nodes.iter().map(|node| macs(graph, node, shapes)).sum(),
+            macs: graph.nodes.iter().map(|node| macs(node, shapes)).sum(),
+            activations: activations(graph, shapes),
         }
     }
 }
 
-fn macs(graph: &Graph<'_>, node: &crate::graph::Node<'_>, shapes: &HashMap<&str, Shape>) -> Option<u64> {
-    let weight = node.input(1).and_then(|name| graph.constants.get(name));
-    let Some(weight) = weight.filter(|_| matches!(node.op, "Conv" | "Gemm" | "MatMul")) else {
-        return Some(0);
-    };
-    let mut output = shapes.get(node.outputs.first()?)?.clone();
-    // One sample of a batch of any size.
-    if let Some(first) = output.first_mut() {
+/// The length of each dimension of a value; of a batch of any size, one sample.
+fn lengths(name: &str, shapes: &HashMap<&str, Shape>) -> Option<Vec<usize>> {
+    let mut shape = shapes.get(name)?.clone();
+    if let Some(first) = shape.first_mut() {
         first.get_or_insert(1);
     }
-    let for_each_output = match node.op {
-        "Conv" => weight.dims.get(1..)?.iter().product::<usize>(),
-        "Gemm" => *weight.dims.get(usize::from(node.int("transB") == Some(1)))?,
-        _ => weight.dims[weight.dims.len().checked_sub(2)?],
+    shape.into_iter().collect()
+}
+
+fn macs(node: &Node<'_>, shapes: &HashMap<&str, Shape>) -> Option<u64> {
+    let input = |place: usize| lengths(node.input(place)?, shapes);
+    let count = |dims: &[usize]| dims.iter().map(|length| *length as u64).product::<u64>();
+    let output = || lengths(node.outputs.first()?, shapes);
+    Some(match node.op {
+        "Conv" => count(&output()?) * count(input(1)?.get(1..)?),
+        "ConvTranspose" => count(&input(0)?) * count(input(1)?.get(1..)?),
+        "Gemm" => count(&output()?) * *input(1)?.get(usize::from(node.int("transB") == Some(1)))? as u64,
+        "MatMul" => count(&output()?) * *input(0)?.last()? as u64,
+        "Einsum" => {
+            let (letters, _) = equation(node)?;
+            let mut all = HashMap::new();
+            for (place, letters) in letters.iter().enumerate() {
+                all.extend(letters.iter().copied().zip(input(place)?));
+            }
+            all.into_values().map(|length| length as u64).product()
+        }
+        "LSTM" | "GRU" | "RNN" => {
+            let steps = count(input(0)?.get(..2)?);
+            steps * (count(&input(1)?) + count(&input(2)?))
+        }
+        _ => 0,
+    })
+}
+
+/// The most bytes that are alive together: of each node its inputs, its outputs, and what later nodes still need.
+fn activations(graph: &Graph<'_>, shapes: &HashMap<&str, Shape>) -> Option<u64> {
+    let bytes = |name: &str| -> Option<u64> {
+        let shape: Shape = lengths(name, shapes)?.into_iter().map(Some).collect();
+        Some(product(&shape)? as u64 * 4)
     };
-    Some(product(&output)?.checked_mul(for_each_output)? as u64)
+    let mut last: HashMap<&str, usize> = HashMap::new();
+    for (number, node) in graph.nodes.iter().enumerate() {
+        last.extend(node.inputs.iter().map(|name| (*name, number)));
+    }
+    last.extend(graph.outputs.iter().map(|name| (*name, usize::MAX)));
+    let is_value = |name: &&str| !name.is_empty() && !graph.constants.contains_key(name);
+    let mut alive = 0;
+    for input in &graph.inputs {
+        alive += bytes(input.name)?;
+    }
+    let mut most = alive;
+    for (number, node) in graph.nodes.iter().enumerate() {
+        let used = |name: &&str| is_value(name) && last.contains_key(name);
+        for name in node.outputs.iter().copied().filter(used) {
+            alive += bytes(name)?;
+        }
+        most = most.max(alive);
+        let mut ended: Vec<&str> = node.inputs.iter().copied().filter(is_value).collect();
+        ended.sort_unstable();
+        ended.dedup();
+        for name in ended.into_iter().filter(|name| last[name] == number) {
+            alive = alive.saturating_sub(bytes(name)?);
+        }
+    }
+    Some(most)
 }

@@ -19,11 +19,30 @@ pub enum Error {
         /// What the system said.
         error: std::io::Error,
     },
-    /// An output that exists.
-    #[error("{path} exists; choose another output, or ask for it to be replaced", path = path.display())]
-    Exists {
-        /// The output.
-        path: PathBuf,
+    /// Options that the model does not fit.
+    #[error("{reason}")]
+    Options {
+        /// What does not fit.
+        reason: String,
+    },
+    /// A budget that cannot be met.
+    #[error(
+        "the budget cannot be met: with all removed that can be, the model still takes {least:.1} % of what it took, and not \
+         {requested:.1} %"
+    )]
+    Budget {
+        /// The budget, in per cent.
+        requested: f64,
+        /// The least that can be reached, in per cent.
+        least: f64,
+    },
+    /// A file of weights that does not lie in the folder of the model.
+    #[error("the weight `{at}` is in the file `{location}`, which is not in the folder of the model; nothing was read from it")]
+    Outside {
+        /// The file, as the model names it.
+        location: String,
+        /// Name of the weight.
+        at: String,
     },
     /// Bytes that are not an ONNX model.
     #[error("not an ONNX model, or a damaged one: {reason}, at byte {offset}")]
@@ -50,12 +69,10 @@ pub enum Error {
         at: Option<String>,
     },
     /// Nothing that can be removed.
-    #[error("no channel can be removed exactly: {pinned} channels are held by {reasons}")]
+    #[error("nothing can be removed: {reason}")]
     NothingToRemove {
-        /// Channels that are held.
-        pinned: usize,
-        /// By what.
-        reasons: String,
+        /// Why not.
+        reason: String,
     },
     /// A smaller model that does not compute what the masked model computes.
     #[error(
@@ -68,7 +85,7 @@ pub enum Error {
         /// What is allowed.
         tolerance: f64,
     },
-    /// What the pruning library refuses.
+    /// What the pruning library refuses: an amount, or an output that exists.
     #[error(transparent)]
     Prune(#[from] secateurs::Error),
 }

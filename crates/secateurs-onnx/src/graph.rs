@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
+use crate::external::External;
 use crate::proto::{Field, fields};
 use crate::tensor::Constant;
 
@@ -26,10 +27,20 @@ pub struct Graph<'a> {
     pub initializers: HashSet<&'a str>,
     /// The names of copies of initializers, with the number of the `Identity` node that makes each.
     pub copies: HashMap<&'a str, usize>,
-    /// The shapes of the inputs that are not initializers. A dimension without a fixed length is `None`.
-    pub inputs: Vec<(&'a str, Vec<Option<usize>>)>,
+    /// The inputs that are not initializers.
+    pub inputs: Vec<Input<'a>>,
     /// The names of the outputs.
     pub outputs: Vec<&'a str>,
+}
+
+/// An input of a graph that is not an initializer.
+pub struct Input<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its shape.
+    pub shape: Vec<Option<usize>>,
+    /// The number of the type of its entries.
+    pub dtype: i64,
 }
 
 /// A node.
@@ -54,6 +65,7 @@ struct Attribute<'a> {
     float: Option<f32>,
     text: Option<&'a str>,
     ints: Vec<i64>,
+    texts: bool,
     tensor: Option<&'a [u8]>,
     graph: bool,
 }
@@ -74,24 +86,26 @@ pub mod field {
     pub const NODE_DOMAIN: u64 = 7;
     pub const ATTRIBUTE_NAME: u64 = 1;
     pub const ATTRIBUTE_INT: u64 = 3;
+    pub const ATTRIBUTE_INTS: u64 = 8;
+    pub const ATTRIBUTE_TYPE: u64 = 20;
 }
 
 impl<'a> Model<'a> {
     /// Reads a model.
-    pub fn read(bytes: &'a [u8]) -> Result<Self> {
+    pub fn read(bytes: &'a [u8], external: &External<'a>) -> Result<Self> {
         let fields = fields(bytes)?;
         let graph = fields.iter().find(|each| each.number == field::MODEL_GRAPH);
         let graph = graph.and_then(Field::bytes).ok_or(Error::Damaged {
             reason: "there is no graph",
             offset: 0,
         })?;
-        let graph = Graph::read(graph)?;
+        let graph = Graph::read(graph, external)?;
         Ok(Model { fields, graph })
     }
 }
 
 impl<'a> Graph<'a> {
-    fn read(message: &'a [u8]) -> Result<Self> {
+    fn read(message: &'a [u8], external: &External<'a>) -> Result<Self> {
         let fields = fields(message)?;
         let mut graph = Graph {
             nodes: Vec::new(),
@@ -107,7 +121,7 @@ impl<'a> Graph<'a> {
             match each.number {
                 field::GRAPH_NODE => graph.nodes.push(Node::read(bytes)?),
                 field::GRAPH_INITIALIZER => {
-                    let constant = Constant::read(bytes)?;
+                    let constant = Constant::read(bytes, external)?;
                     graph.initializers.insert(constant.name);
                     if graph.constants.insert(constant.name, constant.clone()).is_some() {
                         return Err(contradiction(
@@ -117,7 +131,7 @@ impl<'a> Graph<'a> {
                     }
                 }
                 field::GRAPH_INPUT => graph.inputs.push(value_info(bytes)?),
-                field::GRAPH_OUTPUT => graph.outputs.push(value_info(bytes)?.0),
+                field::GRAPH_OUTPUT => graph.outputs.push(value_info(bytes)?.name),
                 15 => {
                     return Err(Error::Unsupported {
                         what: "the model has sparse initializers".into(),
@@ -128,7 +142,7 @@ impl<'a> Graph<'a> {
             }
         }
         let initializers = &graph.initializers;
-        graph.inputs.retain(|(name, _)| !initializers.contains(name));
+        graph.inputs.retain(|input| !initializers.contains(input.name));
         for (number, node) in graph.nodes.iter().enumerate() {
             // Exporters write equal weights once, and give the others to `Identity` nodes: each is a weight of its own.
             if let ("Identity", [input], [output]) = (node.op, &node.inputs[..], &node.outputs[..])
@@ -141,7 +155,7 @@ impl<'a> Graph<'a> {
             }
             if let ("Constant", Some(message), [output]) = (node.op, node.tensor("value"), &node.outputs[..])
             {
-                let constant = Constant::read(message)?;
+                let constant = Constant::read(message, external)?;
                 graph.constants.insert(output, constant.named(output));
             }
         }
@@ -149,9 +163,16 @@ impl<'a> Graph<'a> {
         Ok(graph)
     }
 
+    /// The names of all initializers of floats, in the order of the file.
+    pub fn weight_names(&self) -> impl Iterator<Item = &'a str> {
+        let tensors = self.fields.iter().filter(|each| each.number == field::GRAPH_INITIALIZER);
+        let names = tensors.filter_map(|each| Constant::name(each.bytes()?).ok());
+        names.filter(|name| self.constants.get(name).is_some_and(|constant| constant.dtype.is_float()))
+    }
+
     /// Checks that each node takes only what is there before it, and gives what is new.
     fn check_order(&self) -> Result<()> {
-        let mut known: HashSet<&str> = self.inputs.iter().map(|input| input.0).collect();
+        let mut known: HashSet<&str> = self.inputs.iter().map(|input| input.name).collect();
         known.extend(
             self.initializers
                 .iter()
@@ -235,6 +256,11 @@ impl<'a> Node<'a> {
         self.attribute(name)?.text
     }
 
+    /// Whether there is an attribute that is a list of texts.
+    pub fn has_texts(&self, name: &str) -> bool {
+        self.attribute(name).is_some_and(|attribute| attribute.texts)
+    }
+
     /// An attribute that is a list of integers.
     pub fn ints(&self, name: &str) -> Option<&[i64]> {
         self.attribute(name).map(|attribute| &attribute.ints[..])
@@ -259,6 +285,7 @@ impl<'a> Attribute<'a> {
             float: None,
             text: None,
             ints: Vec::new(),
+            texts: false,
             tensor: None,
             graph: false,
         };
@@ -271,6 +298,7 @@ impl<'a> Attribute<'a> {
                 5 => attribute.tensor = each.bytes(),
                 6 | 11 => attribute.graph = true,
                 8 => each.ints(&mut attribute.ints)?,
+                9 => attribute.texts = true,
                 _ => {}
             }
         }
@@ -278,27 +306,26 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// The name and the shape of a `ValueInfoProto`.
-fn value_info(message: &[u8]) -> Result<(&str, Vec<Option<usize>>)> {
-    let (mut name, mut shape) = ("", Vec::new());
+/// What a `ValueInfoProto` says.
+fn value_info(message: &[u8]) -> Result<Input<'_>> {
+    let mut input = Input {
+        name: "",
+        shape: Vec::new(),
+        dtype: 0,
+    };
     for each in fields(message)? {
         match each.number {
-            1 => name = text(&each)?,
+            1 => input.name = text(&each)?,
             2 => {
-                // TypeProto.tensor_type.shape.dim
-                let tensors = inner(each.bytes().unwrap_or(&[]), 1)?;
-                for tensor in tensors {
+                // TypeProto.tensor_type, with its elem_type and its shape.dim
+                for tensor in inner(each.bytes().unwrap_or(&[]), 1)? {
+                    let dtype = fields(tensor)?.iter().find(|each| each.number == 1).and_then(Field::int);
+                    input.dtype = dtype.unwrap_or(0);
                     for dims in inner(tensor, 2)? {
                         for dim in inner(dims, 1)? {
-                            let length = fields(dim)?
-                                .iter()
-                                .find(|each| each.number == 1)
-                                .and_then(Field::int);
-                            shape.push(
-                                length
-                                    .and_then(|length| usize::try_from(length).ok())
-                                    .filter(|dim| *dim > 0),
-                            );
+                            let length = fields(dim)?.iter().find(|each| each.number == 1).and_then(Field::int);
+                            let length = length.and_then(|length| usize::try_from(length).ok());
+                            input.shape.push(length.filter(|dim| *dim > 0));
                         }
                     }
                 }
@@ -306,7 +333,7 @@ fn value_info(message: &[u8]) -> Result<(&str, Vec<Option<usize>>)> {
             _ => {}
         }
     }
-    Ok((name, shape))
+    Ok(input)
 }
 
 /// The messages in the fields of this number.

@@ -28,9 +28,11 @@
 
 mod cost;
 mod couple;
-mod cut;
 mod error;
+mod external;
 mod graph;
+mod importance;
+mod options;
 mod proto;
 mod reference;
 mod report;
@@ -41,12 +43,14 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod write;
 
 pub use cost::Cost;
 pub use error::{Error, Result};
+pub use options::{Importance, Options, Reduction, Resource, Scope};
 pub use report::Report;
-pub use select::{GroupReport, Norm, Options};
-pub use shrink::{Smaller, plan, shrink, shrink_file};
+pub use select::GroupReport;
+pub use shrink::{Outputs, Smaller, plan, plan_file, shrink, shrink_file, weight_names};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,20 +1,27 @@
 //! [`shrink`], [`shrink_file`] and [`plan`].
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
+use secateurs::checkpoint::{Existing, save_files};
+use secateurs::mask::Amount;
+
 use crate::cost::Cost;
-use crate::couple::couplings;
-use crate::cut::cut;
+use crate::couple::{Couplings, couplings};
 use crate::error::{Error, Result};
+use crate::external::{External, read_files};
 use crate::graph::Model;
+use crate::options::{Options, Resource, Target};
 use crate::report::Report;
-use crate::select::{Options, select};
+use crate::select::{Candidates, Selection};
 use crate::verify::deviation;
+use crate::write::{Written, cut, mask};
 
 /// What the masked and the smaller model may differ by in f64, relative to the largest output.
 const TOLERANCE: f64 = 1e-12;
+
+/// Steps in which the amount that meets a budget is searched.
+const STEPS: usize = 12;
 
 /// A smaller model.
 #[derive(Clone, Debug)]
@@ -26,55 +33,34 @@ pub struct Smaller {
     pub report: Report,
 }
 
-/// Removes channels from a model.
+/// The files that [`shrink_file`] writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Outputs<'a> {
+    /// The smaller model. One whose weights are in files of their own gets a file of weights beside it, with `.data` at
+    /// the end of its name.
+    pub smaller: &'a Path,
+    /// The model in which the same channels are masked and none is removed, to compare the smaller one with.
+    pub masked: Option<&'a Path>,
+    /// Whether files that exist are replaced.
+    pub existing: Existing,
+}
+
+/// Removes channels from a model that has all of its weights in it.
 ///
 /// # Errors
 ///
 /// - [`Error::Damaged`], [`Error::Inconsistent`] and [`Error::Unsupported`] for a model that cannot be read, or that
 ///   cannot be run to verify the result;
+/// - [`Error::Options`] and [`Error::Budget`] for options that the model does not fit;
 /// - [`Error::NothingToRemove`] if every channel is held;
 /// - [`Error::NotExact`] if the smaller model does not compute what the masked one does.
 pub fn shrink(model: &[u8], options: &Options) -> Result<Smaller> {
-    let read = Model::read(model)?;
-    let couplings = couplings(&read.graph);
-    let selection = select(&read.graph, &couplings, options)?;
-    let before = Cost::of(&read.graph, &couplings.shapes, model.len());
-    let mut report = Report {
-        before,
-        after: before,
-        groups: selection.groups,
-        deviation: None,
-    };
-    if selection.removed.is_empty() {
-        let reasons: Vec<&str> = report.held().into_keys().collect();
-        return Err(Error::NothingToRemove {
-            pinned: report.held().values().sum(),
-            reasons: if reasons.is_empty() {
-                "the amount".into()
-            } else {
-                reasons.join(", ")
-            },
-        });
-    }
-    let bytes = cut(&read, &couplings, &selection.removed)?;
-    let smaller = Model::read(&bytes)?;
-    report.after = Cost::of(
-        &smaller.graph,
-        &crate::couple::couplings(&smaller.graph).shapes,
-        bytes.len(),
-    );
-    if options.verify {
-        let deviation = deviation(&read.graph, &couplings, &selection.removed, &smaller.graph)?;
-        // NaN is a deviation, too.
-        if deviation.is_nan() || deviation > TOLERANCE {
-            return Err(Error::NotExact {
-                deviation,
-                tolerance: TOLERANCE,
-            });
-        }
-        report.deviation = Some(deviation);
-    }
-    Ok(Smaller { bytes, report })
+    let read = Model::read(model, &External::default())?;
+    let done = Shrunk::of(&read, options, "weights.data", model.len())?;
+    Ok(Smaller {
+        bytes: done.smaller.model,
+        report: done.report,
+    })
 }
 
 /// What [`shrink`] would remove, without removing it: groups, and what holds channels.
@@ -83,56 +69,211 @@ pub fn shrink(model: &[u8], options: &Options) -> Result<Smaller> {
 ///
 /// As [`shrink`], except that a model of which nothing can be removed is no error, and nothing is run.
 pub fn plan(model: &[u8], options: &Options) -> Result<Report> {
-    let read = Model::read(model)?;
-    let couplings = couplings(&read.graph);
-    let selection = select(&read.graph, &couplings, options)?;
-    let cost = Cost::of(&read.graph, &couplings.shapes, model.len());
-    Ok(Report {
-        before: cost,
-        after: cost,
-        groups: selection.groups,
-        deviation: None,
-    })
+    plan_of(&Model::read(model, &External::default())?, options, model.len())
 }
 
-/// Removes channels from the model in a file, and writes the smaller one beside its name, to be renamed when it is
-/// complete. An output that exists is replaced only if `replace` says so, and never the input.
+/// What [`shrink_file`] would remove.
 ///
 /// # Errors
 ///
-/// As [`shrink`]; [`Error::Exists`], and [`Error::Io`].
-pub fn shrink_file(input: &Path, output: &Path, options: &Options, replace: bool) -> Result<Report> {
-    let io = |action, path: &Path| {
-        let path = path.to_owned();
-        move |error| Error::Io { action, path, error }
+/// As [`plan`], and [`Error::Io`] for a file that cannot be read.
+pub fn plan_file(input: &Path, options: &Options) -> Result<Report> {
+    let (model, files) = read(input)?;
+    let bytes = model.len() + files.iter().map(|(_, _, bytes)| bytes.len()).sum::<usize>();
+    plan_of(&Model::read(&model, &External::files(&files))?, options, bytes)
+}
+
+/// Removes channels from the model in a file. Outputs appear whole or not at all, and no input is ever replaced.
+///
+/// # Errors
+///
+/// As [`shrink`]; [`Error::Io`] for a file that cannot be read, [`Error::Outside`] for weights that the model says are
+/// elsewhere than in its folder, and [`Error::Prune`] for an output that cannot be written.
+pub fn shrink_file(input: &Path, outputs: &Outputs<'_>, options: &Options) -> Result<Report> {
+    let (model, files) = read(input)?;
+    let bytes = model.len() + files.iter().map(|(_, _, bytes)| bytes.len()).sum::<usize>();
+    let read = Model::read(&model, &External::files(&files))?;
+    let beside = |path: &Path| {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".data");
+        path.with_file_name(name)
     };
-    let model = fs::read(input).map_err(io("read", input))?;
-    let same = match (fs::canonicalize(input), fs::canonicalize(output)) {
-        (Ok(input), Ok(output)) => input == output,
-        _ => false,
+    let location = |path: &Path| {
+        let name = beside(path);
+        name.file_name().unwrap_or_default().to_string_lossy().into_owned()
     };
-    let regular = fs::symlink_metadata(output).map(|meta| meta.is_file());
-    if same || regular.as_ref().is_ok_and(|regular| !regular || !replace) {
-        let path = output.to_owned();
-        return Err(Error::Exists { path });
+    let done = Shrunk::of(&read, options, &location(outputs.smaller), bytes)?;
+    let mut written = vec![(outputs.smaller, done.smaller)];
+    if let Some(path) = outputs.masked {
+        written.push((path, mask(&read, &done.couplings, &done.selection.removed, &location(path))?));
     }
-    let smaller = shrink(&model, options)?;
-    let folder = match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+    let mut new = Vec::new();
+    for (path, written) in &written {
+        new.push((path.to_path_buf(), vec![&written.model[..]]));
+        if written.data.len() > 0 {
+            new.push((beside(path), written.data.pieces().collect()));
+        }
+    }
+    let new: Vec<(&Path, &[&[u8]])> = new.iter().map(|(path, pieces)| (&**path, &pieces[..])).collect();
+    let inputs: Vec<&Path> = [input].into_iter().chain(files.iter().map(|(_, path, _)| &**path)).collect();
+    save_files(&new, &inputs, outputs.existing)?;
+    Ok(done.report)
+}
+
+/// The names of the weights of the model in a file: all initializers of floats, in the order of the file.
+///
+/// # Errors
+///
+/// As [`plan_file`].
+pub fn weight_names(input: &Path) -> Result<Vec<String>> {
+    let (model, files) = read(input)?;
+    let read = Model::read(&model, &External::files(&files))?;
+    Ok(read.graph.weight_names().map(str::to_owned).collect())
+}
+
+/// A model, and the files of weights that it names.
+type Files = (Vec<u8>, Vec<(String, std::path::PathBuf, Vec<u8>)>);
+
+fn read(input: &Path) -> Result<Files> {
+    let model = fs::read(input).map_err(|error| Error::Io {
+        action: "read",
+        path: input.to_owned(),
+        error,
+    })?;
+    let files = read_files(input, &model)?;
+    Ok((model, files))
+}
+
+/// A model that was shrunk.
+struct Shrunk<'a> {
+    couplings: Couplings<'a>,
+    selection: Selection,
+    smaller: Written<'a>,
+    report: Report,
+}
+
+impl<'a> Shrunk<'a> {
+    fn of(read: &Model<'a>, options: &Options, location: &str, bytes: usize) -> Result<Self> {
+        let couplings = couplings(&read.graph);
+        let before = Cost::of(&read.graph, &couplings.shapes, bytes);
+        let (selection, smaller) = selected(read, &couplings, options, location, &before)?;
+        let external = External::of(location, smaller.data.pieces());
+        let again = Model::read(&smaller.model, &external)?;
+        let mut report = Report {
+            before,
+            after: cost(&again, &smaller),
+            groups: selection.groups.clone(),
+            deviation: None,
+        };
+        if selection.removed.is_empty() {
+            return Err(nothing(&report));
+        }
+        if options.verify {
+            let deviation = deviation(&read.graph, &couplings, &selection.removed, &again.graph)?;
+            // NaN is a deviation, too.
+            if deviation.is_nan() || deviation > TOLERANCE {
+                return Err(Error::NotExact {
+                    deviation,
+                    tolerance: TOLERANCE,
+                });
+            }
+            report.deviation = Some(deviation);
+        }
+        drop(again);
+        Ok(Shrunk {
+            selection,
+            couplings,
+            smaller,
+            report,
+        })
+    }
+}
+
+/// Why nothing was removed.
+fn nothing(report: &Report) -> Error {
+    let (held, channels) = (report.held(), report.channels());
+    let reason = if channels == 0 {
+        "the model has no channels that are understood".into()
+    } else if held.values().sum::<usize>() == channels {
+        let reasons: Vec<&str> = held.into_keys().collect();
+        format!("all {channels} channels are held, by {}", reasons.join(", "))
+    } else {
+        format!("the amount, rounded, leaves all {channels} channels")
     };
-    let mut staged = tempfile::NamedTempFile::new_in(folder).map_err(io("write", output))?;
-    staged.write_all(&smaller.bytes).map_err(io("write", output))?;
-    let permissions = fs::metadata(input).map_err(io("read", input))?.permissions();
-    staged
-        .as_file()
-        .set_permissions(permissions)
-        .map_err(io("write", output))?;
-    staged.as_file().sync_all().map_err(io("write", output))?;
-    let persisted = match replace {
-        true => staged.persist(output),
-        false => staged.persist_noclobber(output),
+    Error::NothingToRemove { reason }
+}
+
+fn cost(model: &Model<'_>, written: &Written<'_>) -> Cost {
+    let shapes = couplings(&model.graph).shapes;
+    Cost::of(&model.graph, &shapes, written.model.len() + written.data.len())
+}
+
+/// The units that reach the target, and the model without them.
+fn selected<'a>(
+    read: &Model<'a>,
+    couplings: &Couplings<'a>,
+    options: &Options,
+    location: &str,
+    before: &Cost,
+) -> Result<(Selection, Written<'a>)> {
+    let candidates = Candidates::of(&read.graph, couplings, options)?;
+    let with = |amount: Amount| -> Result<(Selection, Written<'a>)> {
+        let selection = candidates.select(couplings, options, amount)?;
+        let smaller = cut(read, couplings, &selection.removed, location)?;
+        Ok((selection, smaller))
     };
-    persisted.map_err(|error| io("write", output)(error.error))?;
-    Ok(smaller.report)
+    let (resource, budget) = match options.target {
+        Target::Amount(amount) => return with(amount),
+        Target::Budget(resource, budget) => (resource, budget),
+    };
+    let of = |cost: &Cost| match resource {
+        Resource::Parameters => Some(cost.parameters),
+        Resource::MultiplyAdds => cost.macs,
+        Resource::Bytes => Some(cost.bytes),
+    };
+    let unknown = || Error::Options {
+        reason: "the multiply-adds of this model are not known, because shapes are computed at run time; \
+                 give an amount, or a budget of parameters or bytes"
+            .into(),
+    };
+    let all = of(before).ok_or_else(unknown)? as f64;
+    let share = |smaller: &Written<'a>| -> Result<f64> {
+        let external = External::of(location, smaller.data.pieces());
+        let again = Model::read(&smaller.model, &external)?;
+        Ok(of(&cost(&again, smaller)).ok_or_else(unknown)? as f64 / all)
+    };
+    // Least first: the smallest amount that meets the budget.
+    let mut best = with(Amount::fraction(1.0)?)?;
+    let least = share(&best.1)?;
+    if least > budget {
+        return Err(Error::Budget {
+            requested: 100.0 * budget,
+            least: 100.0 * least,
+        });
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..STEPS {
+        let middle = (low + high) / 2.0;
+        let next = with(Amount::fraction(middle)?)?;
+        if share(&next.1)? <= budget {
+            (best, high) = (next, middle);
+        } else {
+            low = middle;
+        }
+    }
+    Ok(best)
+}
+
+fn plan_of(read: &Model<'_>, options: &Options, bytes: usize) -> Result<Report> {
+    let couplings = couplings(&read.graph);
+    let before = Cost::of(&read.graph, &couplings.shapes, bytes);
+    let (selection, smaller) = selected(read, &couplings, options, "weights.data", &before)?;
+    let external = External::of("weights.data", smaller.data.pieces());
+    let again = Model::read(&smaller.model, &external)?;
+    Ok(Report {
+        before,
+        after: cost(&again, &smaller),
+        groups: selection.groups,
+        deviation: None,
+    })
 }

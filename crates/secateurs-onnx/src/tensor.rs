@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 
 use crate::error::{Error, Result};
+use crate::external::{External, Place};
 use crate::proto::{Field, fields};
 
 /// An array that is part of the model.
@@ -16,8 +17,27 @@ pub struct Constant<'a> {
     pub dtype: DType,
     /// Its entries.
     data: Data<'a>,
+    /// Whether its entries are in a file of their own.
+    pub is_external: bool,
     /// All fields of the message.
     pub fields: Vec<Field<'a>>,
+}
+
+/// The number of the type of 64-bit integers.
+pub const INT64: i64 = 7;
+
+/// Numbers as `raw_data` has them; `None` for a type that is not understood.
+pub fn encode(dtype: i64, values: &[f64]) -> Option<Vec<u8>> {
+    let values = values.iter();
+    Some(match dtype {
+        1 => values.flat_map(|x| (*x as f32).to_le_bytes()).collect(),
+        6 => values.flat_map(|x| (*x as i32).to_le_bytes()).collect(),
+        INT64 => values.flat_map(|x| (*x as i64).to_le_bytes()).collect(),
+        10 => values.flat_map(|x| f16::from_f64(*x).to_le_bytes()).collect(),
+        11 => values.flat_map(|x| x.to_le_bytes()).collect(),
+        16 => values.flat_map(|x| bf16::from_f64(*x).to_le_bytes()).collect(),
+        _ => return None,
+    })
 }
 
 /// The types of entries that are understood.
@@ -51,14 +71,21 @@ pub mod field {
     pub const NAME: u64 = 8;
     pub const RAW_DATA: u64 = 9;
     pub const DOUBLE_DATA: u64 = 10;
+    pub const EXTERNAL_DATA: u64 = 13;
     pub const DATA_LOCATION: u64 = 14;
+}
+
+/// Whether a tensor of these fields has its entries in a file of their own.
+pub fn is_external(fields: &[Field<'_>]) -> bool {
+    let location = fields.iter().rfind(|each| each.number == field::DATA_LOCATION);
+    location.and_then(Field::int) == Some(1)
 }
 
 impl DType {
     fn of(number: i64) -> Self {
         match number {
             1 => DType::F32,
-            7 => DType::I64,
+            INT64 => DType::I64,
             10 => DType::F16,
             11 => DType::F64,
             16 => DType::BF16,
@@ -76,6 +103,18 @@ impl DType {
         }
     }
 
+    /// Its number in the format.
+    pub fn number(self) -> i64 {
+        match self {
+            DType::F32 => 1,
+            DType::I64 => INT64,
+            DType::F16 => 10,
+            DType::F64 => 11,
+            DType::BF16 => 16,
+            DType::Other(number) => number,
+        }
+    }
+
     /// Whether its entries are floats.
     pub fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
@@ -83,8 +122,15 @@ impl DType {
 }
 
 impl<'a> Constant<'a> {
+    /// The name of a `TensorProto`.
+    pub fn name(message: &'a [u8]) -> Result<&'a str> {
+        let fields = fields(message)?;
+        let name = fields.iter().rfind(|each| each.number == field::NAME);
+        Ok(name.and_then(Field::text).unwrap_or(""))
+    }
+
     /// Reads a `TensorProto`, and checks that it has as many entries as its shape.
-    pub fn read(message: &'a [u8]) -> Result<Self> {
+    pub fn read(message: &'a [u8], external: &External<'a>) -> Result<Self> {
         let fields = fields(message)?;
         let (mut dims, mut number, mut name, mut raw) = (Vec::new(), 0, "", None);
         let (mut floats, mut ints) = (Vec::new(), Vec::new());
@@ -110,14 +156,12 @@ impl<'a> Constant<'a> {
                         .map(|eight| f64::from_le_bytes(eight.try_into().expect("chunks of eight"))),
                 ),
                 field::INT64_DATA | field::INT32_DATA => each.ints(&mut ints)?,
-                field::DATA_LOCATION if each.int() == Some(1) => {
-                    return Err(Error::Unsupported {
-                        what: "weights in a file of their own".into(),
-                        at: Some(name.to_owned()),
-                    });
-                }
                 _ => {}
             }
+        }
+        let is_external = is_external(&fields);
+        if is_external {
+            raw = Some(external.slice(name, &Place::read(name, &fields)?)?);
         }
         let dtype = DType::of(number);
         let dims = dims
@@ -160,6 +204,7 @@ impl<'a> Constant<'a> {
             dims,
             dtype,
             data,
+            is_external,
             fields,
         })
     }
@@ -196,39 +241,40 @@ impl<'a> Constant<'a> {
 
     /// The entries as integers; `None` if they are not of int64.
     pub fn ints(&self) -> Option<Vec<i64>> {
-        match (&self.data, self.dtype) {
-            (Data::Ints(ints), DType::I64) => Some(ints.clone()),
-            (Data::Raw(raw), DType::I64) => Some(
-                raw.chunks_exact(8)
-                    .map(|eight| i64::from_le_bytes(eight.try_into().expect("chunks of eight")))
-                    .collect(),
-            ),
+        match self.dtype {
+            DType::I64 => self.integers(),
             _ => None,
         }
     }
 
+    /// The entries as integers, of any type of integers or of booleans.
+    pub fn integers(&self) -> Option<Vec<i64>> {
+        let raw = match &self.data {
+            Data::Ints(ints) => return Some(ints.clone()),
+            Data::Floats(_) => return None,
+            Data::Raw(raw) => raw,
+        };
+        Some(match self.dtype.number() {
+            2 | 9 => raw.iter().map(|x| i64::from(*x)).collect(),
+            3 => raw.iter().map(|x| i64::from(*x as i8)).collect(),
+            4 => raw.as_chunks().0.iter().map(|x| i64::from(u16::from_le_bytes(*x))).collect(),
+            5 => raw.as_chunks().0.iter().map(|x| i64::from(i16::from_le_bytes(*x))).collect(),
+            6 => raw.as_chunks().0.iter().map(|x| i64::from(i32::from_le_bytes(*x))).collect(),
+            INT64 => raw.as_chunks().0.iter().map(|x| i64::from_le_bytes(*x)).collect(),
+            12 => raw.as_chunks().0.iter().map(|x| i64::from(u32::from_le_bytes(*x))).collect(),
+            _ => return None,
+        })
+    }
+
     /// The entries as `raw_data` has them.
     pub fn raw(&self) -> Option<std::borrow::Cow<'a, [u8]>> {
-        match (&self.data, self.dtype) {
-            (Data::Raw(raw), _) => Some((*raw).into()),
-            (Data::Floats(floats), DType::F32) => {
-                Some(floats.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect())
+        match &self.data {
+            Data::Raw(raw) => Some((*raw).into()),
+            Data::Floats(floats) => encode(self.dtype.number(), floats).map(Into::into),
+            Data::Ints(ints) if self.dtype == DType::I64 => {
+                Some(ints.iter().flat_map(|x| x.to_le_bytes()).collect())
             }
-            (Data::Floats(floats), DType::F64) => Some(floats.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            (Data::Floats(floats), DType::F16) => Some(
-                floats
-                    .iter()
-                    .flat_map(|x| f16::from_f64(*x).to_le_bytes())
-                    .collect(),
-            ),
-            (Data::Floats(floats), DType::BF16) => Some(
-                floats
-                    .iter()
-                    .flat_map(|x| bf16::from_f64(*x).to_le_bytes())
-                    .collect(),
-            ),
-            (Data::Ints(ints), DType::I64) => Some(ints.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            _ => None,
+            Data::Ints(_) => None,
         }
     }
 }

@@ -6,11 +6,12 @@ use ndarray::{ArrayD, IxDyn};
 
 use crate::couple::Couplings;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, Input};
 use crate::reference::{self, from_constant};
 
-/// The length that a dimension of any length gets.
-const ANY: usize = 2;
+/// The length that a dimension of any length gets: the first one, which is the batch, and others.
+const BATCH: usize = 2;
+const ANY: usize = 32;
 /// Most entries of an input.
 const MOST_ENTRIES: usize = 1 << 28;
 
@@ -36,11 +37,9 @@ pub fn deviation(
         }
         masked.insert(name, array);
     }
-    for (name, shape) in &graph.inputs {
+    for Input { name, shape, .. } in &graph.inputs {
         // One that a real model has fits in memory many times.
-        let entries = shape.iter().try_fold(1_usize, |product, length| {
-            product.checked_mul(length.unwrap_or(ANY))
-        });
+        let entries = lengths(shape).into_iter().try_fold(1_usize, usize::checked_mul);
         if entries.is_none_or(|entries| entries > MOST_ENTRIES) {
             return Err(Error::Unsupported {
                 what: "to verify the result, an input of this size would be needed".into(),
@@ -52,7 +51,7 @@ pub fn deviation(
         .inputs
         .iter()
         .enumerate()
-        .map(|(number, (name, shape))| (*name, noise(shape, number as u64)))
+        .map(|(number, input)| (input.name, noise(input, number as u64)))
         .collect();
     let expected = reference::run(graph, &inputs, &masked)?;
     let got = reference::run(smaller, &inputs, &HashMap::new())?;
@@ -75,14 +74,23 @@ pub fn deviation(
     Ok(difference / largest.max(f64::MIN_POSITIVE))
 }
 
-/// An input of pseudo-random numbers between −1 and 1.
-fn noise(shape: &[Option<usize>], seed: u64) -> ArrayD<f64> {
-    let dims: Vec<usize> = shape.iter().map(|length| length.unwrap_or(ANY)).collect();
+/// An input of pseudo-random numbers between −1 and 1, or of integers, which may be indices: only 0 and 1.
+fn noise(input: &Input<'_>, seed: u64) -> ArrayD<f64> {
+    let dims = lengths(&input.shape);
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eca_7e05;
     ArrayD::from_shape_simple_fn(IxDyn(&dims), || {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+        match input.dtype {
+            0 | 1 | 10 | 11 | 16 => (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0,
+            _ => (state >> 63) as f64,
+        }
     })
+}
+
+/// A length for each dimension.
+fn lengths(shape: &[Option<usize>]) -> Vec<usize> {
+    let any = |dim| if dim == 0 { BATCH } else { ANY };
+    shape.iter().enumerate().map(|(dim, length)| length.unwrap_or(any(dim))).collect()
 }

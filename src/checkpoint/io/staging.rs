@@ -124,7 +124,7 @@ impl Staged {
     /// Refuses an output that would be, or lie inside, another one of the same run.
     pub fn check_apart_from(&self, other: &Staged) -> Result<()> {
         let reason = if same_place(&self.target, &other.target) {
-            "the masks cannot have the name of the output; choose another one"
+            "another output of this run has this name; choose another one"
         } else if lies_in(&self.target, &other.target) {
             "it lies in the output, which is replaced as a whole; choose another folder"
         } else {

@@ -1,5 +1,6 @@
 //! Writing checkpoints: new files of which every byte is either copied or made by a job.
 
+mod files;
 pub(super) mod mask_file;
 pub(super) mod mask_tensor;
 pub(super) mod masked;
@@ -9,4 +10,5 @@ mod tensor_file;
 
 pub(super) use new_files::NewFiles;
 pub(super) use plan::{NewFile, OutputPlan};
+pub use files::save_files;
 pub use tensor_file::save_tensors;

@@ -9,6 +9,7 @@ mod masking;
 pub mod masks;
 pub mod pack;
 pub mod prune;
+pub mod shrink;
 pub mod unpack;
 
 use std::path::PathBuf;

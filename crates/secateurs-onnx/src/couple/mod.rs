@@ -2,59 +2,32 @@
 //!
 //! `rules.md` has the rule of each operator.
 
-mod operators;
+mod contractions;
+mod elementwise;
+mod follow;
+mod layers;
+mod parts;
+mod recurrent;
+mod reductions;
 mod reshapes;
+mod rules;
+mod tracked;
 mod units;
+mod weights;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-pub use units::{Labels, Units};
+pub use contractions::equation;
+pub use follow::{Change, Follow};
+use tracked::Tracked;
+pub use units::{FIXED, Labels, Units};
+use weights::Axis;
 
-use crate::graph::Graph;
+use crate::external::External;
+use crate::graph::{Graph, Node};
 use crate::reference;
-use crate::shapes::{Integers, Shape, infer};
-
-/// What is known of a value.
-#[derive(Clone, Debug)]
-pub struct Tracked {
-    /// Its shape, if it can be told.
-    pub shape: Option<Shape>,
-    /// Of each dimension that can be cut, the units of its indices.
-    pub labels: Vec<Option<Labels>>,
-    /// The node that makes something else than zero of channels that are removed, if there is one.
-    pub not_zero: Option<String>,
-}
-
-impl Tracked {
-    fn untracked(shape: Option<Shape>) -> Self {
-        Tracked {
-            labels: vec![None; shape.as_ref().map_or(0, Vec::len)],
-            shape,
-            not_zero: None,
-        }
-    }
-}
-
-/// An attribute or input that has to follow a cut.
-#[derive(Clone, Debug)]
-pub enum Follow {
-    /// The number of groups of a depthwise convolution.
-    Groups {
-        /// Number of the node.
-        node: usize,
-        /// Its channels.
-        labels: Labels,
-    },
-    /// An entry of the target of a `Reshape`.
-    Target {
-        /// Number of the node.
-        node: usize,
-        /// The dimension of its output.
-        dim: usize,
-        /// The units of that dimension.
-        labels: Labels,
-    },
-}
+use crate::shapes::{Computed, Known, Shape, infer};
+use crate::tensor::{Constant, INT64};
 
 /// The couplings of a graph.
 pub struct Couplings<'a> {
@@ -64,112 +37,265 @@ pub struct Couplings<'a> {
     pub parameters: HashMap<&'a str, Vec<Option<Labels>>>,
     /// What has to follow.
     pub follows: Vec<Follow>,
+    /// Axes of which something has to be kept, besides those of parameters.
+    pub never_empty: Vec<Labels>,
+    /// Axes of their own length that a matrix product runs over, such as head sizes: units stand for one index each there,
+    /// whatever they stand for elsewhere.
+    pub heads: Vec<Labels>,
     /// The shapes of values.
     pub shapes: HashMap<&'a str, Shape>,
+}
+
+impl Couplings<'_> {
+    /// All units that weights belong to, by their roots.
+    pub fn weighted_units(&self) -> HashSet<u32> {
+        let labels = self.parameters.values().flatten().flatten();
+        let roots = labels.flat_map(|labels| labels.iter().map(|unit| self.units.root(*unit)));
+        roots.filter(|unit| self.units.reason(*unit) != Some(FIXED)).collect()
+    }
 }
 
 /// The walk.
 struct Walk<'a, 'g> {
     graph: &'g Graph<'a>,
-    known: Integers<'g, 'a>,
+    known: Known<'g, 'a>,
     values: HashMap<&'a str, Tracked>,
     units: Units,
-    parameters: HashMap<&'a str, Vec<Option<Labels>>>,
+    axes: HashMap<&'a str, Vec<Axis>>,
     follows: Vec<Follow>,
+    never_empty: Vec<Labels>,
+    heads: Vec<Labels>,
+    /// Values that are all zero, besides constants.
+    zeros: HashSet<&'a str>,
 }
 
 /// Finds the couplings of a graph.
 pub fn couplings<'a>(graph: &Graph<'a>) -> Couplings<'a> {
     let mut walk = Walk {
         graph,
-        known: Integers::of(graph),
+        known: Known::of(graph),
         values: HashMap::new(),
         units: Units::default(),
-        parameters: HashMap::new(),
+        axes: HashMap::new(),
         follows: Vec::new(),
+        never_empty: Vec::new(),
+        heads: Vec::new(),
+        zeros: HashSet::new(),
     };
-    for (name, shape) in &graph.inputs {
-        walk.values.insert(name, Tracked::untracked(Some(shape.clone())));
+    for input in &graph.inputs {
+        let value = Tracked::fixed(Some(input.shape.clone()), input.dtype);
+        walk.values.insert(input.name, value);
     }
     for (name, constant) in &graph.constants {
         let shape = constant.dims.iter().map(|dim| Some(*dim)).collect();
-        walk.values.insert(name, Tracked::untracked(Some(shape)));
+        walk.values
+            .insert(name, Tracked::fixed(Some(shape), constant.dtype.number()));
     }
     for (number, node) in graph.nodes.iter().enumerate() {
-        let shapes: Vec<Option<Shape>> = node
-            .inputs
-            .iter()
-            .map(|input| walk.values.get(input).and_then(|value| value.shape.clone()))
-            .collect();
-        let computed = reference::of_shapes(&walk.known, node, &shapes);
-        let shape = match &computed {
-            Some(array) => Some(array.shape().iter().map(|length| Some(*length)).collect()),
-            None => infer(&walk.known, node, &shapes),
-        };
-        let output = walk.node(number, node, shape);
-        if let (Some(array), Some(name)) = (computed, node.outputs.first()) {
-            walk.known.computed.insert(name, array);
-        }
-        for (place, name) in node.outputs.iter().filter(|name| !name.is_empty()).enumerate() {
-            let value = match place {
-                0 => output.clone(),
-                _ => Tracked::untracked(None),
-            };
-            // The values of `Constant` nodes are there already.
-            walk.values.entry(name).or_insert(value);
-        }
+        walk.visit(number, node);
     }
     for output in &graph.outputs {
         walk.hold_all(output, "outputs of the graph");
     }
+    let parameters = walk.parameters();
     let shapes = walk.values.iter();
     let shapes = shapes.filter_map(|(name, value)| Some((*name, value.shape.clone()?)));
     Couplings {
         shapes: shapes.collect(),
+        parameters,
         units: walk.units,
-        parameters: walk.parameters,
         follows: walk.follows,
+        never_empty: walk.never_empty,
+        heads: walk.heads,
     }
 }
 
 impl<'a> Walk<'a, '_> {
-    /// The value of this name.
-    fn value(&self, name: &str) -> Tracked {
-        self.values
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| Tracked::untracked(None))
+    fn visit(&mut self, number: usize, node: &Node<'a>) {
+        // The values of `Constant` nodes and of copies are there already.
+        if node.outputs.first().is_some_and(|name| self.graph.constants.contains_key(name)) {
+            return;
+        }
+        let shapes: Vec<Option<Shape>> = node
+            .inputs
+            .iter()
+            .map(|input| self.values.get(input).and_then(|value| value.shape.clone()))
+            .collect();
+        if let Some(array) = reference::of_shapes(&self.known, node, &shapes) {
+            let shape = array.shape().iter().map(|length| Some(*length)).collect();
+            let computed = self.computed(node, array);
+            let value = Tracked::fixed(Some(shape), computed.dtype);
+            if let Some(output) = node.outputs.first() {
+                self.known.computed.insert(output, computed);
+                self.values.insert(output, value);
+            }
+            return;
+        }
+        self.freeze(number, node);
+        let dtype = self.dtype(node);
+        let shape = infer(&self.known, node, &shapes);
+        self.note_zeros(node);
+        if std::env::var("TRACE").is_ok() && shape.is_none() { eprintln!("TRACE unknown shape {} {} {:?} {:?}", node.op, node.name, shapes, node.inputs); }
+        let mut outputs = match self.rule(number, node, shape.clone()) {
+            Some(outputs) => outputs,
+            None => {
+                let reason = if node.op.is_empty() { "an operator of another domain" } else { node.op };
+                for input in &node.inputs {
+                    self.hold_all(input, reason);
+                }
+                vec![Tracked::fixed(shape, dtype)]
+            }
+        }
+        .into_iter();
+        self.hold_what_is_computed_half(number, node);
+        for name in node.outputs.iter().copied() {
+            let mut value = outputs.next().unwrap_or_default();
+            if value.dtype == 0 {
+                value.dtype = dtype;
+            }
+            if !name.is_empty() {
+                self.values.insert(name, value);
+            }
+        }
     }
 
-    /// Holds all units of a value.
-    fn hold_all(&mut self, name: &str, reason: &str) {
+    /// A value that was computed from shapes, and what it depends on.
+    fn computed(&self, node: &Node<'a>, array: ndarray::ArrayD<f64>) -> Computed {
+        let mut from: Vec<Labels> = Vec::new();
+        if node.op == "Shape" {
+            from.extend(self.value(node.inputs[0]).labels.into_iter().flatten());
+        }
+        for name in &node.inputs {
+            let earlier = self.known.computed.get(name).into_iter().flat_map(|value| &value.from);
+            from.extend(earlier.cloned());
+        }
+        let dtype = match node.op {
+            "Shape" => INT64,
+            "Cast" => node.int("to").unwrap_or(0),
+            _ => self.dtype(node),
+        };
+        Computed { array, dtype, from }
+    }
+
+    /// Inputs that are computed from lengths which may be cut, but that mean something else than these lengths, such as
+    /// the scale of attention, keep the values that they have.
+    fn freeze(&mut self, number: usize, node: &Node<'a>) {
+        for (place, name) in node.inputs.iter().enumerate() {
+            let Some(value) = self.known.computed.get(name) else {
+                continue;
+            };
+            if !value.from.is_empty() && value.array.iter().all(|x| !x.is_nan()) {
+                let value = value.clone();
+                self.follow(number, Change::Frozen { place, value });
+            }
+        }
+    }
+
+    /// Holds what an input depends on that is known in part, so that it cannot be written out, and that no rule wrote.
+    fn hold_what_is_computed_half(&mut self, number: usize, node: &Node<'a>) {
+        for (place, name) in node.inputs.iter().enumerate() {
+            let Some(value) = self.known.computed.get(name) else {
+                continue;
+            };
+            if value.from.is_empty() || value.array.iter().all(|x| !x.is_nan()) {
+                continue;
+            }
+            let written = self.follows.iter().rev().take_while(|follow| follow.node == number);
+            let written = written
+                .filter(|follow| matches!(&follow.change, Change::Input { place: own, .. } if *own == place))
+                .count();
+            if written == 0 {
+                for labels in value.from.clone() {
+                    self.units.hold(&labels, "a computation with its length");
+                }
+            }
+        }
+    }
+
+    /// Notes an output that is all zero.
+    fn note_zeros(&mut self, node: &Node<'a>) {
+        let zeros = match node.op {
+            "ConstantOfShape" => node.tensor("value").is_none_or(|value| {
+                let value = Constant::read(value, &External::default()).ok();
+                value.and_then(|value| value.floats()).is_some_and(|values| values == [0.0])
+            }),
+            "Expand" | "Reshape" | "Unsqueeze" | "Squeeze" | "Identity" | "Cast" | "Slice" | "Transpose" => {
+                node.input(0).is_some_and(|name| self.is_zeros(name))
+            }
+            _ => false,
+        };
+        if let Some(output) = node.outputs.first().filter(|_| zeros) {
+            self.zeros.insert(output);
+        }
+    }
+
+    /// Whether a value is known to be all zero.
+    fn is_zeros(&self, name: &str) -> bool {
+        /// More than a constant state has.
+        const MOST: usize = 1 << 16;
+        let constant = self.graph.constants.get(name).filter(|constant| constant.len() <= MOST);
+        let values = constant.and_then(|constant| constant.floats());
+        self.zeros.contains(name) || values.is_some_and(|values| values.iter().all(|x| *x == 0.0))
+    }
+
+    /// The type of the first output of a node.
+    fn dtype(&self, node: &Node<'a>) -> i64 {
+        let of = |place: usize| {
+            let value = node.input(place).and_then(|name| self.values.get(name));
+            value.map_or(0, |value| value.dtype)
+        };
+        match node.op {
+            "Cast" => node.int("to").unwrap_or(0),
+            "Where" => of(1),
+            _ => of(0),
+        }
+    }
+
+    fn follow(&mut self, node: usize, change: Change) {
+        self.follows.push(Follow { node, change });
+    }
+
+    /// Holds all units of a value, and those of a weight.
+    fn hold_all(&mut self, name: &'a str, reason: &str) {
+        if self.graph.initializers.contains(name) {
+            let rank = self.graph.constants[name].dims.len();
+            (0..rank).for_each(|dim| self.fix(name, dim, reason));
+            return;
+        }
         for labels in self.value(name).labels.iter().flatten() {
             self.units.hold(labels, reason);
         }
     }
 
-    /// The units along a dimension of a constant, which are those of `with` if it has none yet. What is no initializer
-    /// cannot be cut, and holds `with`.
-    fn cut_along(&mut self, name: &'a str, dim: usize, with: &Labels, reason: &str) {
-        let constant = self
-            .graph
-            .constants
-            .get(name)
-            .filter(|_| self.graph.initializers.contains(name));
-        let fits = constant
-            .is_some_and(|constant| constant.dims.get(dim) == Some(&with.len()) && constant.dtype.is_float());
-        let Some(constant) = constant.filter(|_| fits) else {
-            self.units.hold(with, reason);
-            return;
-        };
-        let rank = constant.dims.len();
-        let axes = self.parameters.entry(name).or_insert_with(|| vec![None; rank]);
-        match &axes[dim] {
-            Some(labels) => {
-                let labels = labels.clone();
-                self.units.tie(&labels, with);
-            }
-            None => axes[dim] = Some(with.clone()),
+    /// A value as an operator takes it that only moves entries: of a weight, all axes can be cut.
+    fn read(&mut self, name: &'a str, kind: &str) -> Tracked {
+        if self.is_weight(name) { self.weight(name, kind) } else { self.value(name) }
+    }
+
+    /// Holds the units of a dimension.
+    fn hold_dim(&mut self, value: &Tracked, dim: usize, reason: &str) {
+        if let Some(labels) = value.units(dim) {
+            self.units.hold(labels, reason);
         }
     }
+
+    fn hold_from(&mut self, value: &Tracked, first: usize, reason: &str) {
+        for dim in first..value.labels.len() {
+            self.hold_dim(value, dim, reason);
+        }
+    }
+
+    /// The units of a dimension that is consumed; they are held if they are not zero once they are removed.
+    fn consume(&mut self, value: &Tracked, dim: usize) -> Option<Labels> {
+        let labels = value.units(dim)?.clone();
+        if let Some(op) = &value.not_zero {
+            self.units.hold(&labels, &not_zero(op));
+        }
+        Some(labels)
+    }
+}
+
+/// The reason of what is held because an operator makes something else than zero of it.
+fn not_zero(op: &str) -> String {
+    format!("{op}, which is not zero at zero")
 }

@@ -1,50 +1,21 @@
 //! Operators that only move entries: indices are followed.
 
-use super::{Follow, Labels, Tracked, Walk};
+use super::{Labels, Tracked, Walk};
 use crate::graph::Node;
 use crate::shapes::{Shape, axes, axis, permutation, product};
 
 impl<'a> Walk<'a, '_> {
     /// The output of an operator that moves entries.
-    pub(super) fn reshaped(
-        &mut self,
-        number: usize,
-        node: &Node<'a>,
-        first: Tracked,
-        shape: Shape,
-    ) -> Option<Tracked> {
+    pub(super) fn reshaped(&mut self, number: usize, node: &Node<'a>, shape: Shape) -> Option<Tracked> {
+        let name = node.input(0)?;
+        let first = self.read(name, node.op);
         let from = first.shape.clone()?;
         let labels = match node.op {
             "Transpose" => {
                 let order = permutation(node, from.len())?;
                 order.into_iter().map(|dim| first.labels[dim].clone()).collect()
             }
-            "Squeeze" | "Unsqueeze" => {
-                let rank = from.len().max(shape.len());
-                let list = axes(&self.known, node)?.into_iter().map(|each| axis(each, rank));
-                let list = list.collect::<Option<Vec<_>>>()?;
-                let mut rest = first.labels.iter().cloned();
-                match node.op {
-                    "Unsqueeze" => {
-                        let dims = (0..shape.len()).map(|dim| {
-                            if list.contains(&dim) {
-                                None
-                            } else {
-                                rest.next().flatten()
-                            }
-                        });
-                        dims.collect()
-                    }
-                    _ => {
-                        let stay = first
-                            .labels
-                            .iter()
-                            .enumerate()
-                            .filter(|(dim, _)| !list.contains(dim));
-                        stay.map(|(_, labels)| labels.clone()).collect()
-                    }
-                }
-            }
+            "Squeeze" | "Unsqueeze" => self.squeezed(node, &first, &shape)?,
             "Flatten" => {
                 let at = axis(node.int("axis").unwrap_or(1), from.len() + 1)?;
                 let mut labels = Vec::new();
@@ -56,40 +27,54 @@ impl<'a> Walk<'a, '_> {
             _ => self.regrouped(&from, &first.labels, &shape, node.op),
         };
         if node.op == "Reshape" {
-            let name = node.input(1)?;
-            let target = self.known.get(name)?;
-            let is_constant = self.graph.constants.contains_key(name);
-            for (dim, labels) in labels.iter().enumerate() {
-                if let (Some(labels), Some(1..)) = (labels, target.get(dim)) {
-                    if !is_constant {
-                        self.units.hold(labels, "Reshape, whose target is computed");
-                        continue;
-                    }
-                    self.follows.push(Follow::Target {
-                        node: number,
-                        dim,
-                        labels: labels.clone(),
-                    });
-                }
+            let target = self.known.partial(node.input(1)?)?;
+            let entries = labels.iter().enumerate().filter_map(|(dim, labels)| {
+                let labels = labels.clone()?;
+                // What is open, or is copied, follows by itself.
+                matches!(target.get(dim)?, None | Some(1..)).then_some((dim, labels))
+            });
+            let entries: Vec<(usize, Labels)> = entries.collect();
+            if !entries.is_empty() {
+                self.follow_target(number, node, 1, &target, entries, "Reshape, whose target is computed");
             }
         }
-        Some(Tracked {
-            shape: Some(shape),
-            labels,
-            not_zero: first.not_zero,
+        Some(Tracked::zero(shape, labels).as_zero_as(&first))
+    }
+
+    fn squeezed(&self, node: &Node<'a>, first: &Tracked, shape: &Shape) -> Option<Vec<Option<Labels>>> {
+        let rank = first.labels.len().max(shape.len());
+        let list: Option<Vec<usize>> = match axes(&self.known, node) {
+            Some(list) => list.into_iter().map(|each| axis(each, rank)).collect(),
+            // All dimensions of length 1.
+            None => Some((0..rank).filter(|dim| first.len(*dim) == Some(1)).collect()),
+        };
+        let list = list?;
+        let mut rest = first.labels.iter().cloned();
+        Some(match node.op {
+            "Unsqueeze" => {
+                let dims = (0..shape.len()).map(|dim| match list.contains(&dim) {
+                    true => None,
+                    false => rest.next().flatten(),
+                });
+                dims.collect()
+            }
+            _ => {
+                let stay = first.labels.iter().enumerate();
+                let stay = stay.filter(|(dim, _)| !list.contains(dim));
+                stay.map(|(_, labels)| labels.clone()).collect()
+            }
         })
     }
 
-    /// The units of several dimensions that become one. Only one of them can have any.
+    /// The units of several dimensions that become one. Where two of them can be cut, the larger one can afterwards, too.
     fn merged(&mut self, lengths: &[Option<usize>], labels: &[Option<Labels>], op: &str) -> Option<Labels> {
-        let with: Vec<usize> = (0..labels.len()).filter(|dim| labels[*dim].is_some()).collect();
-        let [dim] = with[..] else {
-            for labels in labels.iter().flatten() {
-                self.units
-                    .hold(labels, &format!("{op}, where two cuts would meet"));
+        let with = (0..labels.len()).filter(|dim| labels[*dim].is_some());
+        let dim = with.max_by_key(|dim| labels[*dim].as_ref().map(|labels| labels.len()))?;
+        for (other, labels) in labels.iter().enumerate() {
+            if let Some(labels) = labels.as_ref().filter(|_| other != dim) {
+                self.units.hold(labels, &format!("{op}, where two cuts would meet"));
             }
-            return None;
-        };
+        }
         let own = labels[dim].clone()?;
         match (product(&lengths[..dim]), product(&lengths[dim + 1..])) {
             (Some(outer), Some(inner)) => {
@@ -104,27 +89,35 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// The units of one dimension that becomes several: each of these gets them where they depend on it alone.
-    fn divided(&mut self, labels: &Labels, lengths: &[usize], op: &str) -> Vec<Option<Labels>> {
-        let mut inner = labels.len();
-        for (dim, length) in lengths.iter().enumerate() {
-            if *length == 0 {
-                break;
-            }
-            inner /= length;
-            let own: Labels = (0..*length).map(|index| labels[index * inner]).collect();
-            let depends = labels
-                .iter()
-                .enumerate()
-                .all(|(at, unit)| own[at / inner % length] == *unit);
-            if depends {
-                let mut all = vec![None; lengths.len()];
-                all[dim] = Some(own);
-                return all;
-            }
+    /// The units of one dimension that becomes several: the dimension that they depend on alone gets them. Where they
+    /// depend on several, they are tied along all but the longest one: heads lose the same places each, and the channels
+    /// that a shuffle exchanges go together.
+    fn divided(&mut self, labels: &Labels, lengths: &[usize]) -> Vec<Option<Labels>> {
+        let mut all = vec![None; lengths.len()];
+        if labels.is_empty() || lengths.contains(&0) {
+            return all;
         }
-        self.units.hold(labels, &format!("{op}, which divides channels"));
-        vec![None; lengths.len()]
+        let inner = |dim: usize| lengths[dim + 1..].iter().product::<usize>();
+        let at = |dim: usize, index: usize| index / inner(dim) % lengths[dim];
+        let own = |dim: usize| -> Labels {
+            let own = (0..lengths[dim]).map(|index| labels[index * inner(dim)]);
+            own.collect()
+        };
+        let depends = |dim: usize| {
+            let own = own(dim);
+            labels.iter().enumerate().all(|(index, unit)| own[at(dim, index)] == *unit)
+        };
+        let alone = (0..lengths.len()).find(|dim| lengths[*dim] > 1 && depends(*dim));
+        let longest = (0..lengths.len()).max_by_key(|dim| lengths[*dim]);
+        let Some(dim) = alone.or(longest) else { return all };
+        let own = own(dim);
+        if alone.is_none() {
+            self.heads.push(own.clone());
+        }
+        let tied: Vec<u32> = (0..labels.len()).map(|index| own[at(dim, index)]).collect();
+        self.units.tie(&tied, labels);
+        all[dim] = Some(own);
+        all
     }
 
     /// Units through a `Reshape`: dimensions are merged or divided where their lengths say so.
@@ -137,7 +130,17 @@ impl<'a> Walk<'a, '_> {
     ) -> Vec<Option<Labels>> {
         let mut out = vec![None; to.len()];
         let (mut i, mut j) = (0, 0);
-        // A batch of any size stays what it is.
+        // A batch of any size stays what it is, or something is merged into it or divided from it.
+        if from.first() == Some(&None) && to.first() == Some(&None) && product(&from[1..]) != product(&to[1..]) {
+            let same = from.iter().rev().zip(to.iter().rev());
+            let same = same.take_while(|(a, b)| a == b && a.is_some()).count();
+            let (rest, start) = (from.len() - same, to.len() - same);
+            for labels in labels[..rest].iter().flatten() {
+                self.units.hold(labels, op);
+            }
+            out[start..].clone_from_slice(&labels[rest..]);
+            return out;
+        }
         if from.first() == Some(&None) && to.first() == Some(&None) {
             out[0] = labels[0].clone();
             (i, j) = (1, 1);
@@ -171,21 +174,22 @@ impl<'a> Walk<'a, '_> {
                     .iter()
                     .flatten()
                     .for_each(|labels| self.units.hold(labels, op));
-            } else if targets.len() == 1 {
-                out[first] = match sources {
-                    [one] => one.clone(),
-                    _ => self.merged(&from[start..i], sources, op),
-                };
-            } else if let [Some(one)] = sources {
-                let lengths: Vec<usize> = targets.iter().flatten().copied().collect();
-                for (place, labels) in self.divided(&one.clone(), &lengths, op).into_iter().enumerate() {
-                    out[first + place] = labels;
+                continue;
+            }
+            // All that meet here as one dimension, which is divided then.
+            let one = match sources {
+                [one] => one.clone(),
+                _ => self.merged(&from[start..i], sources, op),
+            };
+            match (one, targets) {
+                (Some(one), [_]) => out[first] = Some(one),
+                (Some(one), _) => {
+                    let lengths: Vec<usize> = targets.iter().flatten().copied().collect();
+                    for (place, labels) in self.divided(&one, &lengths).into_iter().enumerate() {
+                        out[first + place] = labels;
+                    }
                 }
-            } else {
-                sources
-                    .iter()
-                    .flatten()
-                    .for_each(|labels| self.units.hold(labels, op));
+                (None, _) => {}
             }
         }
         for labels in labels[i..].iter().flatten() {

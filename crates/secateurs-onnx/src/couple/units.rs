@@ -1,9 +1,13 @@
 //! [`Units`]: what is removed as a whole, and what keeps it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// For each index of an axis, the unit that it belongs to.
 pub type Labels = Arc<[u32]>;
+
+/// The reason of units that nothing asks to remove, such as kernel sizes: no report counts them.
+pub const FIXED: &str = "";
 
 /// Units of removal: indices of axes that can only be removed together are one unit. A union-find forest, for which no
 /// recursion is needed.
@@ -12,21 +16,26 @@ pub struct Units {
     parents: Vec<u32>,
     /// Of roots: the group whose members rank against each other, which is the first of the axes that they are in.
     groups: Vec<u32>,
-    axes: u32,
+    /// The axis that each unit was made for, which is the first group that it was in.
+    origins: Vec<u32>,
+    /// Of groups: the operator that made them.
+    kinds: Vec<String>,
     /// Of roots: why the unit stays, by the number of the reason.
     held: Vec<Option<u32>>,
     reasons: Vec<String>,
+    numbers: HashMap<String, u32>,
 }
 
 impl Units {
     /// New units, one for each index of an axis of this length, which are a group.
-    pub fn fresh(&mut self, length: usize) -> Labels {
-        let group = self.axes;
-        self.axes += 1;
+    pub fn fresh(&mut self, length: usize, kind: &str) -> Labels {
+        let group = self.kinds.len() as u32;
+        self.kinds.push(kind.to_owned());
         let first = self.parents.len() as u32;
         let labels: Labels = (first..first + length as u32).collect();
         self.parents.extend(labels.iter());
         self.groups.resize(self.parents.len(), group);
+        self.origins.resize(self.parents.len(), group);
         self.held.resize(self.parents.len(), None);
         labels
     }
@@ -42,6 +51,23 @@ impl Units {
     /// The group of a unit.
     pub fn group(&self, unit: u32) -> u32 {
         self.groups[self.root(unit) as usize]
+    }
+
+    /// The operator that made the group of a unit.
+    pub fn kind(&self, unit: u32) -> &str {
+        &self.kinds[self.group(unit) as usize]
+    }
+
+    /// How many indices of the axis that its group was made for each unit stands for.
+    pub fn multiplicities(&self) -> HashMap<u32, usize> {
+        let mut counts = HashMap::new();
+        for unit in 0..self.parents.len() as u32 {
+            let root = self.root(unit);
+            if self.origins[unit as usize] == self.groups[root as usize] {
+                *counts.entry(root).or_insert(0) += 1;
+            }
+        }
+        counts
     }
 
     /// Makes one unit of each pair.
@@ -69,14 +95,18 @@ impl Units {
         if labels.is_empty() {
             return;
         }
-        let known = self.reasons.iter().position(|each| each == reason);
-        let number = known.unwrap_or_else(|| {
-            self.reasons.push(reason.to_owned());
-            self.reasons.len() - 1
-        });
+        let number = match self.numbers.get(reason) {
+            Some(number) => *number,
+            None => {
+                let number = self.reasons.len() as u32;
+                self.reasons.push(reason.to_owned());
+                self.numbers.insert(reason.to_owned(), number);
+                number
+            }
+        };
         for unit in labels {
             let root = self.root(*unit) as usize;
-            self.held[root].get_or_insert(number as u32);
+            self.held[root].get_or_insert(number);
         }
     }
 

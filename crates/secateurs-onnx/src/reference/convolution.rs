@@ -1,10 +1,10 @@
 //! Windows that slide: convolutions and pools, over any number of spatial dimensions.
 
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{Array2, ArrayD, ArrayView3, IxDyn};
 
 use super::{Inputs, unsupported};
 use crate::error::Result;
-use crate::shapes::{Integers, infer, numbers, pads};
+use crate::shapes::{numbers, pads};
 
 /// Most places of a window and of its kernel together.
 const MOST_STEPS: usize = 1 << 31;
@@ -55,20 +55,7 @@ impl Window {
 impl Inputs<'_, '_> {
     fn window(&self, kernel: Vec<usize>) -> Result<(Window, Vec<usize>)> {
         let (node, input) = (self.node, self.get(0)?);
-        let shapes: Vec<_> = (0..node.inputs.len())
-            .map(|i| {
-                Some(
-                    self.optional(i)?
-                        .shape()
-                        .iter()
-                        .map(|length| Some(*length))
-                        .collect(),
-                )
-            })
-            .collect();
-        let shape = infer(&Integers::of(self.graph), node, &shapes)
-            .and_then(|shape| shape.into_iter().collect::<Option<Vec<_>>>());
-        let shape: Vec<usize> = shape.ok_or_else(|| unsupported(node, "its window or its padding"))?;
+        let shape = self.shape().map_err(|_| unsupported(node, "its window or its padding"))?;
         let dims = kernel.len();
         if input.ndim() != dims + 2 {
             return Err(self.misfit());
@@ -120,30 +107,78 @@ impl Inputs<'_, '_> {
             window.kernel.iter().product::<usize>(),
         );
         let places = window.places();
-        let channels = groups * of_group;
+        let (channels, filters) = (groups * of_group, outputs / groups);
+        let weight = ArrayView3::from_shape((groups, filters, of_group * kernel), &weight).map_err(|_| self.misfit())?;
         let mut out = Vec::with_capacity(shape.iter().product());
         for sample in input.chunks((channels * area).max(1)).take(shape[0]) {
-            for output in 0..outputs {
-                let first = output / (outputs / groups) * of_group;
-                let filter = &weight[output * of_group * kernel..][..of_group * kernel];
-                let start = out.len();
-                out.resize(
-                    start + places.len(),
-                    bias.as_ref().map_or(0.0, |bias| bias[output]),
-                );
+            for (group, weight) in weight.outer_iter().enumerate() {
+                // A column for each place: what the kernel sees there.
+                let mut columns = Array2::zeros((of_group * kernel, places.len()));
                 for channel in 0..of_group {
-                    let (plane, filter) = (
-                        &sample[(first + channel) * area..][..area],
-                        &filter[channel * kernel..][..kernel],
-                    );
-                    if filter.iter().all(|weight| *weight == 0.0) {
-                        continue;
+                    let plane = &sample[(group * of_group + channel) * area..][..area];
+                    for (column, pairs) in places.iter().enumerate() {
+                        for (within, place) in pairs {
+                            columns[[channel * kernel + within, column]] = plane[*place];
+                        }
                     }
-                    for (sum, pairs) in out[start..].iter_mut().zip(&places) {
-                        *sum += pairs
-                            .iter()
-                            .map(|(within, place)| filter[*within] * plane[*place])
-                            .sum::<f64>();
+                }
+                let mut product = weight.dot(&columns);
+                for (filter, mut row) in product.outer_iter_mut().enumerate() {
+                    let bias = bias.as_ref().map_or(0.0, |bias| bias[group * filters + filter]);
+                    row += bias;
+                }
+                out.extend(product);
+            }
+        }
+        ArrayD::from_shape_vec(IxDyn(&shape), out).map_err(|_| self.misfit())
+    }
+
+    /// A transposed convolution: each entry of the input adds the kernel to the output around its place.
+    pub(super) fn conv_transpose(&self) -> Result<ArrayD<f64>> {
+        let (input, weight) = (self.get(0)?, self.get(1)?);
+        if weight.ndim() < 3 || input.ndim() != weight.ndim() {
+            return Err(self.misfit());
+        }
+        let shape = self.shape()?;
+        let dims = input.ndim() - 2;
+        let known = numbers(self.node, "strides", dims)
+            .zip(numbers(self.node, "dilations", dims))
+            .zip(pads(self.node, dims));
+        let ((strides, dilations), pads) =
+            known.ok_or_else(|| unsupported(self.node, "its window or its padding"))?;
+        // The same window as of the convolution that goes the other way.
+        let window = Window {
+            kernel: weight.shape()[2..].to_vec(),
+            strides,
+            dilations,
+            pads,
+            input: shape[2..].to_vec(),
+            output: input.shape()[2..].to_vec(),
+        };
+        let groups = self.node.int("group").unwrap_or(1).max(1) as usize;
+        let (inputs, filters) = (weight.shape()[0], weight.shape()[1]);
+        if input.shape()[1] != inputs || !inputs.is_multiple_of(groups) {
+            return Err(self.misfit());
+        }
+        let (samples, of_group, outputs) = (input.shape()[0], inputs / groups, filters * groups);
+        let (input, weight, bias) = (standard(input), standard(weight), self.optional(2).map(standard));
+        let area: usize = window.output.iter().product();
+        let (wide, kernel): (usize, usize) = (window.input.iter().product(), window.kernel.iter().product());
+        if bias.as_ref().is_some_and(|bias| bias.len() != outputs) {
+            return Err(self.misfit());
+        }
+        let places = window.places();
+        let mut out = vec![0.0; samples * outputs * wide];
+        for sample in 0..samples {
+            for output in 0..outputs {
+                let group = output / filters;
+                let plane = &mut out[(sample * outputs + output) * wide..][..wide];
+                plane.fill(bias.as_ref().map_or(0.0, |bias| bias[output]));
+                for channel in group * of_group..(group + 1) * of_group {
+                    let from = &input[(sample * inputs + channel) * area..][..area];
+                    let filter = &weight[(channel * filters + output % filters) * kernel..][..kernel];
+                    for (x, pairs) in from.iter().zip(&places) {
+                        pairs.iter().for_each(|(within, place)| plane[*place] += x * filter[*within]);
                     }
                 }
             }

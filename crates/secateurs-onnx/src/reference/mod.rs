@@ -1,7 +1,10 @@
 //! An interpreter of the operators that are understood, in f64: slow and plain, to compare models with.
 
+mod contraction;
 mod convolution;
 mod operators;
+mod parts;
+mod recurrent;
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +12,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, contradiction};
-use crate::shapes::{Integers, Shape};
+use crate::shapes::{Computed, Known, Shape, infer};
 use crate::tensor::{Constant, DType};
 
 /// The outputs of a model. `replaced` are values in the place of initializers.
@@ -60,6 +63,7 @@ pub fn run(
         let known_integer = known.integers;
         let outputs = match node.op {
             "Split" => known.split()?,
+            "LSTM" | "GRU" => known.recurrent()?,
             _ => vec![known.compute()?],
         };
         for name in node.inputs.iter().filter(|name| !name.is_empty()) {
@@ -92,38 +96,56 @@ pub fn run(
 /// The value of a node that only computes with shapes that are fixed, such as the target of a `Reshape`. `None` for all
 /// others.
 pub fn of_shapes<'a>(
-    known: &Integers<'_, 'a>,
+    known: &Known<'_, 'a>,
     node: &Node<'a>,
     shapes: &[Option<Shape>],
 ) -> Option<ArrayD<f64>> {
     /// More than a shape has dimensions.
     const MOST: usize = 64;
-    if node.op == "Shape" && node.int("start").is_none() && node.int("end").is_none() {
+    if node.op == "Shape" {
         let shape = shapes.first()?.clone()?;
-        let shape = shape
-            .into_iter()
-            .map(|length| Some(length? as f64))
-            .collect::<Option<Vec<_>>>()?;
-        return Some(ndarray::Array1::from(shape).into_dyn());
+        let rank = shape.len() as i64;
+        let limit = |name: &str, default: i64| {
+            let at = node.int(name).unwrap_or(default);
+            (if at < 0 { at.saturating_add(rank) } else { at }).clamp(0, rank) as usize
+        };
+        let (start, end) = (limit("start", 0), limit("end", rank));
+        let part = shape.get(start..end.max(start))?.iter();
+        let part = part.map(|length| length.map_or(f64::NAN, |length| length as f64));
+        return Some(part.collect::<ndarray::Array1<f64>>().into_dyn());
     }
     let small = |shape: &Option<Shape>| {
-        shape
-            .as_ref()
-            .and_then(|shape| crate::shapes::product(shape))
-            .is_some_and(|len| len <= MOST)
+        let len = shape.as_ref().and_then(|shape| crate::shapes::product(shape));
+        len.is_some_and(|len| len <= MOST)
     };
-    // At least one input is computed: what depends on constants alone is no business of shapes.
-    let from_shape = node.inputs.iter().any(|name| known.computed.contains_key(name));
-    if !from_shape || !shapes.iter().all(small) {
+    // What depends on weights is no business of shapes.
+    let of_shapes = |name: &&str| {
+        let constant = known.graph.constants.get(*name);
+        let constant = constant.is_some_and(|own| !own.dtype.is_float() || !known.graph.initializers.contains(*name));
+        name.is_empty() || constant || known.computed.contains_key(*name)
+    };
+    let from_shape = !node.inputs.is_empty() && node.inputs.iter().all(|name| of_shapes(&name));
+    let given = || node.inputs.iter().zip(shapes).filter(|(name, _)| !name.is_empty());
+    if !from_shape || !given().all(|(_, shape)| small(shape)) {
         return None;
     }
     let mut values = HashMap::new();
     for name in node.inputs.iter().filter(|name| !name.is_empty()) {
-        let value = known.computed.get(name).cloned();
-        values.insert(
-            *name,
-            value.or_else(|| from_constant(known.graph.constants.get(name)?))?,
-        );
+        let value = known.computed.get(name).map(|value| value.array.clone());
+        let value = value.or_else(|| from_constant(known.graph.constants.get(name)?))?;
+        values.insert(*name, value);
+    }
+    // What is not known spreads only through operators that look at each entry by itself.
+    let partly = values.values().flatten().any(|x| x.is_nan());
+    if partly && !SPREADS.contains(&node.op) {
+        return None;
+    }
+    // A position that is not known could be anything.
+    if partly && matches!(node.op, "Gather" | "Slice" | "Unsqueeze" | "Squeeze" | "Reshape") {
+        let others = node.inputs.iter().skip(1).filter_map(|name| values.get(name));
+        if others.flatten().any(|x| x.is_nan()) {
+            return None;
+        }
     }
     let inputs = Inputs {
         graph: known.graph,
@@ -131,8 +153,15 @@ pub fn of_shapes<'a>(
         values: &values,
         integers: true,
     };
-    inputs.compute().ok()
+    let small = |array: &ArrayD<f64>| array.len() <= MOST;
+    inputs.compute().ok().filter(small)
 }
+
+/// Operators through which an entry that is not known stays one that is not known.
+const SPREADS: [&str; 14] = [
+    "Gather", "Concat", "Slice", "Unsqueeze", "Squeeze", "Cast", "Mul", "Add", "Sub", "Div", "Reshape", "Identity", "Sqrt",
+    "Pow",
+];
 
 /// Whether a node gives integers, which divide without a rest.
 fn is_integer(graph: &Graph<'_>, node: &Node<'_>, integers: &HashSet<&str>) -> bool {
@@ -153,7 +182,7 @@ fn is_integer(graph: &Graph<'_>, node: &Node<'_>, integers: &HashSet<&str>) -> b
 
 /// The value of a constant, integers as floats.
 pub fn from_constant(constant: &Constant<'_>) -> Option<ArrayD<f64>> {
-    let ints = || Some(constant.ints()?.into_iter().map(|x| x as f64).collect());
+    let ints = || Some(constant.integers()?.into_iter().map(|x| x as f64).collect());
     let values: Vec<f64> = constant.floats().or_else(ints)?;
     ArrayD::from_shape_vec(IxDyn(&constant.dims), values).ok()
 }
@@ -177,6 +206,33 @@ impl Inputs<'_, '_> {
     /// An input that may be missing.
     fn optional(&self, number: usize) -> Option<&ArrayD<f64>> {
         self.values.get(self.node.input(number)?)
+    }
+
+    /// The shapes of all inputs.
+    fn shapes(&self) -> Vec<Option<Shape>> {
+        let shape = |array: &ArrayD<f64>| array.shape().iter().map(|length| Some(*length)).collect();
+        (0..self.node.inputs.len())
+            .map(|number| self.optional(number).map(shape))
+            .collect()
+    }
+
+    /// What is known of integers: all small inputs.
+    fn known(&self) -> Known<'_, '_> {
+        let mut known = Known::of(self.graph);
+        for name in &self.node.inputs {
+            if let Some(array) = self.values.get(name).filter(|array| array.ndim() < 2 && array.len() <= 64) {
+                let (array, from) = (array.clone(), Vec::new());
+                known.computed.insert(name, Computed { array, dtype: 7, from });
+            }
+        }
+        known
+    }
+
+    /// The shape of the first output.
+    fn shape(&self) -> Result<Vec<usize>> {
+        let shape = infer(&self.known(), self.node, &self.shapes());
+        let shape = shape.and_then(|shape| shape.into_iter().collect::<Option<Vec<_>>>());
+        shape.ok_or_else(|| self.misfit())
     }
 
     /// An error about shapes that do not fit.

@@ -7,7 +7,8 @@ use ndarray::{ArrayD, Axis, IxDyn, concatenate};
 use super::convolution::standard;
 use super::{Inputs, unsupported};
 use crate::error::Result;
-use crate::shapes::{Integers, Shape, axes, axis, infer, permutation, reduced, reshape};
+use crate::external::External;
+use crate::shapes::{axis, permutation, reduced};
 
 /// A function of one entry.
 type Function = Box<dyn Fn(f64) -> f64>;
@@ -26,6 +27,15 @@ impl Inputs<'_, '_> {
             "Div" if self.integers => self.binary(|a, b| (a / b).trunc()),
             "Div" => self.binary(|a, b| a / b),
             "Pow" => self.binary(libm::pow),
+            "Min" => self.all(f64::min),
+            "Max" => self.all(f64::max),
+            "Sum" => self.all(|a, b| a + b),
+            "Less" => self.binary(|a, b| f64::from(u8::from(a < b))),
+            "Greater" => self.binary(|a, b| f64::from(u8::from(a > b))),
+            "LessOrEqual" => self.binary(|a, b| f64::from(u8::from(a <= b))),
+            "GreaterOrEqual" => self.binary(|a, b| f64::from(u8::from(a >= b))),
+            "And" => self.binary(|a, b| f64::from(u8::from(a != 0.0 && b != 0.0))),
+            "Or" => self.binary(|a, b| f64::from(u8::from(a != 0.0 || b != 0.0))),
             "PRelu" => self.binary(|x, slope| if x < 0.0 { slope * x } else { x }),
             "Conv" => self.conv(),
             "MaxPool" => self.pool(|values, _| values.fold(f64::NEG_INFINITY, f64::max)),
@@ -48,12 +58,29 @@ impl Inputs<'_, '_> {
                 }
                 Ok(array)
             }
-            "ReduceMean" => {
-                let array = self.get(0)?;
-                let axes = reduced(&Integers::of(self.graph), node, array.ndim());
-                let axes = axes.ok_or_else(|| unsupported(node, "axes that are computed"))?;
-                self.over(axes, node.int("keepdims") != Some(0))
+            "ReduceMean" | "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "ReduceMax" | "ReduceMin" => {
+                self.reduce()
             }
+            "InstanceNormalization" => self.instance_norm(),
+            "ConvTranspose" => self.conv_transpose(),
+            "Einsum" => self.einsum(),
+            "Pad" => self.pad(),
+            "Resize" => self.resize(),
+            "DepthToSpace" => self.depth_to_space(),
+            "Range" => self.range(),
+            "CumSum" => self.cumulative_sum(),
+            "Mod" => self.binary(|a, b| if node.int("fmod") == Some(1) { a % b } else { a - (a / b).floor() * b }),
+            "Constant" => {
+                let float = node.float("value_float").map(f64::from);
+                let one = float.or_else(|| node.int("value_int").map(|int| int as f64));
+                let list = || Some(node.ints("value_ints")?.iter().map(|int| *int as f64).collect());
+                let list: Option<ndarray::Array1<f64>> = if one.is_none() { list() } else { None };
+                let value = one.map(|one| ndarray::arr0(one).into_dyn()).or(list.map(|list| list.into_dyn()));
+                value.ok_or_else(|| unsupported(node, "a value of this type"))
+            }
+            "Tile" => self.tile(),
+            "Trilu" => self.triangle(),
+            "LogSoftmax" => Ok(self.softmax()?.mapv(libm::log)),
             "BatchNormalization" => self.batch_norm(),
             "LayerNormalization" => self.layer_norm(),
             "Softmax" => self.softmax(),
@@ -79,18 +106,8 @@ impl Inputs<'_, '_> {
                     .into_owned())
             }
             "Flatten" | "Reshape" => {
-                let array = self.get(0)?;
-                let shape: Shape = array.shape().iter().map(|length| Some(*length)).collect();
-                let shape = match node.op {
-                    "Flatten" => infer(&Integers::of(self.graph), node, &[Some(shape)]),
-                    _ => {
-                        let target: Vec<i64> = self.get(1)?.iter().map(|length| *length as i64).collect();
-                        reshape(&shape, &target, node.int("allowzero") == Some(1))
-                    }
-                };
-                let shape = shape.and_then(|shape| shape.into_iter().collect::<Option<Vec<_>>>());
-                let shape = shape.ok_or_else(|| self.misfit())?;
-                ArrayD::from_shape_vec(IxDyn(&shape), standard(array)).map_err(|_| self.misfit())
+                let shape = self.shape()?;
+                ArrayD::from_shape_vec(IxDyn(&shape), standard(self.get(0)?)).map_err(|_| self.misfit())
             }
             "Shape" => Ok(self
                 .get(0)?
@@ -100,10 +117,9 @@ impl Inputs<'_, '_> {
                 .collect::<ndarray::Array1<_>>()
                 .into_dyn()),
             "Expand" => {
-                let (array, target) = (self.get(0)?, standard(self.get(1)?));
-                let target: Vec<usize> = target.iter().map(|length| *length as usize).collect();
-                let ones = ArrayD::from_elem(IxDyn(&target), 1.0);
-                self.combine(array, &ones, |x, _| x)
+                let (array, shape) = (self.get(0)?, self.shape()?);
+                let wide = array.broadcast(IxDyn(&shape)).ok_or_else(|| self.misfit())?;
+                Ok(wide.as_standard_layout().into_owned())
             }
             "Where" => {
                 let (condition, a, b) = (self.get(0)?, self.get(1)?, self.get(2)?);
@@ -124,7 +140,7 @@ impl Inputs<'_, '_> {
                 let shape: Vec<usize> = self.get(0)?.iter().map(|length| *length as usize).collect();
                 let value = node
                     .tensor("value")
-                    .map(crate::tensor::Constant::read)
+                    .map(|value| crate::tensor::Constant::read(value, &External::default()))
                     .transpose()?;
                 let value = value.and_then(|value| super::from_constant(&value)?.first().copied());
                 Ok(ArrayD::from_elem(IxDyn(&shape), value.unwrap_or(0.0)))
@@ -132,28 +148,8 @@ impl Inputs<'_, '_> {
             "Gather" => self.gather(),
             "Slice" => self.slice(),
             "Squeeze" | "Unsqueeze" => {
-                let mut array = self.get(0)?.clone();
-                let list = axes(&Integers::of(self.graph), node)
-                    .ok_or_else(|| unsupported(node, "axes that are computed"))?;
-                let inserts = node.op == "Unsqueeze";
-                let rank = array.ndim() + if inserts { list.len() } else { 0 };
-                let dims = list
-                    .into_iter()
-                    .map(|each| axis(each, rank))
-                    .collect::<Option<Vec<_>>>();
-                let mut dims = dims.ok_or_else(|| self.misfit())?;
-                dims.sort_unstable();
-                match inserts {
-                    true => dims
-                        .into_iter()
-                        .for_each(|dim| array.insert_axis_inplace(Axis(dim))),
-                    false => {
-                        for dim in dims.into_iter().rev() {
-                            array = array.index_axis_move(Axis(dim), 0);
-                        }
-                    }
-                }
-                Ok(array)
+                let shape = self.shape()?;
+                ArrayD::from_shape_vec(IxDyn(&shape), standard(self.get(0)?)).map_err(|_| self.misfit())
             }
             _ => Err(unsupported(node, "this operator is not known")),
         }
@@ -178,10 +174,35 @@ impl Inputs<'_, '_> {
             "Tanh" => Box::new(libm::tanh),
             "Erf" => Box::new(libm::erf),
             "Exp" => Box::new(libm::exp),
+            "Log" => Box::new(libm::log),
+            "Sin" => Box::new(libm::sin),
+            "Cos" => Box::new(libm::cos),
+            "Reciprocal" => Box::new(|x| 1.0 / x),
+            "Not" => Box::new(|x| f64::from(u8::from(x == 0.0))),
+            "IsNaN" => Box::new(|x: f64| f64::from(u8::from(x.is_nan()))),
+            "Floor" => Box::new(f64::floor),
+            "Ceil" => Box::new(f64::ceil),
+            "Round" => Box::new(f64::round_ties_even),
+            "Sign" => Box::new(|x| if x == 0.0 { 0.0 } else { x.signum() }),
+            "Softsign" => Box::new(|x: f64| x / (1.0 + x.abs())),
+            "Selu" => {
+                let (alpha, gamma) = (float("alpha", 1.673_263_2), float("gamma", 1.050_701));
+                Box::new(move |x| gamma * if x > 0.0 { x } else { alpha * (libm::exp(x) - 1.0) })
+            }
+            "Celu" => {
+                let alpha = float("alpha", 1.0);
+                Box::new(move |x: f64| x.max(0.0) + (alpha * (libm::exp(x / alpha) - 1.0)).min(0.0))
+            }
+            "ThresholdedRelu" => {
+                let alpha = float("alpha", 1.0);
+                Box::new(move |x| if x > alpha { x } else { 0.0 })
+            }
             "Sqrt" => Box::new(f64::sqrt),
             "Abs" => Box::new(f64::abs),
             "Neg" => Box::new(|x| -x),
             "Softplus" => Box::new(|x| libm::log1p(libm::exp(x))),
+            "Cast" if matches!(node.int("to"), Some(2..=8 | 12 | 13)) => Box::new(f64::trunc),
+            "Cast" if node.int("to") == Some(9) => Box::new(|x| f64::from(u8::from(x != 0.0))),
             "Identity" | "Dropout" | "Cast" => Box::new(|x| x),
             "HardSigmoid" => {
                 let (alpha, beta) = (float("alpha", 0.2), float("beta", 0.5));
@@ -215,6 +236,60 @@ impl Inputs<'_, '_> {
             }
             _ => return Ok(None),
         }))
+    }
+
+    /// All inputs, entry by entry.
+    fn all(&self, op: impl Fn(f64, f64) -> f64) -> Result<ArrayD<f64>> {
+        let mut array = self.get(0)?.clone();
+        for number in 1..self.node.inputs.len() {
+            array = self.combine(&array, self.get(number)?, &op)?;
+        }
+        Ok(array)
+    }
+
+    fn reduce(&self) -> Result<ArrayD<f64>> {
+        let (node, mut array) = (self.node, self.get(0)?.clone());
+        let axes = reduced(&self.known(), node, array.ndim());
+        let mut axes = axes.ok_or_else(|| unsupported(node, "axes that are computed"))?;
+        let keep = node.int("keepdims") != Some(0);
+        match node.op {
+            "ReduceMean" => return self.over(axes, keep),
+            "ReduceSumSquare" | "ReduceL2" => array.mapv_inplace(|x| x * x),
+            "ReduceL1" => array.mapv_inplace(f64::abs),
+            _ => {}
+        }
+        axes.sort_unstable();
+        for dim in axes.into_iter().rev() {
+            let folded = match node.op {
+                "ReduceMax" => array.fold_axis(Axis(dim), f64::NEG_INFINITY, |a, b| a.max(*b)),
+                "ReduceMin" => array.fold_axis(Axis(dim), f64::INFINITY, |a, b| a.min(*b)),
+                _ => array.sum_axis(Axis(dim)),
+            };
+            array = if keep { folded.insert_axis(Axis(dim)) } else { folded };
+        }
+        if node.op == "ReduceL2" {
+            array.mapv_inplace(f64::sqrt);
+        }
+        Ok(array)
+    }
+
+    fn instance_norm(&self) -> Result<ArrayD<f64>> {
+        let mut array = self.get(0)?.clone();
+        let (scale, shift) = (self.get(1)?, self.get(2)?);
+        let epsilon = f64::from(self.node.float("epsilon").unwrap_or(1e-5));
+        let channels = array.shape().get(1).copied().unwrap_or(0);
+        if scale.shape() != [channels] || shift.shape() != [channels] {
+            return Err(self.misfit());
+        }
+        for mut sample in array.axis_iter_mut(Axis(0)) {
+            for (channel, mut values) in sample.axis_iter_mut(Axis(0)).enumerate() {
+                let mean = values.mean().ok_or_else(|| self.misfit())?;
+                let variance = values.mapv(|x| (x - mean) * (x - mean)).mean().unwrap_or(0.0);
+                let factor = scale[[channel]] / (variance + epsilon).sqrt();
+                values.mapv_inplace(|x| (x - mean) * factor + shift[[channel]]);
+            }
+        }
+        Ok(array)
     }
 
     fn binary(&self, op: impl Fn(f64, f64) -> f64) -> Result<ArrayD<f64>> {
@@ -330,122 +405,5 @@ impl Inputs<'_, '_> {
             out.scaled_add(f64::from(node.float("beta").unwrap_or(1.0)), &c);
         }
         Ok(out)
-    }
-
-    fn matmul(&self) -> Result<ArrayD<f64>> {
-        let (a, b) = (self.get(0)?, self.get(1)?);
-        if a.ndim() < 2 || b.ndim() < 2 {
-            return Err(unsupported(self.node, "a vector"));
-        }
-        let (rows, inner) = (a.shape()[a.ndim() - 2], a.shape()[a.ndim() - 1]);
-        let (other, columns) = (b.shape()[b.ndim() - 2], b.shape()[b.ndim() - 1]);
-        if inner != other {
-            return Err(self.misfit());
-        }
-        let rank = a.ndim().max(b.ndim()) - 2;
-        let batch_of = |array: &ArrayD<f64>| -> Vec<usize> {
-            let own = &array.shape()[..array.ndim() - 2];
-            std::iter::repeat_n(1, rank - own.len())
-                .chain(own.iter().copied())
-                .collect()
-        };
-        let (batch_a, batch_b) = (batch_of(a), batch_of(b));
-        let batch: Vec<usize> = batch_a
-            .iter()
-            .zip(&batch_b)
-            .map(|(a, b)| if *a == 1 { *b } else { *a })
-            .collect();
-        let spread = |array: &ArrayD<f64>, own: Vec<usize>, ends: [usize; 2]| -> Result<Vec<f64>> {
-            let shaped = ArrayD::from_shape_vec(IxDyn(&[&own[..], &ends].concat()), standard(array));
-            let shaped = shaped.map_err(|_| self.misfit())?;
-            let wide = shaped
-                .broadcast(IxDyn(&[&batch[..], &ends].concat()))
-                .ok_or_else(|| self.misfit())?;
-            Ok(wide.iter().copied().collect())
-        };
-        let (a, b) = (
-            spread(a, batch_a, [rows, inner])?,
-            spread(b, batch_b, [inner, columns])?,
-        );
-        let mut out = Vec::new();
-        for (a, b) in a
-            .chunks((rows * inner).max(1))
-            .zip(b.chunks((inner * columns).max(1)))
-        {
-            let a = ndarray::ArrayView2::from_shape((rows, inner), a).map_err(|_| self.misfit())?;
-            let b = ndarray::ArrayView2::from_shape((inner, columns), b).map_err(|_| self.misfit())?;
-            out.extend(a.dot(&b));
-        }
-        ArrayD::from_shape_vec(IxDyn(&[&batch[..], &[rows, columns]].concat()), out)
-            .map_err(|_| self.misfit())
-    }
-
-    /// The outputs of a `Split`.
-    pub(super) fn split(&self) -> Result<Vec<ArrayD<f64>>> {
-        let (node, array) = (self.node, self.get(0)?);
-        let at = axis(node.int("axis").unwrap_or(0), array.ndim()).ok_or_else(|| self.misfit())?;
-        let (length, parts) = (array.shape()[at], node.outputs.len().max(1));
-        let sizes: Vec<usize> = match (node.ints("split"), self.optional(1)) {
-            (Some(sizes), _) => sizes.iter().map(|size| *size as usize).collect(),
-            (None, Some(sizes)) => sizes.iter().map(|size| *size as usize).collect(),
-            (None, None) => {
-                let size = length.div_ceil(parts);
-                (0..parts)
-                    .map(|part| size.min(length.saturating_sub(part * size)))
-                    .collect()
-            }
-        };
-        if sizes.iter().try_fold(0_usize, |sum, size| sum.checked_add(*size)) != Some(length) {
-            return Err(self.misfit());
-        }
-        let mut start = 0;
-        let pieces = sizes.iter().map(|size| {
-            let piece: Vec<usize> = (start..start + size).collect();
-            start += size;
-            array.select(Axis(at), &piece)
-        });
-        Ok(pieces.collect())
-    }
-
-    fn gather(&self) -> Result<ArrayD<f64>> {
-        let (array, indices) = (self.get(0)?, self.get(1)?);
-        let at = axis(self.node.int("axis").unwrap_or(0), array.ndim()).ok_or_else(|| self.misfit())?;
-        let chosen = indices.iter().map(|index| axis(*index as i64, array.shape()[at]));
-        let chosen = chosen.collect::<Option<Vec<_>>>().ok_or_else(|| self.misfit())?;
-        if chosen.iter().any(|index| *index >= array.shape()[at]) {
-            return Err(self.misfit());
-        }
-        let picked = array.select(Axis(at), &chosen);
-        let shape = [&array.shape()[..at], indices.shape(), &array.shape()[at + 1..]].concat();
-        ArrayD::from_shape_vec(IxDyn(&shape), standard(&picked)).map_err(|_| self.misfit())
-    }
-
-    fn slice(&self) -> Result<ArrayD<f64>> {
-        let mut array = self.get(0)?.clone();
-        let list = |number: usize| -> Option<Vec<i64>> {
-            Some(self.optional(number)?.iter().map(|x| *x as i64).collect())
-        };
-        let missing = || unsupported(self.node, "limits that are attributes");
-        let (starts, ends) = (list(1).ok_or_else(missing)?, list(2).ok_or_else(missing)?);
-        let dims = list(3).unwrap_or_else(|| (0..starts.len() as i64).collect());
-        let steps = list(4).unwrap_or_else(|| vec![1; starts.len()]);
-        for (((start, end), dim), step) in starts.into_iter().zip(ends).zip(dims).zip(steps) {
-            if step < 1 {
-                return Err(unsupported(self.node, "steps backwards"));
-            }
-            let dim = axis(dim, array.ndim()).ok_or_else(|| self.misfit())?;
-            let length = array.shape()[dim] as i64;
-            let counted = |index: i64| {
-                if index < 0 {
-                    index.saturating_add(length)
-                } else {
-                    index
-                }
-                .clamp(0, length) as usize
-            };
-            let chosen: Vec<usize> = (counted(start)..counted(end)).step_by(step as usize).collect();
-            array = array.select(Axis(dim), &chosen);
-        }
-        Ok(array)
     }
 }

@@ -1,0 +1,180 @@
+//! [`Options`]: how much to remove, and how.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use ndarray::ArrayD;
+use secateurs::mask::Amount;
+
+use crate::error::{Error, Result};
+
+/// How much to remove, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) target: Target,
+    pub(crate) importance: Importance,
+    pub(crate) reduction: Reduction,
+    pub(crate) scope: Scope,
+    pub(crate) round_to: usize,
+    pub(crate) keep_at_least: usize,
+    pub(crate) chosen: Option<Chosen>,
+    pub(crate) verify: bool,
+}
+
+/// What is to be reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// This amount of the channels.
+    Amount(Amount),
+    /// At most this share of what the model takes now.
+    Budget(Resource, f64),
+}
+
+/// What a model takes of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Resource {
+    /// Entries of all weights.
+    Parameters,
+    /// Multiply-adds for one sample.
+    MultiplyAdds,
+    /// Bytes of the model and its weights.
+    Bytes,
+}
+
+/// How important a channel is: by default its Euclidean norm. The least important ones are removed.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Importance {
+    /// The sum of absolute values over all weights of the channel.
+    L1,
+    /// The Euclidean norm over all weights of the channel (Li et al. 2017; with all coupled weights, Fang et al. 2023).
+    #[default]
+    L2,
+    /// The absolute scale of the channel's batch norm (network slimming, Liu et al. 2017). Groups without batch norm are
+    /// left alone.
+    BatchNorm,
+    /// Random, from a seed.
+    Random(u64),
+    /// Scores that were computed elsewhere, such as Taylor scores: for weights by name, arrays of the weights' shapes. The
+    /// importance of a channel is the sum of absolute scores. Groups without scores are left alone.
+    Scores(Arc<BTreeMap<String, ArrayD<f32>>>),
+}
+
+/// How the norms of the weights that are coupled in one channel become its importance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reduction {
+    /// One norm over all of them.
+    #[default]
+    Sum,
+    /// The mean of the norms of each.
+    Mean,
+    /// The largest norm.
+    Max,
+}
+
+/// Which channels rank against each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Scope {
+    /// Those of each group.
+    #[default]
+    Group,
+    /// Those of all groups whose channels are made by the same operator, relative to the mean of their group.
+    Global,
+}
+
+/// Which groups may be cut, by the names of their weights.
+#[derive(Clone)]
+pub(crate) struct Chosen(pub Arc<dyn Fn(&[String]) -> bool + Send + Sync>);
+
+impl fmt::Debug for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Chosen")
+    }
+}
+
+impl Options {
+    /// Removes this amount of the channels of each group: a fraction, or a count. What is kept of a group is rounded up to
+    /// a multiple of 8, because many processors compute other numbers more slowly.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Prune`] for an invalid amount.
+    pub fn new(amount: impl TryInto<Amount, Error: Into<secateurs::Error>>) -> Result<Self> {
+        Ok(Self::with(Target::Amount(amount.try_into().map_err(Into::into)?)))
+    }
+
+    /// Removes channels until the model takes at most this share, between 0 and 1, of what it takes now; the same share of
+    /// each group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`] for a share that is not between 0 and 1.
+    pub fn budget(resource: Resource, share: f64) -> Result<Self> {
+        match share > 0.0 && share <= 1.0 {
+            true => Ok(Self::with(Target::Budget(resource, share))),
+            false => Err(Error::Options {
+                reason: format!("a budget is a share between 0 and 1, not {share}"),
+            }),
+        }
+    }
+
+    fn with(target: Target) -> Self {
+        Options {
+            target,
+            importance: Importance::default(),
+            reduction: Reduction::default(),
+            scope: Scope::default(),
+            round_to: 8,
+            keep_at_least: 1,
+            chosen: None,
+            verify: true,
+        }
+    }
+
+    /// With another importance.
+    pub fn importance(mut self, importance: Importance) -> Self {
+        self.importance = importance;
+        self
+    }
+
+    /// With another reduction over coupled weights.
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// With channels that rank in another scope.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// With what is kept of each group rounded up to a multiple of this; 1 rounds nothing.
+    pub fn round_to(mut self, multiple: usize) -> Self {
+        self.round_to = multiple.max(1);
+        self
+    }
+
+    /// With at least this number of channels kept of each group; 1 by default.
+    pub fn keep_at_least(mut self, channels: usize) -> Self {
+        self.keep_at_least = channels.max(1);
+        self
+    }
+
+    /// With only those groups cut that a predicate accepts. It is given the names of all weights that are cut together.
+    pub fn only(mut self, predicate: impl Fn(&[String]) -> bool + Send + Sync + 'static) -> Self {
+        self.chosen = Some(Chosen(Arc::new(predicate)));
+        self
+    }
+
+    /// Whether the smaller model is run beside the masked one before it is given out, which is the default. Without it,
+    /// nothing proves that they compute the same.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+}

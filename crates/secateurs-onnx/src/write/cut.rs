@@ -1,0 +1,145 @@
+//! Writes the smaller model: initializers without what is removed, and everything that follows from it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::edit::Edit;
+use super::{Changes, NewTensor, Written, new_tensor, write};
+use crate::couple::{Change, Couplings, Labels};
+use crate::error::Result;
+use crate::graph::{Model, contradiction};
+use crate::tensor::{Constant, INT64};
+
+/// The model without these units.
+pub fn cut<'a>(
+    model: &Model<'a>,
+    couplings: &Couplings<'a>,
+    removed: &HashSet<u32>,
+    location: &str,
+) -> Result<Written<'a>> {
+    let graph = &model.graph;
+    let kept = |labels: &Labels| -> Vec<usize> {
+        let stays = |index: &usize| !removed.contains(&couplings.units.root(labels[*index]));
+        (0..labels.len()).filter(stays).collect()
+    };
+    let mut changes = Changes::default();
+    for (name, axes) in &couplings.parameters {
+        let constant = &graph.constants[name];
+        let kept: Vec<Option<Vec<usize>>> = axes.iter().map(|labels| labels.as_ref().map(kept)).collect();
+        let all = |(kept, dim): (&Option<Vec<usize>>, &usize)| kept.as_ref().is_none_or(|kept| kept.len() == *dim);
+        if !kept.iter().zip(&constant.dims).all(all) {
+            changes.tensors.insert(name, without(constant, &kept)?);
+        }
+    }
+    let mut names = Names::of(graph);
+    let mut edits: BTreeMap<usize, Edit> = BTreeMap::new();
+    for follow in &couplings.follows {
+        let node = &graph.nodes[follow.node];
+        let is_cut = |labels: &Labels| kept(labels).len() < labels.len();
+        if !follow.change.labels().any(is_cut) {
+            continue;
+        }
+        let edit = edits.entry(follow.node).or_default();
+        let replaced = |base: &[i64], entries: &[(usize, Labels)]| {
+            let mut list = base.to_vec();
+            entries
+                .iter()
+                .for_each(|(entry, labels)| list[*entry] = kept(labels).len() as i64);
+            list
+        };
+        match &follow.change {
+            Change::Attribute { name, labels } => {
+                edit.ints.insert(name, vec![kept(labels).len() as i64]);
+            }
+            Change::AttributeList { name, base, entries } => {
+                edit.ints.insert(name, replaced(base, entries));
+            }
+            Change::Input {
+                place,
+                base,
+                entries,
+                drop,
+                ..
+            } => {
+                let name = names.fresh(node.name);
+                let list: Vec<f64> = replaced(base, entries).iter().map(|int| *int as f64).collect();
+                changes.added.push(new_tensor(&name, &[list.len()], INT64, &list)?);
+                edit.inputs.insert(*place, name);
+                edit.dropped.extend(drop);
+            }
+            Change::Missing { place, .. } => {
+                edit.inputs.insert(*place, String::new());
+            }
+            Change::Mean { labels, dtype } => {
+                let (full, factor) = (names.fresh(node.outputs[0]), names.fresh(node.name));
+                let share = kept(labels).len() as f64 / labels.len() as f64;
+                changes.added.push(new_tensor(&factor, &[], *dtype, &[share])?);
+                edit.scale_output(node, full, &factor);
+            }
+            Change::Frozen { place, value, .. } => {
+                let name = names.fresh(node.name);
+                let values: Vec<f64> = value.array.iter().copied().collect();
+                changes.added.push(new_tensor(&name, value.array.shape(), value.dtype, &values)?);
+                edit.inputs.insert(*place, name);
+            }
+        }
+    }
+    for (number, edit) in edits {
+        changes.nodes.insert(number, edit.messages(&graph.nodes[number])?);
+    }
+    write(model, changes, location)
+}
+
+/// Names that the graph does not have yet.
+struct Names<'g> {
+    taken: HashSet<&'g str>,
+    next: usize,
+}
+
+impl<'g> Names<'g> {
+    fn of(graph: &'g crate::graph::Graph<'_>) -> Self {
+        let nodes = graph.nodes.iter().flat_map(|node| &node.outputs);
+        let inputs = graph.inputs.iter().map(|input| input.name);
+        let constants = graph.constants.keys().copied();
+        Names {
+            taken: nodes.copied().chain(inputs).chain(constants).collect(),
+            next: 0,
+        }
+    }
+
+    fn fresh(&mut self, after: &str) -> String {
+        loop {
+            let name = format!("{after}_cut{}", self.next);
+            self.next += 1;
+            if !self.taken.contains(&*name) {
+                return name;
+            }
+        }
+    }
+}
+
+/// The tensor with only these indices of each dimension.
+fn without(constant: &Constant<'_>, kept: &[Option<Vec<usize>>]) -> Result<NewTensor> {
+    let size = constant.dtype.size();
+    let (Some(mut data), Some(size)) = (constant.raw(), size) else {
+        return Err(contradiction(constant.name, "its entries cannot be cut"));
+    };
+    let mut dims = constant.dims.clone();
+    // The last dimensions first: what is moved in larger pieces is less then.
+    for (dim, kept) in kept.iter().enumerate().rev() {
+        let Some(kept) = kept.as_ref().filter(|kept| kept.len() < dims[dim]) else {
+            continue;
+        };
+        let inner = dims[dim + 1..].iter().product::<usize>() * size;
+        let mut smaller = Vec::with_capacity(data.len() / dims[dim].max(1) * kept.len());
+        for outer in data.chunks((dims[dim] * inner).max(1)) {
+            for index in kept {
+                smaller.extend_from_slice(&outer[index * inner..][..inner]);
+            }
+        }
+        (data, dims[dim]) = (smaller.into(), kept.len());
+    }
+    Ok(NewTensor {
+        dims,
+        raw: data.into_owned(),
+    })
+}
