@@ -159,9 +159,10 @@ impl<'a> Shrunk<'a> {
         let (selection, smaller) = selected(read, &couplings, options, location, &before)?;
         let external = External::of(location, smaller.data.pieces());
         let again = Model::read(&smaller.model, &external)?;
+        let left = crate::couple::couplings(&again.graph);
         let mut report = Report {
             before,
-            after: cost(&again, &smaller),
+            after: Cost::of(&again.graph, &left.shapes, smaller.model.len() + smaller.data.len()),
             groups: selection.groups.clone(),
             deviation: None,
         };
@@ -169,7 +170,7 @@ impl<'a> Shrunk<'a> {
             return Err(nothing(&report));
         }
         if options.verify {
-            let deviation = deviation(&read.graph, &couplings, &selection.removed, &again.graph)?;
+            let deviation = deviation(&read.graph, &couplings, &selection.removed, (&again.graph, &left))?;
             // NaN is a deviation, too.
             if deviation.is_nan() || deviation > TOLERANCE {
                 return Err(Error::NotExact {

@@ -23,6 +23,9 @@ pub struct Constant<'a> {
     pub fields: Vec<Field<'a>>,
 }
 
+/// The number of the type of 32-bit floats.
+pub const FLOAT: i64 = 1;
+
 /// The number of the type of 64-bit integers.
 pub const INT64: i64 = 7;
 

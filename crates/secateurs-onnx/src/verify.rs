@@ -21,9 +21,9 @@ pub fn deviation(
     graph: &Graph<'_>,
     couplings: &Couplings<'_>,
     removed: &HashSet<u32>,
-    smaller: &Graph<'_>,
+    smaller: (&Graph<'_>, &Couplings<'_>),
 ) -> Result<f64> {
-    let mut masked: HashMap<&str, ArrayD<f64>> = HashMap::new();
+    let mut masked: HashMap<&str, ArrayD<f64>> = couplings.computed.clone();
     for (name, axes) in &couplings.parameters {
         let Some(mut array) = from_constant(&graph.constants[name]) else {
             continue;
@@ -54,7 +54,7 @@ pub fn deviation(
         .map(|(number, input)| (input.name, noise(input, number as u64)))
         .collect();
     let expected = reference::run(graph, &inputs, &masked)?;
-    let got = reference::run(smaller, &inputs, &HashMap::new())?;
+    let got = reference::run(smaller.0, &inputs, &smaller.1.computed)?;
     let (mut difference, mut largest) = (0.0_f64, 0.0_f64);
     for (expected, got) in expected.iter().zip(&got) {
         if expected.shape() != got.shape() {

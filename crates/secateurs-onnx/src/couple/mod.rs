@@ -21,13 +21,14 @@ pub use contractions::equation;
 pub use follow::{Change, Follow};
 use tracked::Tracked;
 pub use units::{FIXED, Labels, Units};
+use ndarray::ArrayD;
 use weights::Axis;
 
 use crate::external::External;
 use crate::graph::{Graph, Node};
 use crate::reference;
 use crate::shapes::{Computed, Known, Shape, infer};
-use crate::tensor::{Constant, INT64};
+use crate::tensor::{Constant, FLOAT, INT64};
 
 /// The couplings of a graph.
 pub struct Couplings<'a> {
@@ -44,6 +45,8 @@ pub struct Couplings<'a> {
     pub heads: Vec<Labels>,
     /// The shapes of values.
     pub shapes: HashMap<&'a str, Shape>,
+    /// Values that follow from shapes alone.
+    pub computed: HashMap<&'a str, ArrayD<f64>>,
 }
 
 impl Couplings<'_> {
@@ -100,8 +103,11 @@ pub fn couplings<'a>(graph: &Graph<'a>) -> Couplings<'a> {
     let parameters = walk.parameters();
     let shapes = walk.values.iter();
     let shapes = shapes.filter_map(|(name, value)| Some((*name, value.shape.clone()?)));
+    let computed = walk.known.computed.drain();
+    let computed = computed.filter(|(_, value)| value.array.iter().all(|x| !x.is_nan()));
     Couplings {
         shapes: shapes.collect(),
+        computed: computed.map(|(name, value)| (name, value.array)).collect(),
         parameters,
         units: walk.units,
         follows: walk.follows,
@@ -123,7 +129,11 @@ impl<'a> Walk<'a, '_> {
             .collect();
         if let Some(array) = reference::of_shapes(&self.known, node, &shapes) {
             let shape = array.shape().iter().map(|length| Some(*length)).collect();
-            let computed = self.computed(node, array);
+            let mut computed = self.computed(node, array);
+            if computed.dtype == FLOAT {
+                // What a runtime computes, so that it can be written out.
+                computed.array.mapv_inplace(|x| f64::from(x as f32));
+            }
             let value = Tracked::fixed(Some(shape), computed.dtype);
             if let Some(output) = node.outputs.first() {
                 self.known.computed.insert(output, computed);
@@ -135,7 +145,6 @@ impl<'a> Walk<'a, '_> {
         let dtype = self.dtype(node);
         let shape = infer(&self.known, node, &shapes);
         self.note_zeros(node);
-        if std::env::var("TRACE").is_ok() && shape.is_none() { eprintln!("TRACE unknown shape {} {} {:?} {:?}", node.op, node.name, shapes, node.inputs); }
         let mut outputs = match self.rule(number, node, shape.clone()) {
             Some(outputs) => outputs,
             None => {
@@ -160,7 +169,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// A value that was computed from shapes, and what it depends on.
-    fn computed(&self, node: &Node<'a>, array: ndarray::ArrayD<f64>) -> Computed {
+    fn computed(&self, node: &Node<'a>, array: ArrayD<f64>) -> Computed {
         let mut from: Vec<Labels> = Vec::new();
         if node.op == "Shape" {
             from.extend(self.value(node.inputs[0]).labels.into_iter().flatten());

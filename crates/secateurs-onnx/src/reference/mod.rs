@@ -13,9 +13,9 @@ use ndarray::{ArrayD, IxDyn};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, contradiction};
 use crate::shapes::{Computed, Known, Shape, infer};
-use crate::tensor::{Constant, DType};
+use crate::tensor::Constant;
 
-/// The outputs of a model. `replaced` are values in the place of initializers.
+/// The outputs of a model. `replaced` are values in the place of initializers, and of what follows from shapes alone.
 pub fn run(
     graph: &Graph<'_>,
     inputs: &HashMap<&str, ArrayD<f64>>,
@@ -61,7 +61,9 @@ pub fn run(
             integers: is_integer(graph, node, &integers),
         };
         let known_integer = known.integers;
+        let given = node.outputs.first().and_then(|name| replaced.get(name));
         let outputs = match node.op {
+            _ if given.is_some() => given.cloned().into_iter().collect(),
             "Split" => known.split()?,
             "LSTM" | "GRU" => known.recurrent()?,
             _ => vec![known.compute()?],
@@ -147,11 +149,16 @@ pub fn of_shapes<'a>(
             return None;
         }
     }
+    let integer = |name: &&str| {
+        let computed = known.computed.get(*name).map(|value| value.dtype);
+        let dtype = computed.or_else(|| Some(known.graph.constants.get(*name)?.dtype.number()));
+        name.is_empty() || dtype.is_some_and(is_integer_type)
+    };
     let inputs = Inputs {
         graph: known.graph,
         node,
         values: &values,
-        integers: true,
+        integers: node.inputs.iter().all(|name| integer(&name)),
     };
     let small = |array: &ArrayD<f64>| array.len() <= MOST;
     inputs.compute().ok().filter(small)
@@ -163,18 +170,23 @@ const SPREADS: [&str; 14] = [
     "Pow",
 ];
 
+/// Whether this is the number of a type of integers.
+fn is_integer_type(dtype: i64) -> bool {
+    matches!(dtype, 2..=7 | 12 | 13)
+}
+
 /// Whether a node gives integers, which divide without a rest.
 fn is_integer(graph: &Graph<'_>, node: &Node<'_>, integers: &HashSet<&str>) -> bool {
     let integer = |name: &&str| {
         let constant = graph
             .constants
             .get(*name)
-            .is_some_and(|constant| constant.dtype == DType::I64);
+            .is_some_and(|constant| is_integer_type(constant.dtype.number()));
         integers.contains(name) || constant
     };
     match node.op {
         "Shape" => true,
-        "Cast" => matches!(node.int("to"), Some(6 | 7)),
+        "Cast" => node.int("to").is_some_and(is_integer_type),
         "ConstantOfShape" => false,
         _ => node.inputs.iter().filter(|name| !name.is_empty()).all(integer),
     }

@@ -67,6 +67,8 @@ impl Inputs<'_, '_> {
             "Pad" => self.pad(),
             "Resize" => self.resize(),
             "DepthToSpace" => self.depth_to_space(),
+            "GatherND" => self.gather_nd(),
+            "ScatterND" => self.scatter_nd(),
             "Range" => self.range(),
             "CumSum" => self.cumulative_sum(),
             "Mod" => self.binary(|a, b| if node.int("fmod") == Some(1) { a % b } else { a - (a / b).floor() * b }),

@@ -173,6 +173,49 @@ impl Inputs<'_, '_> {
         Ok(values.collect::<ndarray::Array1<f64>>().into_dyn())
     }
 
+    /// Where tuples of indices point to: offsets into an array of this shape, and the number of entries behind each.
+    fn pointed(&self, shape: &[usize], indices: &ArrayD<f64>) -> Result<(Vec<usize>, usize)> {
+        let depth = *indices.shape().last().ok_or_else(|| self.misfit())?;
+        if depth == 0 || depth > shape.len() || self.node.int("batch_dims").unwrap_or(0) != 0 {
+            return Err(unsupported(self.node, "indices of this shape"));
+        }
+        let behind: usize = shape[depth..].iter().product();
+        let tuples = standard(indices);
+        let offsets = tuples.chunks(depth).map(|tuple| {
+            tuple.iter().zip(shape).try_fold(0, |offset, (index, length)| {
+                let index = axis(*index as i64, *length).filter(|index| index < length)?;
+                Some(offset * length + index)
+            })
+        });
+        let offsets: Option<Vec<usize>> = offsets.collect();
+        let offsets = offsets.ok_or_else(|| self.misfit())?;
+        Ok((offsets.into_iter().map(|offset| offset * behind).collect(), behind))
+    }
+
+    pub(super) fn gather_nd(&self) -> Result<ArrayD<f64>> {
+        let (array, indices) = (self.get(0)?, self.get(1)?);
+        let (offsets, behind) = self.pointed(array.shape(), indices)?;
+        let (values, shape) = (standard(array), self.shape()?);
+        let picked = offsets.into_iter().flat_map(|offset| values[offset..offset + behind].to_vec());
+        ArrayD::from_shape_vec(IxDyn(&shape), picked.collect()).map_err(|_| self.misfit())
+    }
+
+    pub(super) fn scatter_nd(&self) -> Result<ArrayD<f64>> {
+        let (array, indices, updates) = (self.get(0)?, self.get(1)?, standard(self.get(2)?));
+        if !matches!(self.node.text("reduction"), None | Some("none")) {
+            return Err(unsupported(self.node, "a reduction"));
+        }
+        let (offsets, behind) = self.pointed(array.shape(), indices)?;
+        let mut values = standard(array);
+        if updates.len() != offsets.len() * behind {
+            return Err(self.misfit());
+        }
+        for (offset, update) in offsets.into_iter().zip(updates.chunks(behind.max(1))) {
+            values[offset..offset + behind].copy_from_slice(update);
+        }
+        ArrayD::from_shape_vec(array.raw_dim(), values).map_err(|_| self.misfit())
+    }
+
     pub(super) fn cumulative_sum(&self) -> Result<ArrayD<f64>> {
         let mut array = self.get(0)?.clone();
         let at = self.get(1)?.first().and_then(|at| axis(*at as i64, array.ndim()));
