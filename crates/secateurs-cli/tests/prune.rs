@@ -111,10 +111,7 @@ fn globs_choose() {
     );
     let base = ["prune", "model.safetensors", "-o", "out", "-a", "0.5"];
     for (globs, says) in [
-        (
-            ["--include", "nothing*"],
-            "it matches no tensor",
-        ),
+        (["--include", "nothing*"], "it matches no tensor"),
         (["--exclude", "nothing*"], "such as `embed.weight`"),
         (["--include", "a[b"], "--include"),
         (["--exclude", "*"], "no tensor is selected"),

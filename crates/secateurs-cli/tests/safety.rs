@@ -71,7 +71,10 @@ fn the_input_is_never_the_output() {
     let error = place.refused(&[&PRUNE[..], &["--masks", "in.safetensors", "--force"]].concat());
     assert!(error.contains("it is the input"), "{error}");
     let error = place.refused(&[&PRUNE[..], &["--masks", "out.safetensors"]].concat());
-    assert!(error.contains("another output of this run has this name"), "{error}");
+    assert!(
+        error.contains("another output of this run has this name"),
+        "{error}"
+    );
     let error = place.refused(&["prune", "in.safetensors", "-o", "no/out", "-a", "0.5"]);
     assert!(error.contains("does not exist"), "{error}");
 }

@@ -37,7 +37,9 @@ pub enum Error {
         least: f64,
     },
     /// A file of weights that does not lie in the folder of the model.
-    #[error("the weight `{at}` is in the file `{location}`, which is not in the folder of the model; nothing was read from it")]
+    #[error(
+        "the weight `{at}` is in the file `{location}`, which is not in the folder of the model; nothing was read from it"
+    )]
     Outside {
         /// The file, as the model names it.
         location: String,

@@ -51,7 +51,10 @@ impl<'a> External<'a> {
         let pieces = self.files.get(place.location);
         let missing = || Error::Inconsistent {
             at: name.to_owned(),
-            reason: format!("its entries are in the file `{}`, which was not given", place.location),
+            reason: format!(
+                "its entries are in the file `{}`, which was not given",
+                place.location
+            ),
         };
         if place.length == Some(0) {
             return Ok(&[]);
@@ -75,7 +78,10 @@ impl<'a> Place<'a> {
             offset: 0,
             length: None,
         };
-        for entry in tensor.iter().filter(|each| each.number == tensor::field::EXTERNAL_DATA) {
+        for entry in tensor
+            .iter()
+            .filter(|each| each.number == tensor::field::EXTERNAL_DATA)
+        {
             let (mut key, mut value) = ("", "");
             for each in fields(entry.bytes().unwrap_or(&[]))? {
                 match each.number {
@@ -110,7 +116,9 @@ pub fn read_files(model: &Path, bytes: &[u8]) -> Result<Vec<(String, PathBuf, Ve
     let is_graph = |each: &&Field<'_>| each.number == field::MODEL_GRAPH;
     for graph in fields(bytes)?.iter().filter(is_graph).filter_map(Field::bytes) {
         let tensors = fields(graph)?;
-        let tensors = tensors.iter().filter(|each| each.number == field::GRAPH_INITIALIZER);
+        let tensors = tensors
+            .iter()
+            .filter(|each| each.number == field::GRAPH_INITIALIZER);
         for tensor in tensors.filter_map(Field::bytes) {
             let tensor = fields(tensor)?;
             if !tensor::is_external(&tensor) {

@@ -25,7 +25,8 @@ pub struct Graph<'a> {
     pub constants: HashMap<&'a str, Constant<'a>>,
     /// The names of initializers, whose values can be rewritten, and of their copies.
     pub initializers: HashSet<&'a str>,
-    /// The names of copies of initializers, with the number of the `Identity` node that makes each.
+    /// The names of copies of initializers and of arrays in nodes, with the number of the `Identity` or `Constant` node that
+    /// makes each.
     pub copies: HashMap<&'a str, usize>,
     /// The inputs that are not initializers.
     pub inputs: Vec<Input<'a>>,
@@ -156,6 +157,10 @@ impl<'a> Graph<'a> {
             if let ("Constant", Some(message), [output]) = (node.op, node.tensor("value"), &node.outputs[..])
             {
                 let constant = Constant::read(message, external)?;
+                if constant.dtype.is_float() && !constant.dims.is_empty() {
+                    graph.initializers.insert(output);
+                    graph.copies.insert(output, number);
+                }
                 graph.constants.insert(output, constant.named(output));
             }
         }
@@ -165,9 +170,16 @@ impl<'a> Graph<'a> {
 
     /// The names of all initializers of floats, in the order of the file.
     pub fn weight_names(&self) -> impl Iterator<Item = &'a str> {
-        let tensors = self.fields.iter().filter(|each| each.number == field::GRAPH_INITIALIZER);
+        let tensors = self
+            .fields
+            .iter()
+            .filter(|each| each.number == field::GRAPH_INITIALIZER);
         let names = tensors.filter_map(|each| Constant::name(each.bytes()?).ok());
-        names.filter(|name| self.constants.get(name).is_some_and(|constant| constant.dtype.is_float()))
+        names.filter(|name| {
+            self.constants
+                .get(name)
+                .is_some_and(|constant| constant.dtype.is_float())
+        })
     }
 
     /// Checks that each node takes only what is there before it, and gives what is new.
@@ -319,11 +331,17 @@ fn value_info(message: &[u8]) -> Result<Input<'_>> {
             2 => {
                 // TypeProto.tensor_type, with its elem_type and its shape.dim
                 for tensor in inner(each.bytes().unwrap_or(&[]), 1)? {
-                    let dtype = fields(tensor)?.iter().find(|each| each.number == 1).and_then(Field::int);
+                    let dtype = fields(tensor)?
+                        .iter()
+                        .find(|each| each.number == 1)
+                        .and_then(Field::int);
                     input.dtype = dtype.unwrap_or(0);
                     for dims in inner(tensor, 2)? {
                         for dim in inner(dims, 1)? {
-                            let length = fields(dim)?.iter().find(|each| each.number == 1).and_then(Field::int);
+                            let length = fields(dim)?
+                                .iter()
+                                .find(|each| each.number == 1)
+                                .and_then(Field::int);
                             let length = length.and_then(|length| usize::try_from(length).ok());
                             input.shape.push(length.filter(|dim| *dim > 0));
                         }

@@ -12,7 +12,11 @@ use crate::graph::Graph;
 use crate::options::{Importance, Options, Reduction};
 
 /// The importance of each unit that has any.
-pub fn importance(graph: &Graph<'_>, couplings: &Couplings<'_>, options: &Options) -> Result<HashMap<u32, f64>> {
+pub fn importance(
+    graph: &Graph<'_>,
+    couplings: &Couplings<'_>,
+    options: &Options,
+) -> Result<HashMap<u32, f64>> {
     let norms = |squared: bool, only: Option<&HashSet<&str>>| {
         let values = |name: &str| {
             let values = graph.constants[name].floats()?;
@@ -51,7 +55,9 @@ fn check(graph: &Graph<'_>, name: &str, scores: &ArrayD<f32>) -> Result<()> {
             scores.shape(),
             constant.dims
         ),
-        Some(_) if scores.iter().any(|score| score.is_nan()) => format!("the scores for `{name}` contain NaN"),
+        Some(_) if scores.iter().any(|score| score.is_nan()) => {
+            format!("the scores for `{name}` contain NaN")
+        }
         Some(_) => return Ok(()),
     };
     Err(Error::Options { reason })

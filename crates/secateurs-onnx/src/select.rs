@@ -83,7 +83,11 @@ impl Candidates {
                 *held.entry(reason.to_owned()).or_insert(0) += 1;
             }
             // Units that stand for several channels each need not be as many.
-            let each = if units.iter().any(|unit| heads.contains(unit)) { 1 } else { multiplicities[&units[0]] };
+            let each = if units.iter().any(|unit| heads.contains(unit)) {
+                1
+            } else {
+                multiplicities[&units[0]]
+            };
             Group {
                 multiple: options.round_to / gcd(options.round_to, each),
                 parameters,
@@ -143,13 +147,21 @@ impl Candidates {
             for group in numbers.iter().map(|number| &self.groups[*number]) {
                 let sum: f64 = group.free.iter().map(|unit| self.importance[unit]).sum();
                 let mean = (sum / group.free.len() as f64).max(f64::MIN_POSITIVE);
-                let own = group.free.iter().map(|unit| (*unit, self.importance[unit] / mean));
+                let own = group
+                    .free
+                    .iter()
+                    .map(|unit| (*unit, self.importance[unit] / mean));
                 relative.extend(own);
                 units.extend(&group.free);
             }
-            let all = numbers.iter().map(|number| self.groups[*number].units.len()).sum();
+            let all = numbers
+                .iter()
+                .map(|number| self.groups[*number].units.len())
+                .sum();
             let count = amount.units(all, all)?.min(units.len());
-            let chosen: HashSet<u32> = lowest(&units, |unit| relative[&unit], count)?.into_iter().collect();
+            let chosen: HashSet<u32> = lowest(&units, |unit| relative[&unit], count)?
+                .into_iter()
+                .collect();
             for group in numbers.iter().map(|number| &self.groups[*number]) {
                 let own = group.free.iter().filter(|unit| chosen.contains(unit)).count();
                 let count = group.at_most(options, own);
@@ -164,7 +176,10 @@ impl Candidates {
         let mut parameters: Vec<_> = couplings.parameters.iter().collect();
         parameters.sort_by_key(|(name, _)| **name);
         let axes = parameters.iter().flat_map(|(_, axes)| axes.iter().flatten());
-        for labels in axes.chain(&couplings.never_empty).filter(|labels| !labels.is_empty()) {
+        for labels in axes
+            .chain(&couplings.never_empty)
+            .filter(|labels| !labels.is_empty())
+        {
             let roots = labels.iter().map(|unit| couplings.units.root(*unit));
             if roots.clone().all(|root| removed.contains(&root)) {
                 let score = |root: &u32| self.importance.get(root).copied().unwrap_or(0.0);

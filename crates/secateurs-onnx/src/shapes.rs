@@ -17,8 +17,20 @@ pub struct Computed {
     pub array: ArrayD<f64>,
     /// The number of its type.
     pub dtype: i64,
-    /// The units of the axes that it depends on.
-    pub from: Vec<Labels>,
+    /// Of each entry, the units of the axes that it depends on.
+    pub from: Vec<Vec<Labels>>,
+}
+
+impl Computed {
+    /// The units of all axes that it depends on.
+    pub fn labels(&self) -> impl Iterator<Item = &Labels> {
+        self.from.iter().flatten()
+    }
+
+    /// Whether all entries are known.
+    pub fn is_known(&self) -> bool {
+        self.array.iter().all(|x| !x.is_nan())
+    }
 }
 
 /// What is known of integers that nodes take: constants, and what follows from shapes.
@@ -109,15 +121,16 @@ pub fn infer(known: &Known<'_, '_>, node: &Node<'_>, inputs: &[Option<Shape>]) -
         | "Cast"
         | "InstanceNormalization"
         | "GroupNormalization" => Some(first),
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Where" | "Min" | "Max" | "Sum" | "Equal" | "Less" | "Greater"
-        | "LessOrEqual" | "GreaterOrEqual" | "And" | "Or" | "Mod" => {
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Where" | "Min" | "Max" | "Sum" | "Equal" | "Less"
+        | "Greater" | "LessOrEqual" | "GreaterOrEqual" | "And" | "Or" | "Mod" => {
             let mut shape = first;
             for other in &inputs[1..] {
                 shape = broadcast(&shape, other.as_ref()?)?;
             }
             Some(shape)
         }
-        "Not" | "Reciprocal" | "Log" | "IsNaN" | "Trilu" | "CumSum" | "LpNormalization" | "LRN" | "ScatterND" | "ScatterElements" => Some(first),
+        "Not" | "Reciprocal" | "Log" | "IsNaN" | "Trilu" | "CumSum" | "LpNormalization" | "LRN"
+        | "ScatterND" | "ScatterElements" => Some(first),
         "Conv" => {
             let weight = inputs.get(1)?.as_ref()?;
             let mut shape = vec![*first.first()?, *weight.first()?];
@@ -180,8 +193,8 @@ pub fn infer(known: &Known<'_, '_>, node: &Node<'_>, inputs: &[Option<Shape>]) -
             }
             Some(shape)
         }
-        "ReduceMean" | "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "ReduceMax" | "ReduceMin"
-        | "ReduceProd" => {
+        "ReduceMean" | "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "ReduceMax"
+        | "ReduceMin" | "ReduceProd" => {
             let axes = reduced(known, node, first.len())?;
             let keep = node.int("keepdims") != Some(0);
             let dims = first
@@ -203,7 +216,9 @@ pub fn infer(known: &Known<'_, '_>, node: &Node<'_>, inputs: &[Option<Shape>]) -
             let repeats = known.partial(node.input(1)?)?;
             let lengths = first.iter().zip(repeats).map(|(length, times)| {
                 let times = times.and_then(|times| usize::try_from(times).ok());
-                length.zip(times).and_then(|(length, times)| length.checked_mul(times))
+                length
+                    .zip(times)
+                    .and_then(|(length, times)| length.checked_mul(times))
             });
             Some(lengths.collect())
         }
@@ -222,7 +237,10 @@ pub fn infer(known: &Known<'_, '_>, node: &Node<'_>, inputs: &[Option<Shape>]) -
         "ConvTranspose" => {
             let weight = inputs.get(1)?.as_ref()?;
             let groups = usize::try_from(node.int("group").unwrap_or(1)).ok()?;
-            let mut shape = vec![*first.first()?, weight.get(1)?.and_then(|own| own.checked_mul(groups))];
+            let mut shape = vec![
+                *first.first()?,
+                weight.get(1)?.and_then(|own| own.checked_mul(groups)),
+            ];
             shape.extend(window_back(node, first.get(2..)?, weight.get(2..)?)?);
             Some(shape)
         }
@@ -234,9 +252,14 @@ pub fn infer(known: &Known<'_, '_>, node: &Node<'_>, inputs: &[Option<Shape>]) -
                     let dim = own.iter().position(|each| each == letter)?;
                     *input.as_ref()?.get(dim)?
                 });
-                lengths.find(|length| length.is_some_and(|length| length != 1)).or(Some(Some(1)))?
+                lengths
+                    .find(|length| length.is_some_and(|length| length != 1))
+                    .or(Some(Some(1)))?
             };
-            inputs.iter().all(Option::is_some).then(|| out.iter().map(length).collect())
+            inputs
+                .iter()
+                .all(Option::is_some)
+                .then(|| out.iter().map(length).collect())
         }
         "Gather" => {
             let at = axis(node.int("axis").unwrap_or(0), first.len())?;
@@ -277,14 +300,19 @@ pub fn infer(known: &Known<'_, '_>, node: &Node<'_>, inputs: &[Option<Shape>]) -
         "Resize" => resized(known, node, &first),
         "DepthToSpace" => {
             let block = usize::try_from(node.int("blocksize")?).ok()?;
-            let [batch, channels, ref space @ ..] = first[..] else { return None };
+            let [batch, channels, ref space @ ..] = first[..] else {
+                return None;
+            };
             let channels = channels.and_then(|own| own.checked_div(block.checked_mul(block)?));
-            let space = space.iter().map(|length| length.and_then(|own| own.checked_mul(block)));
+            let space = space
+                .iter()
+                .map(|length| length.and_then(|own| own.checked_mul(block)));
             Some([batch, channels].into_iter().chain(space).collect())
         }
-        "Squeeze" if axes(known, node).is_none() => {
-            first.iter().all(Option::is_some).then(|| first.iter().copied().filter(|d| *d != Some(1)).collect())
-        }
+        "Squeeze" if axes(known, node).is_none() => first
+            .iter()
+            .all(Option::is_some)
+            .then(|| first.iter().copied().filter(|d| *d != Some(1)).collect()),
         "Squeeze" | "Unsqueeze" => {
             let axes = axes(known, node)?;
             let inserts = node.op == "Unsqueeze";
@@ -446,13 +474,21 @@ pub fn reshape(shape: &[Option<usize>], target: &[Option<i64>], allow_zero: bool
     let batch_is_open = shape.first() == Some(&None);
     match open[..] {
         [open] if !batch_is_open => {
-            let others: Shape = (0..out.len()).filter(|dim| *dim != open).map(|dim| out[dim]).collect();
-            out[open] = product(shape).zip(product(&others)).and_then(|(all, rest)| all.checked_div(rest));
+            let others: Shape = (0..out.len())
+                .filter(|dim| *dim != open)
+                .map(|dim| out[dim])
+                .collect();
+            out[open] = product(shape)
+                .zip(product(&others))
+                .and_then(|(all, rest)| all.checked_div(rest));
         }
         // The batch itself, as the entry −1 or an entry that is computed from it.
         [0] if batch_is_open && product(&shape[1..]) == product(&out[1..]) => {}
         [0, open] if batch_is_open => {
-            let others: Shape = (1..out.len()).filter(|dim| *dim != open).map(|dim| out[dim]).collect();
+            let others: Shape = (1..out.len())
+                .filter(|dim| *dim != open)
+                .map(|dim| out[dim])
+                .collect();
             let rest = product(&shape[1..]).zip(product(&others));
             out[open] = rest.and_then(|(all, rest)| all.checked_div(rest));
         }
@@ -474,7 +510,11 @@ impl Slice {
     pub fn bounds(&self, length: usize) -> Option<(usize, usize)> {
         let length = length as i64;
         let counted = |index: i64| {
-            let index = if index < 0 { index.saturating_add(length) } else { index };
+            let index = if index < 0 {
+                index.saturating_add(length)
+            } else {
+                index
+            };
             index.clamp(0, length) as usize
         };
         (self.step > 0).then(|| (counted(self.start), counted(self.end)))
@@ -487,7 +527,11 @@ impl Slice {
         }
         let length = length as i64;
         let counted = |index: i64, lowest: i64| {
-            let index = if index < 0 { index.saturating_add(length) } else { index };
+            let index = if index < 0 {
+                index.saturating_add(length)
+            } else {
+                index
+            };
             index.clamp(lowest, length - 1)
         };
         let (mut at, end) = (counted(self.start, -1), counted(self.end, -1));
@@ -508,14 +552,27 @@ pub fn slices(known: &Known<'_, '_>, node: &Node<'_>, rank: usize) -> Option<Vec
     };
     let (starts, ends) = (list(1, "starts")?, list(2, "ends")?);
     let given = node.input(3).is_some() || node.ints("axes").is_some();
-    let dims = if given { list(3, "axes")? } else { (0..starts.len() as i64).collect() };
-    let steps = if node.input(4).is_some() { list(4, "")? } else { vec![1; starts.len()] };
+    let dims = if given {
+        list(3, "axes")?
+    } else {
+        (0..starts.len() as i64).collect()
+    };
+    let steps = if node.input(4).is_some() {
+        list(4, "")?
+    } else {
+        vec![1; starts.len()]
+    };
     let same = ends.len() == starts.len() && dims.len() == starts.len() && steps.len() == starts.len();
     same.then_some(())?;
     let all = (0..starts.len()).map(|entry| {
         let step = Some(steps[entry]).filter(|step| *step != 0)?;
         let dim = axis(dims[entry], rank).filter(|dim| *dim < rank)?;
-        Some(Slice { dim, start: starts[entry], end: ends[entry], step })
+        Some(Slice {
+            dim,
+            start: starts[entry],
+            end: ends[entry],
+            step,
+        })
     });
     all.collect()
 }
@@ -529,10 +586,16 @@ pub fn split_sizes(known: &Known<'_, '_>, node: &Node<'_>, length: usize) -> Opt
         (None, None) => None,
     };
     let sizes: Vec<usize> = match given {
-        Some(sizes) => sizes.into_iter().map(usize::try_from).collect::<Result<_, _>>().ok()?,
+        Some(sizes) => sizes
+            .into_iter()
+            .map(usize::try_from)
+            .collect::<Result<_, _>>()
+            .ok()?,
         None => {
             let size = length.div_ceil(parts);
-            (0..parts).map(|part| size.min(length.saturating_sub(part * size))).collect()
+            (0..parts)
+                .map(|part| size.min(length.saturating_sub(part * size)))
+                .collect()
         }
     };
     let sum = sizes.iter().try_fold(0_usize, |sum, size| sum.checked_add(*size));
@@ -542,13 +605,23 @@ pub fn split_sizes(known: &Known<'_, '_>, node: &Node<'_>, length: usize) -> Opt
 /// The shape of the output of a `Resize`.
 fn resized(known: &Known<'_, '_>, node: &Node<'_>, shape: &Shape) -> Option<Shape> {
     let axes: Vec<usize> = match node.ints("axes") {
-        Some(axes) => axes.iter().map(|each| axis(*each, shape.len())).collect::<Option<_>>()?,
+        Some(axes) => axes
+            .iter()
+            .map(|each| axis(*each, shape.len()))
+            .collect::<Option<_>>()?,
         None => (0..shape.len()).collect(),
     };
     let mut out = shape.clone();
-    if let Some(sizes) = node.input(3).and_then(|name| known.partial(name)).filter(|sizes| !sizes.is_empty()) {
-        (sizes.len() == axes.len() && node.text("keep_aspect_ratio_policy").is_none_or(|policy| policy == "stretch"))
-            .then_some(())?;
+    if let Some(sizes) = node
+        .input(3)
+        .and_then(|name| known.partial(name))
+        .filter(|sizes| !sizes.is_empty())
+    {
+        (sizes.len() == axes.len()
+            && node
+                .text("keep_aspect_ratio_policy")
+                .is_none_or(|policy| policy == "stretch"))
+        .then_some(())?;
         for (dim, size) in axes.iter().zip(sizes) {
             out[*dim] = size.and_then(|size| usize::try_from(size).ok());
         }
@@ -568,11 +641,19 @@ fn window_back(node: &Node<'_>, input: &[Option<usize>], kernel: &[Option<usize>
     (kernel.len() == dims && node.ints("output_shape").is_none()).then_some(())?;
     let (pads, strides) = (pads(node, dims)?, numbers(node, "strides", dims)?);
     let dilations = numbers(node, "dilations", dims)?;
-    let extra = node.ints("output_padding").map_or_else(|| vec![0; dims], <[i64]>::to_vec);
+    let extra = node
+        .ints("output_padding")
+        .map_or_else(|| vec![0; dims], <[i64]>::to_vec);
     let lengths = (0..dims).map(|dim| {
-        let Some(length) = input[dim] else { return Some(None) };
-        let covered = dilations[dim].checked_mul(kernel[dim]?.checked_sub(1)?)?.checked_add(1)?;
-        let full = strides[dim].checked_mul(length.checked_sub(1)?)?.checked_add(covered)?;
+        let Some(length) = input[dim] else {
+            return Some(None);
+        };
+        let covered = dilations[dim]
+            .checked_mul(kernel[dim]?.checked_sub(1)?)?
+            .checked_add(1)?;
+        let full = strides[dim]
+            .checked_mul(length.checked_sub(1)?)?
+            .checked_add(covered)?;
         let full = full.checked_add(usize::try_from(*extra.get(dim)?).ok()?)?;
         Some(Some(full.checked_sub(pads[dim].0)?.checked_sub(pads[dim].1)?))
     });

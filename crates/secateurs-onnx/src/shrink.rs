@@ -100,12 +100,18 @@ pub fn shrink_file(input: &Path, outputs: &Outputs<'_>, options: &Options) -> Re
     };
     let location = |path: &Path| {
         let name = beside(path);
-        name.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        name.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
     };
     let done = Shrunk::of(&read, options, &location(outputs.smaller), bytes)?;
     let mut written = vec![(outputs.smaller, done.smaller)];
     if let Some(path) = outputs.masked {
-        written.push((path, mask(&read, &done.couplings, &done.selection.removed, &location(path))?));
+        written.push((
+            path,
+            mask(&read, &done.couplings, &done.selection.removed, &location(path))?,
+        ));
     }
     let mut new = Vec::new();
     for (path, written) in &written {
@@ -115,7 +121,10 @@ pub fn shrink_file(input: &Path, outputs: &Outputs<'_>, options: &Options) -> Re
         }
     }
     let new: Vec<(&Path, &[&[u8]])> = new.iter().map(|(path, pieces)| (&**path, &pieces[..])).collect();
-    let inputs: Vec<&Path> = [input].into_iter().chain(files.iter().map(|(_, path, _)| &**path)).collect();
+    let inputs: Vec<&Path> = [input]
+        .into_iter()
+        .chain(files.iter().map(|(_, path, _)| &**path))
+        .collect();
     save_files(&new, &inputs, outputs.existing)?;
     Ok(done.report)
 }
@@ -162,7 +171,11 @@ impl<'a> Shrunk<'a> {
         let left = crate::couple::couplings(&again.graph);
         let mut report = Report {
             before,
-            after: Cost::of(&again.graph, &left.shapes, smaller.model.len() + smaller.data.len()),
+            after: Cost::of(
+                &again.graph,
+                &left.shapes,
+                smaller.model.len() + smaller.data.len(),
+            ),
             groups: selection.groups.clone(),
             deviation: None,
         };

@@ -260,11 +260,31 @@ impl<'a> Constant<'a> {
         Some(match self.dtype.number() {
             2 | 9 => raw.iter().map(|x| i64::from(*x)).collect(),
             3 => raw.iter().map(|x| i64::from(*x as i8)).collect(),
-            4 => raw.as_chunks().0.iter().map(|x| i64::from(u16::from_le_bytes(*x))).collect(),
-            5 => raw.as_chunks().0.iter().map(|x| i64::from(i16::from_le_bytes(*x))).collect(),
-            6 => raw.as_chunks().0.iter().map(|x| i64::from(i32::from_le_bytes(*x))).collect(),
+            4 => raw
+                .as_chunks()
+                .0
+                .iter()
+                .map(|x| i64::from(u16::from_le_bytes(*x)))
+                .collect(),
+            5 => raw
+                .as_chunks()
+                .0
+                .iter()
+                .map(|x| i64::from(i16::from_le_bytes(*x)))
+                .collect(),
+            6 => raw
+                .as_chunks()
+                .0
+                .iter()
+                .map(|x| i64::from(i32::from_le_bytes(*x)))
+                .collect(),
             INT64 => raw.as_chunks().0.iter().map(|x| i64::from_le_bytes(*x)).collect(),
-            12 => raw.as_chunks().0.iter().map(|x| i64::from(u32::from_le_bytes(*x))).collect(),
+            12 => raw
+                .as_chunks()
+                .0
+                .iter()
+                .map(|x| i64::from(u32::from_le_bytes(*x)))
+                .collect(),
             _ => return None,
         })
     }

@@ -92,5 +92,9 @@ fn noise(input: &Input<'_>, seed: u64) -> ArrayD<f64> {
 /// A length for each dimension.
 fn lengths(shape: &[Option<usize>]) -> Vec<usize> {
     let any = |dim| if dim == 0 { BATCH } else { ANY };
-    shape.iter().enumerate().map(|(dim, length)| length.unwrap_or(any(dim))).collect()
+    shape
+        .iter()
+        .enumerate()
+        .map(|(dim, length)| length.unwrap_or(any(dim)))
+        .collect()
 }

@@ -9,7 +9,8 @@ use ndarray::{ArrayD, IxDyn};
 use safetensors::{Dtype, SafeTensors};
 use secateurs::mask::Amount;
 use secateurs_onnx::{
-    Error, Importance, Options, Outputs, Reduction, Report, Resource, Scope, plan_file, shrink_file, weight_names,
+    Error, Importance, Options, Outputs, Reduction, Report, Resource, Scope, plan_file, shrink_file,
+    weight_names,
 };
 use serde::Serialize;
 
@@ -180,7 +181,12 @@ pub fn run(args: &ShrinkArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failur
 
 fn summary(report: &Report) -> String {
     let (before, after) = (report.before.bytes, report.after.bytes);
-    format!("{}, {} of {}", bytes(after), percent(after as usize, before as usize), bytes(before))
+    format!(
+        "{}, {} of {}",
+        bytes(after),
+        percent(after as usize, before as usize),
+        bytes(before)
+    )
 }
 
 fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
@@ -189,7 +195,9 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
         (args.parameters, Resource::Parameters),
         (args.bytes, Resource::Bytes),
     ];
-    let budget = budgets.into_iter().find_map(|(share, resource)| Some((share?, resource)));
+    let budget = budgets
+        .into_iter()
+        .find_map(|(share, resource)| Some((share?, resource)));
     let options = match budget {
         Some((share, resource)) => Options::budget(resource, share)?,
         None => Options::new(args.amount)?,
@@ -236,16 +244,37 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
 
 /// Reads importance scores.
 fn scores(path: &Path) -> Result<BTreeMap<String, ArrayD<f32>>, Failure> {
-    let failed = |what: &dyn std::fmt::Display| Failure::options(format!("--scores {}: {what}", text::path(path)));
+    let failed =
+        |what: &dyn std::fmt::Display| Failure::options(format!("--scores {}: {what}", text::path(path)));
     let file = std::fs::read(path).map_err(|error| failed(&error))?;
     let tensors = SafeTensors::deserialize(&file).map_err(|error| failed(&error))?;
     let read = tensors.iter().map(|(name, tensor)| {
         let data = tensor.data();
         let values: Vec<f32> = match tensor.dtype() {
-            Dtype::F32 => data.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect(),
-            Dtype::F64 => data.as_chunks().0.iter().map(|x| f64::from_le_bytes(*x) as f32).collect(),
-            Dtype::F16 => data.as_chunks().0.iter().map(|x| half::f16::from_le_bytes(*x).to_f32()).collect(),
-            Dtype::BF16 => data.as_chunks().0.iter().map(|x| half::bf16::from_le_bytes(*x).to_f32()).collect(),
+            Dtype::F32 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|x| f32::from_le_bytes(*x))
+                .collect(),
+            Dtype::F64 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|x| f64::from_le_bytes(*x) as f32)
+                .collect(),
+            Dtype::F16 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|x| half::f16::from_le_bytes(*x).to_f32())
+                .collect(),
+            Dtype::BF16 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|x| half::bf16::from_le_bytes(*x).to_f32())
+                .collect(),
             other => return Err(failed(&format!("`{name}` is of type {other}; scores are floats"))),
         };
         let array = ArrayD::from_shape_vec(IxDyn(tensor.shape()), values);

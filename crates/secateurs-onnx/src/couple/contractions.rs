@@ -63,9 +63,15 @@ impl<'a> Walk<'a, '_> {
         out: &[char],
         shape: Shape,
     ) -> Option<Tracked> {
-        let names: Vec<&'a str> = (0..letters.len()).map(|place| node.input(place)).collect::<Option<_>>()?;
+        let names: Vec<&'a str> = (0..letters.len())
+            .map(|place| node.input(place))
+            .collect::<Option<_>>()?;
         let sides: Vec<Tracked> = names.iter().map(|name| self.value(name)).collect();
-        if sides.iter().zip(letters).any(|(side, letters)| side.labels.len() != letters.len()) {
+        if sides
+            .iter()
+            .zip(letters)
+            .any(|(side, letters)| side.labels.len() != letters.len())
+        {
             return None;
         }
         let mut all: Vec<char> = Vec::new();
@@ -81,9 +87,11 @@ impl<'a> Walk<'a, '_> {
             let Some(joined) = joined else { continue };
             // A product is zero where one of its factors is.
             let with = (0..sides.len()).filter(|side| letters[*side].contains(&letter));
-            let mut zero = with.filter(|side| sides[*side].not_zero.is_none() && {
-                let dim = letters[*side].iter().position(|own| *own == letter);
-                dim.is_some_and(|dim| self.is_weight(names[*side]) || sides[*side].units(dim).is_some())
+            let mut zero = with.filter(|side| {
+                sides[*side].not_zero.is_none() && {
+                    let dim = letters[*side].iter().position(|own| *own == letter);
+                    dim.is_some_and(|dim| self.is_weight(names[*side]) || sides[*side].units(dim).is_some())
+                }
             });
             let zero = zero.next().is_some();
             let op = || sides.iter().find_map(|side| side.not_zero.clone());
@@ -118,7 +126,10 @@ impl<'a> Walk<'a, '_> {
     ) -> Option<Labels> {
         let places: Vec<(usize, usize)> = (0..sides.len())
             .flat_map(|side| {
-                let own = letters[side].iter().enumerate().filter(move |(_, own)| **own == letter);
+                let own = letters[side]
+                    .iter()
+                    .enumerate()
+                    .filter(move |(_, own)| **own == letter);
                 own.map(move |(dim, _)| (side, dim))
             })
             .filter(|(side, dim)| sides[*side].len(*dim) != Some(1))
@@ -140,7 +151,9 @@ impl<'a> Walk<'a, '_> {
         let fits = units.len() == values.len() && units.iter().all(|labels| labels.len() == units[0].len());
         if !fits {
             units.iter().for_each(|labels| self.units.hold(labels, node.op));
-            weights.iter().for_each(|(side, dim)| self.fix(names[*side], *dim, FIXED));
+            weights
+                .iter()
+                .for_each(|(side, dim)| self.fix(names[*side], *dim, FIXED));
             return None;
         }
         let joined = match (units.first(), weights.first()) {
@@ -167,7 +180,9 @@ pub fn equation(node: &Node<'_>) -> Option<(Vec<Vec<char>>, Vec<char>)> {
     };
     let operands: Vec<Vec<char>> = operands.split(',').map(letters).collect::<Option<_>>()?;
     let out = letters(out)?;
-    let known = out.iter().all(|letter| operands.iter().flatten().any(|own| own == letter));
+    let known = out
+        .iter()
+        .all(|letter| operands.iter().flatten().any(|own| own == letter));
     let once = (0..out.len()).all(|dim| !out[..dim].contains(&out[dim]));
     (known && once && operands.len() == node.inputs.len()).then_some((operands, out))
 }

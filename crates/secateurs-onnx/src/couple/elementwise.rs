@@ -36,7 +36,12 @@ impl<'a> Walk<'a, '_> {
 
     /// Values that are combined entry by entry, each repeated along the dimensions that it lacks.
     pub(super) fn elementwise(&mut self, node: &Node<'a>, shape: Shape) -> Tracked {
-        let names: Vec<&'a str> = node.inputs.iter().copied().filter(|name| !name.is_empty()).collect();
+        let names: Vec<&'a str> = node
+            .inputs
+            .iter()
+            .copied()
+            .filter(|name| !name.is_empty())
+            .collect();
         let sides: Vec<Tracked> = names.iter().map(|name| self.value(name)).collect();
         let rank = shape.len();
         let mut labels = vec![None; rank];
@@ -89,7 +94,8 @@ impl<'a> Walk<'a, '_> {
             let Some(joined) = joined else { continue };
             let is_zero = |number: usize| {
                 let side = sides.get(number);
-                all.get(number).is_some_and(Option::is_some) && side.is_some_and(|side| side.not_zero.is_none())
+                all.get(number).is_some_and(Option::is_some)
+                    && side.is_some_and(|side| side.not_zero.is_none())
             };
             zero &= match node.op {
                 "Mul" => is_zero(0) || is_zero(1),
@@ -118,7 +124,11 @@ impl<'a> Walk<'a, '_> {
 
     /// Whether all entries of a constant are positive.
     fn is_positive(&self, name: &str) -> bool {
-        let values = self.graph.constants.get(name).and_then(|constant| constant.floats());
+        let values = self
+            .graph
+            .constants
+            .get(name)
+            .and_then(|constant| constant.floats());
         values.is_some_and(|values| values.iter().all(|x| *x > 0.0))
     }
 }

@@ -45,12 +45,14 @@ impl Change {
     /// The units that it depends on.
     pub fn labels(&self) -> Box<dyn Iterator<Item = &Labels> + '_> {
         match self {
-            Change::Attribute { labels, .. } | Change::Missing { labels, .. } | Change::Mean { labels, .. } => Box::new([labels].into_iter()),
+            Change::Attribute { labels, .. }
+            | Change::Missing { labels, .. }
+            | Change::Mean { labels, .. } => Box::new([labels].into_iter()),
             Change::AttributeList { entries, .. } => Box::new(entries.iter().map(|(_, labels)| labels)),
             Change::Input { entries, from, .. } => {
                 Box::new(entries.iter().map(|(_, labels)| labels).chain(from))
             }
-            Change::Frozen { value, .. } => Box::new(value.from.iter()),
+            Change::Frozen { value, .. } => Box::new(value.labels()),
         }
     }
 }

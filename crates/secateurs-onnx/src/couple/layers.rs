@@ -86,7 +86,13 @@ impl<'a> Walk<'a, '_> {
             Some(input) if input.len() == out.len() => {
                 self.units.tie(input, out);
                 let labels = out.clone();
-                self.follow(number, Change::Attribute { name: "group", labels });
+                self.follow(
+                    number,
+                    Change::Attribute {
+                        name: "group",
+                        labels,
+                    },
+                );
             }
             _ => {
                 let reason = format!("{} with such groups", node.op);

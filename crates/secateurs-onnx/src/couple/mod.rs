@@ -19,9 +19,9 @@ use std::collections::{HashMap, HashSet};
 
 pub use contractions::equation;
 pub use follow::{Change, Follow};
+use ndarray::ArrayD;
 use tracked::Tracked;
 pub use units::{FIXED, Labels, Units};
-use ndarray::ArrayD;
 use weights::Axis;
 
 use crate::external::External;
@@ -54,7 +54,9 @@ impl Couplings<'_> {
     pub fn weighted_units(&self) -> HashSet<u32> {
         let labels = self.parameters.values().flatten().flatten();
         let roots = labels.flat_map(|labels| labels.iter().map(|unit| self.units.root(*unit)));
-        roots.filter(|unit| self.units.reason(*unit) != Some(FIXED)).collect()
+        roots
+            .filter(|unit| self.units.reason(*unit) != Some(FIXED))
+            .collect()
     }
 }
 
@@ -119,7 +121,11 @@ pub fn couplings<'a>(graph: &Graph<'a>) -> Couplings<'a> {
 impl<'a> Walk<'a, '_> {
     fn visit(&mut self, number: usize, node: &Node<'a>) {
         // The values of `Constant` nodes and of copies are there already.
-        if node.outputs.first().is_some_and(|name| self.graph.constants.contains_key(name)) {
+        if node
+            .outputs
+            .first()
+            .is_some_and(|name| self.graph.constants.contains_key(name))
+        {
             return;
         }
         let shapes: Vec<Option<Shape>> = node
@@ -127,6 +133,7 @@ impl<'a> Walk<'a, '_> {
             .iter()
             .map(|input| self.values.get(input).and_then(|value| value.shape.clone()))
             .collect();
+        self.note_zeros(node);
         if let Some(array) = reference::of_shapes(&self.known, node, &shapes) {
             let shape = array.shape().iter().map(|length| Some(*length)).collect();
             let mut computed = self.computed(node, array);
@@ -144,11 +151,14 @@ impl<'a> Walk<'a, '_> {
         self.freeze(number, node);
         let dtype = self.dtype(node);
         let shape = infer(&self.known, node, &shapes);
-        self.note_zeros(node);
         let mut outputs = match self.rule(number, node, shape.clone()) {
             Some(outputs) => outputs,
             None => {
-                let reason = if node.op.is_empty() { "an operator of another domain" } else { node.op };
+                let reason = if node.op.is_empty() {
+                    "an operator of another domain"
+                } else {
+                    node.op
+                };
                 for input in &node.inputs {
                     self.hold_all(input, reason);
                 }
@@ -168,16 +178,39 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// A value that was computed from shapes, and what it depends on.
+    /// A value that was computed from shapes, and what each of its entries depends on.
     fn computed(&self, node: &Node<'a>, array: ArrayD<f64>) -> Computed {
-        let mut from: Vec<Labels> = Vec::new();
-        if node.op == "Shape" {
-            from.extend(self.value(node.inputs[0]).labels.into_iter().flatten());
-        }
-        for name in &node.inputs {
-            let earlier = self.known.computed.get(name).into_iter().flat_map(|value| &value.from);
-            from.extend(earlier.cloned());
-        }
+        let from = if node.op == "Shape" {
+            let labels = self.value(node.inputs[0]).labels;
+            let rank = labels.len();
+            let start = node.int("start").unwrap_or(0);
+            let start = if start < 0 {
+                (start + rank as i64).max(0)
+            } else {
+                start
+            } as usize;
+            let labels = labels.into_iter().skip(start).take(array.len());
+            labels.map(|labels| labels.into_iter().collect()).collect()
+        } else {
+            let of = |(place, entry): (usize, usize)| -> Vec<Labels> {
+                let value = node.input(place).and_then(|name| self.known.computed.get(name));
+                value
+                    .and_then(|value| value.from.get(entry))
+                    .cloned()
+                    .unwrap_or_default()
+            };
+            match reference::origins(&self.known, node) {
+                Some(origins) => origins.into_iter().map(of).collect(),
+                None => {
+                    let inputs = node
+                        .inputs
+                        .iter()
+                        .filter_map(|name| self.known.computed.get(name));
+                    let all: Vec<Labels> = inputs.flat_map(|value| value.labels().cloned()).collect();
+                    vec![all; array.len()]
+                }
+            }
+        };
         let dtype = match node.op {
             "Shape" => INT64,
             "Cast" => node.int("to").unwrap_or(0),
@@ -193,7 +226,7 @@ impl<'a> Walk<'a, '_> {
             let Some(value) = self.known.computed.get(name) else {
                 continue;
             };
-            if !value.from.is_empty() && value.array.iter().all(|x| !x.is_nan()) {
+            if value.labels().next().is_some() && value.is_known() {
                 let value = value.clone();
                 self.follow(number, Change::Frozen { place, value });
             }
@@ -203,18 +236,19 @@ impl<'a> Walk<'a, '_> {
     /// Holds what an input depends on that is known in part, so that it cannot be written out, and that no rule wrote.
     fn hold_what_is_computed_half(&mut self, number: usize, node: &Node<'a>) {
         for (place, name) in node.inputs.iter().enumerate() {
-            let Some(value) = self.known.computed.get(name) else {
+            let Some(value) = self.known.computed.get(name).filter(|value| !value.is_known()) else {
                 continue;
             };
-            if value.from.is_empty() || value.array.iter().all(|x| !x.is_nan()) {
-                continue;
-            }
-            let written = self.follows.iter().rev().take_while(|follow| follow.node == number);
+            let written = self
+                .follows
+                .iter()
+                .rev()
+                .take_while(|follow| follow.node == number);
             let written = written
                 .filter(|follow| matches!(&follow.change, Change::Input { place: own, .. } if *own == place))
                 .count();
             if written == 0 {
-                for labels in value.from.clone() {
+                for labels in value.labels().cloned().collect::<Vec<_>>() {
                     self.units.hold(&labels, "a computation with its length");
                 }
             }
@@ -226,7 +260,9 @@ impl<'a> Walk<'a, '_> {
         let zeros = match node.op {
             "ConstantOfShape" => node.tensor("value").is_none_or(|value| {
                 let value = Constant::read(value, &External::default()).ok();
-                value.and_then(|value| value.floats()).is_some_and(|values| values == [0.0])
+                value
+                    .and_then(|value| value.floats())
+                    .is_some_and(|values| values == [0.0])
             }),
             "Expand" | "Reshape" | "Unsqueeze" | "Squeeze" | "Identity" | "Cast" | "Slice" | "Transpose" => {
                 node.input(0).is_some_and(|name| self.is_zeros(name))
@@ -242,7 +278,11 @@ impl<'a> Walk<'a, '_> {
     fn is_zeros(&self, name: &str) -> bool {
         /// More than a constant state has.
         const MOST: usize = 1 << 16;
-        let constant = self.graph.constants.get(name).filter(|constant| constant.len() <= MOST);
+        let constant = self
+            .graph
+            .constants
+            .get(name)
+            .filter(|constant| constant.len() <= MOST);
         let values = constant.and_then(|constant| constant.floats());
         self.zeros.contains(name) || values.is_some_and(|values| values.iter().all(|x| *x == 0.0))
     }
@@ -278,7 +318,11 @@ impl<'a> Walk<'a, '_> {
 
     /// A value as an operator takes it that only moves entries: of a weight, all axes can be cut.
     fn read(&mut self, name: &'a str, kind: &str) -> Tracked {
-        if self.is_weight(name) { self.weight(name, kind) } else { self.value(name) }
+        if self.is_weight(name) {
+            self.weight(name, kind)
+        } else {
+            self.value(name)
+        }
     }
 
     /// Holds the units of a dimension.

@@ -10,7 +10,13 @@ impl<'a> Walk<'a, '_> {
         let mut weights: Vec<bool> = node.inputs.iter().map(|name| self.is_weight(name)).collect();
         // Weights alone make a weight.
         let alone = weights.iter().all(|weight| *weight);
-        let read = |walk: &mut Self, name: &&'a str| if alone { walk.read(name, node.op) } else { walk.value(name) };
+        let read = |walk: &mut Self, name: &&'a str| {
+            if alone {
+                walk.read(name, node.op)
+            } else {
+                walk.value(name)
+            }
+        };
         let parts: Vec<Tracked> = node.inputs.iter().map(|name| read(self, name)).collect();
         weights.iter_mut().for_each(|weight| *weight &= !alone);
         let mut labels = vec![None; shape.len()];
@@ -19,7 +25,13 @@ impl<'a> Walk<'a, '_> {
                 *out = self.one_after_the_other(node, &parts, &weights, dim);
                 continue;
             }
-            let values = || parts.iter().zip(&weights).filter(|(_, weight)| !**weight).map(|(part, _)| part);
+            let values = || {
+                parts
+                    .iter()
+                    .zip(&weights)
+                    .filter(|(_, weight)| !**weight)
+                    .map(|(part, _)| part)
+            };
             let units: Vec<Labels> = values().filter_map(|part| part.units(dim).cloned()).collect();
             let all = units.len() == values().count() && !units.is_empty();
             for (name, _) in node.inputs.iter().zip(&weights).filter(|(_, weight)| **weight) {
@@ -30,7 +42,9 @@ impl<'a> Walk<'a, '_> {
             }
             match all {
                 true => {
-                    units[1..].iter().for_each(|other| self.units.tie(&units[0], other));
+                    units[1..]
+                        .iter()
+                        .for_each(|other| self.units.tie(&units[0], other));
                     *out = Some(units[0].clone());
                 }
                 false => units.iter().for_each(|labels| self.units.hold(labels, node.op)),
@@ -98,7 +112,11 @@ impl<'a> Walk<'a, '_> {
         if !entries.is_empty() {
             let base = sizes.iter().map(|size| *size as i64).collect();
             let change = match node.ints("split") {
-                Some(_) => Change::AttributeList { name: "split", base, entries },
+                Some(_) => Change::AttributeList {
+                    name: "split",
+                    base,
+                    entries,
+                },
                 None => Change::Input {
                     place: 1,
                     base,
@@ -115,20 +133,19 @@ impl<'a> Walk<'a, '_> {
     /// The units that an input is computed from.
     pub(super) fn from(&self, node: &Node<'a>, place: usize) -> Vec<Labels> {
         let computed = node.input(place).and_then(|name| self.known.computed.get(name));
-        computed.map(|value| value.from.clone()).unwrap_or_default()
+        computed
+            .map(|value| value.labels().cloned().collect())
+            .unwrap_or_default()
     }
 
-    pub(super) fn slice(
-        &mut self,
-        number: usize,
-        node: &Node<'a>,
-        shape: Shape,
-    ) -> Option<Tracked> {
+    pub(super) fn slice(&mut self, number: usize, node: &Node<'a>, shape: Shape) -> Option<Tracked> {
         let first = self.read(node.input(0)?, node.op);
         let slices = slices(&self.known, node, first.labels.len())?;
         let (mut labels, mut starts, mut ends) = (first.labels.clone(), Vec::new(), Vec::new());
         for (entry, slice) in slices.iter().enumerate() {
-            let Some(all) = first.units(slice.dim) else { continue };
+            let Some(all) = first.units(slice.dim) else {
+                continue;
+            };
             let (begin, end) = slice.bounds(all.len())?;
             if slice.step != 1 {
                 self.units.hold(all, "Slice with steps");
@@ -146,7 +163,16 @@ impl<'a> Walk<'a, '_> {
             for (place, base, entries) in [(1, base.0, starts), (2, base.1, ends)] {
                 let from = self.from(node, place);
                 let drop = None;
-                self.follow(number, Change::Input { place, base, entries, from, drop });
+                self.follow(
+                    number,
+                    Change::Input {
+                        place,
+                        base,
+                        entries,
+                        from,
+                        drop,
+                    },
+                );
             }
         }
         Some(Tracked::zero(shape, labels).as_zero_as(&first))
@@ -175,24 +201,46 @@ impl<'a> Walk<'a, '_> {
         let first = self.read(name, node.op);
         let target = self.known.partial(node.input(1)?)?;
         let (rank, added) = (shape.len(), shape.len().checked_sub(first.labels.len())?);
-        let mut entries = Vec::new();
         let mut labels = vec![None; rank];
+        let mut written = Vec::new();
         for dim in added..rank {
-            let Some(own) = first.units(dim - added).cloned() else { continue };
+            let Some(own) = first.units(dim - added).cloned() else {
+                continue;
+            };
             let entry = (dim + target.len()).checked_sub(rank);
-            if let Some(entry) = entry.filter(|entry| target[*entry] != Some(1)) {
-                entries.push((entry, own.clone()));
+            if entry.is_some_and(|entry| target[entry] != Some(1)) {
+                written.push(own.clone());
             }
             labels[dim] = Some(own);
         }
-        if !entries.is_empty() {
-            self.follow_target(number, node, 1, &target, entries, node.op);
+        if !written.is_empty() {
+            // What is not repeated may have any length: 1 says so.
+            let length = |dim: usize| match dim.checked_sub(added).map(|own| first.len(own)) {
+                Some(length) if length != Some(1) => Some(1),
+                _ => Some(shape[dim]? as i64),
+            };
+            match (0..rank).map(length).collect::<Option<Vec<i64>>>() {
+                Some(base) => {
+                    written.extend(self.from(node, 1));
+                    let (entries, from, drop) = (Vec::new(), written, None);
+                    self.follow(
+                        number,
+                        Change::Input {
+                            place: 1,
+                            base,
+                            entries,
+                            from,
+                            drop,
+                        },
+                    );
+                }
+                None => written.iter().for_each(|labels| self.units.hold(labels, node.op)),
+            }
         }
         Some(Tracked::zero(shape, labels).as_zero_as(&first))
     }
 
-    /// A list of lengths that has to follow. Lengths that are not known cannot be written, except one as −1 where that is
-    /// understood.
+    /// A list of lengths that has to follow. Lengths that are not known cannot be written.
     pub(super) fn follow_target(
         &mut self,
         number: usize,
@@ -202,16 +250,24 @@ impl<'a> Walk<'a, '_> {
         entries: Vec<(usize, Labels)>,
         reason: &str,
     ) {
-        let open = target.iter().filter(|length| matches!(length, None | Some(-1))).count();
-        let may_be_open = matches!(node.op, "Reshape") && open <= 1;
-        let unknown = target.iter().any(Option::is_none);
-        if unknown && !may_be_open {
-            entries.iter().for_each(|(_, labels)| self.units.hold(labels, reason));
+        let base: Option<Vec<i64>> = target.iter().copied().collect();
+        let Some(base) = base else {
+            entries
+                .iter()
+                .for_each(|(_, labels)| self.units.hold(labels, reason));
             return;
-        }
-        let base = target.iter().map(|length| length.unwrap_or(-1)).collect();
+        };
         let from = self.from(node, place);
-        self.follow(number, Change::Input { place, base, entries, from, drop: None });
+        self.follow(
+            number,
+            Change::Input {
+                place,
+                base,
+                entries,
+                from,
+                drop: None,
+            },
+        );
     }
 
     pub(super) fn pad(&mut self, node: &Node<'a>, first: Tracked, shape: Shape) -> Option<Tracked> {
@@ -224,7 +280,11 @@ impl<'a> Walk<'a, '_> {
             self.hold_dim(&first, *dim, node.op);
         }
         let zero = |name: &str| {
-            let values = self.graph.constants.get(name).and_then(|constant| constant.floats());
+            let values = self
+                .graph
+                .constants
+                .get(name)
+                .and_then(|constant| constant.floats());
             values.is_some_and(|values| values.iter().all(|x| *x == 0.0))
         };
         let zero = node.float("value").unwrap_or(0.0) == 0.0 && node.input(2).is_none_or(zero);
@@ -251,8 +311,11 @@ impl<'a> Walk<'a, '_> {
         let mut labels = vec![None; shape.len()];
         let mut entries = Vec::new();
         for (dim, own) in labels.iter_mut().enumerate() {
-            let Some(units) = first.units(dim).cloned() else { continue };
-            if first.len(dim) != shape[dim] || node.ints("axes").is_some_and(|axes| axes.len() == shape.len()) {
+            let Some(units) = first.units(dim).cloned() else {
+                continue;
+            };
+            if first.len(dim) != shape[dim] || node.ints("axes").is_some_and(|axes| axes.len() == shape.len())
+            {
                 self.units.hold(&units, node.op);
                 continue;
             }
@@ -267,15 +330,24 @@ impl<'a> Walk<'a, '_> {
                 Some(target) if target.len() == shape.len() => {
                     self.follow_target(number, node, 3, &target, entries, node.op);
                 }
-                _ => entries.iter().for_each(|(_, labels)| self.units.hold(labels, node.op)),
+                _ => entries
+                    .iter()
+                    .for_each(|(_, labels)| self.units.hold(labels, node.op)),
             }
         }
         Some(Tracked::zero(shape, labels).as_zero_as(&first))
     }
 
     /// Channels become places in space: those that become one channel are tied.
-    pub(super) fn depth_to_space(&mut self, node: &Node<'a>, first: Tracked, shape: Shape) -> Option<Tracked> {
-        let block = usize::try_from(node.int("blocksize")?).ok().filter(|block| *block > 0)?;
+    pub(super) fn depth_to_space(
+        &mut self,
+        node: &Node<'a>,
+        first: Tracked,
+        shape: Shape,
+    ) -> Option<Tracked> {
+        let block = usize::try_from(node.int("blocksize")?)
+            .ok()
+            .filter(|block| *block > 0)?;
         self.hold_from(&first, 2, node.op);
         self.hold_dim(&first, 0, node.op);
         let mut labels = vec![None; shape.len()];
@@ -283,11 +355,21 @@ impl<'a> Walk<'a, '_> {
             let (area, outputs) = (block * block, all.len() / (block * block));
             let by_column = node.text("mode") == Some("CRD");
             let own: Vec<u32> = (0..outputs)
-                .map(|output| if by_column { all[output * area] } else { all[output] })
+                .map(|output| {
+                    if by_column {
+                        all[output * area]
+                    } else {
+                        all[output]
+                    }
+                })
                 .collect();
             for (output, unit) in own.iter().enumerate() {
                 for place in 0..area {
-                    let index = if by_column { output * area + place } else { place * outputs + output };
+                    let index = if by_column {
+                        output * area + place
+                    } else {
+                        place * outputs + output
+                    };
                     self.units.tie(&[*unit], &[all[index]]);
                 }
             }

@@ -18,7 +18,9 @@ impl<'a> Walk<'a, '_> {
         }
         let (input, w, r) = (self.value(node.input(0)?), node.input(1)?, node.input(2)?);
         let dims = self.value(r).shape?.into_iter().collect::<Option<Vec<_>>>()?;
-        let [directions, rows, hidden] = dims[..] else { return None };
+        let [directions, rows, hidden] = dims[..] else {
+            return None;
+        };
         (rows == gates * hidden).then_some(())?;
         let units = self.units.fresh(hidden, node.op);
         let repeated = |times: usize| -> Labels { units.repeat(times).into() };
@@ -52,7 +54,13 @@ impl<'a> Walk<'a, '_> {
             }
         }
         let labels = units.clone();
-        self.follow(number, Change::Attribute { name: "hidden_size", labels });
+        self.follow(
+            number,
+            Change::Attribute {
+                name: "hidden_size",
+                labels,
+            },
+        );
         let (length, batch) = (input.len(0), input.len(1));
         let output = Tracked::zero(
             vec![length, Some(directions), batch, Some(hidden)],

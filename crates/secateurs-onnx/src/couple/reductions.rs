@@ -6,7 +6,12 @@ use crate::shapes::{Shape, axis, reduced};
 
 impl<'a> Walk<'a, '_> {
     /// Norms of each channel by itself: scale and shift are cut along with it.
-    pub(super) fn channel_norm(&mut self, node: &Node<'a>, first: Tracked, weights: &[usize]) -> Option<Tracked> {
+    pub(super) fn channel_norm(
+        &mut self,
+        node: &Node<'a>,
+        first: Tracked,
+        weights: &[usize],
+    ) -> Option<Tracked> {
         self.hold_from(&first, 2, node.op);
         self.hold_dim(&first, 0, node.op);
         for place in weights {
@@ -53,10 +58,20 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Sums and norms over zeros are exact. A mean is that of fewer entries, and gets a factor.
-    pub(super) fn reduce(&mut self, number: usize, node: &Node<'a>, first: Tracked, shape: Shape) -> Option<Tracked> {
+    pub(super) fn reduce(
+        &mut self,
+        number: usize,
+        node: &Node<'a>,
+        first: Tracked,
+        shape: Shape,
+    ) -> Option<Tracked> {
         let axes = reduced(&self.known, node, first.labels.len())?;
         let ranked = matches!(node.op, "ReduceMax" | "ReduceMin");
-        let with: Vec<usize> = axes.iter().copied().filter(|dim| first.units(*dim).is_some()).collect();
+        let with: Vec<usize> = axes
+            .iter()
+            .copied()
+            .filter(|dim| first.units(*dim).is_some())
+            .collect();
         for dim in &with {
             if ranked || with.len() > 1 || (node.op == "ReduceMean" && first.dtype == 0) {
                 self.hold_dim(&first, *dim, node.op);

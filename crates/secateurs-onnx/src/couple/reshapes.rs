@@ -27,18 +27,49 @@ impl<'a> Walk<'a, '_> {
             _ => self.regrouped(&from, &first.labels, &shape, node.op),
         };
         if node.op == "Reshape" {
-            let target = self.known.partial(node.input(1)?)?;
-            let entries = labels.iter().enumerate().filter_map(|(dim, labels)| {
-                let labels = labels.clone()?;
-                // What is open, or is copied, follows by itself.
-                matches!(target.get(dim)?, None | Some(1..)).then_some((dim, labels))
-            });
-            let entries: Vec<(usize, Labels)> = entries.collect();
-            if !entries.is_empty() {
-                self.follow_target(number, node, 1, &target, entries, "Reshape, whose target is computed");
-            }
+            self.follow_reshape(number, node, &shape, &labels)?;
         }
         Some(Tracked::zero(shape, labels).as_zero_as(&first))
+    }
+
+    /// The target of a `Reshape`, unless it follows by itself, as lengths that are open or copied do.
+    fn follow_reshape(
+        &mut self,
+        number: usize,
+        node: &Node<'a>,
+        shape: &Shape,
+        labels: &[Option<Labels>],
+    ) -> Option<()> {
+        let target = self.known.partial(node.input(1)?)?;
+        let written = |dim: usize| matches!(target.get(dim), Some(None | Some(1..)));
+        if !(0..labels.len()).any(|dim| labels[dim].is_some() && written(dim)) {
+            return Some(());
+        }
+        // One length can stay open, such as that of the batch. All others are known.
+        let mut open = 0;
+        let base = shape
+            .iter()
+            .zip(&target)
+            .map(|(length, target)| match (length, target) {
+                (Some(length), _) => Some(*length as i64),
+                (None, Some(0)) if node.int("allowzero") != Some(1) => Some(0),
+                (None, _) => {
+                    open += 1;
+                    (open == 1).then_some(-1)
+                }
+            });
+        let base: Vec<Option<i64>> = base.collect();
+        let entries = labels.iter().enumerate();
+        let entries = entries.filter_map(|(dim, labels)| Some((dim, labels.clone()?)));
+        self.follow_target(
+            number,
+            node,
+            1,
+            &base,
+            entries.collect(),
+            "Reshape, whose target is computed",
+        );
+        Some(())
     }
 
     fn squeezed(&self, node: &Node<'a>, first: &Tracked, shape: &Shape) -> Option<Vec<Option<Labels>>> {
@@ -72,7 +103,8 @@ impl<'a> Walk<'a, '_> {
         let dim = with.max_by_key(|dim| labels[*dim].as_ref().map(|labels| labels.len()))?;
         for (other, labels) in labels.iter().enumerate() {
             if let Some(labels) = labels.as_ref().filter(|_| other != dim) {
-                self.units.hold(labels, &format!("{op}, where two cuts would meet"));
+                self.units
+                    .hold(labels, &format!("{op}, where two cuts would meet"));
             }
         }
         let own = labels[dim].clone()?;
@@ -105,7 +137,10 @@ impl<'a> Walk<'a, '_> {
         };
         let depends = |dim: usize| {
             let own = own(dim);
-            labels.iter().enumerate().all(|(index, unit)| own[at(dim, index)] == *unit)
+            labels
+                .iter()
+                .enumerate()
+                .all(|(index, unit)| own[at(dim, index)] == *unit)
         };
         let alone = (0..lengths.len()).find(|dim| lengths[*dim] > 1 && depends(*dim));
         let longest = (0..lengths.len()).max_by_key(|dim| lengths[*dim]);
@@ -131,7 +166,10 @@ impl<'a> Walk<'a, '_> {
         let mut out = vec![None; to.len()];
         let (mut i, mut j) = (0, 0);
         // A batch of any size stays what it is, or something is merged into it or divided from it.
-        if from.first() == Some(&None) && to.first() == Some(&None) && product(&from[1..]) != product(&to[1..]) {
+        if from.first() == Some(&None)
+            && to.first() == Some(&None)
+            && product(&from[1..]) != product(&to[1..])
+        {
             let same = from.iter().rev().zip(to.iter().rev());
             let same = same.take_while(|(a, b)| a == b && a.is_some()).count();
             let (rest, start) = (from.len() - same, to.len() - same);

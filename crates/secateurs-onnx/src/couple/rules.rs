@@ -6,7 +6,12 @@ use crate::shapes::{ELEMENTWISE, Shape};
 
 impl<'a> Walk<'a, '_> {
     /// The outputs of a node, or at least its first ones; `None` if it has no rule.
-    pub(super) fn rule(&mut self, number: usize, node: &Node<'a>, shape: Option<Shape>) -> Option<Vec<Tracked>> {
+    pub(super) fn rule(
+        &mut self,
+        number: usize,
+        node: &Node<'a>,
+        shape: Option<Shape>,
+    ) -> Option<Vec<Tracked>> {
         match node.op {
             "Split" => return self.split(number, node),
             "LSTM" | "GRU" | "RNN" => return self.recurrent(number, node),
@@ -42,9 +47,8 @@ impl<'a> Walk<'a, '_> {
             "Pad" => self.pad(node, first, shape)?,
             "Resize" => self.resize(number, node, first, shape)?,
             "DepthToSpace" => self.depth_to_space(node, first, shape)?,
-            "ReduceMean" | "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "ReduceMax" | "ReduceMin" => {
-                self.reduce(number, node, first, shape)?
-            }
+            "ReduceMean" | "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "ReduceMax"
+            | "ReduceMin" => self.reduce(number, node, first, shape)?,
             "Flatten" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" => {
                 self.reshaped(number, node, shape)?
             }

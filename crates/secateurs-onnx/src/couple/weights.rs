@@ -78,7 +78,11 @@ impl<'a> Walk<'a, '_> {
 
     /// The axes of a weight from this one on cannot be cut, as those of a kernel.
     pub(super) fn fix_from(&mut self, name: &'a str, first: usize) {
-        let rank = self.graph.constants.get(name).map_or(0, |constant| constant.dims.len());
+        let rank = self
+            .graph
+            .constants
+            .get(name)
+            .map_or(0, |constant| constant.dims.len());
         (first..rank).for_each(|dim| self.fix(name, dim, FIXED));
     }
 

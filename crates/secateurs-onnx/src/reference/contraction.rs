@@ -61,7 +61,6 @@ impl Inputs<'_, '_> {
             .map_err(|_| self.misfit())
     }
 
-
     /// Every product of every place, summed where it belongs.
     pub(super) fn einsum(&self) -> Result<ArrayD<f64>> {
         let (letters, out) = equation(self.node).ok_or_else(|| unsupported(self.node, "its equation"))?;
@@ -90,18 +89,24 @@ impl Inputs<'_, '_> {
         let steps = arrays.iter().zip(&letters).map(|(array, letters)| {
             let step = |letter: &char| -> usize {
                 let dims = letters.iter().enumerate().filter(|(_, own)| *own == letter);
-                dims.map(|(dim, _)| array.shape()[dim + 1..].iter().product::<usize>()).sum()
+                dims.map(|(dim, _)| array.shape()[dim + 1..].iter().product::<usize>())
+                    .sum()
             };
             all.iter().map(step).collect::<Vec<usize>>()
         });
-        let operands: Vec<(Vec<f64>, Vec<usize>)> = arrays.iter().map(|array| standard(array)).zip(steps).collect();
+        let operands: Vec<(Vec<f64>, Vec<usize>)> =
+            arrays.iter().map(|array| standard(array)).zip(steps).collect();
         let mut at = vec![0; all.len()];
         let mut values = Vec::with_capacity(entries);
         for _ in 0..entries {
             let mut sum = 0.0;
             for _ in 0..terms {
                 let factor = |(values, steps): &(Vec<f64>, Vec<usize>)| {
-                    values[at.iter().zip(steps).map(|(index, step)| index * step).sum::<usize>()]
+                    values[at
+                        .iter()
+                        .zip(steps)
+                        .map(|(index, step)| index * step)
+                        .sum::<usize>()]
                 };
                 sum += operands.iter().map(factor).product::<f64>();
                 for dim in (0..all.len()).rev() {

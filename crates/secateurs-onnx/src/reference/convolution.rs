@@ -55,7 +55,9 @@ impl Window {
 impl Inputs<'_, '_> {
     fn window(&self, kernel: Vec<usize>) -> Result<(Window, Vec<usize>)> {
         let (node, input) = (self.node, self.get(0)?);
-        let shape = self.shape().map_err(|_| unsupported(node, "its window or its padding"))?;
+        let shape = self
+            .shape()
+            .map_err(|_| unsupported(node, "its window or its padding"))?;
         let dims = kernel.len();
         if input.ndim() != dims + 2 {
             return Err(self.misfit());
@@ -108,7 +110,8 @@ impl Inputs<'_, '_> {
         );
         let places = window.places();
         let (channels, filters) = (groups * of_group, outputs / groups);
-        let weight = ArrayView3::from_shape((groups, filters, of_group * kernel), &weight).map_err(|_| self.misfit())?;
+        let weight = ArrayView3::from_shape((groups, filters, of_group * kernel), &weight)
+            .map_err(|_| self.misfit())?;
         let mut out = Vec::with_capacity(shape.iter().product());
         for sample in input.chunks((channels * area).max(1)).take(shape[0]) {
             for (group, weight) in weight.outer_iter().enumerate() {
@@ -178,7 +181,9 @@ impl Inputs<'_, '_> {
                     let from = &input[(sample * inputs + channel) * area..][..area];
                     let filter = &weight[(channel * filters + output % filters) * kernel..][..kernel];
                     for (x, pairs) in from.iter().zip(&places) {
-                        pairs.iter().for_each(|(within, place)| plane[*place] += x * filter[*within]);
+                        pairs
+                            .iter()
+                            .for_each(|(within, place)| plane[*place] += x * filter[*within]);
                     }
                 }
             }

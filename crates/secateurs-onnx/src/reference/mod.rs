@@ -123,11 +123,17 @@ pub fn of_shapes<'a>(
     // What depends on weights is no business of shapes.
     let of_shapes = |name: &&str| {
         let constant = known.graph.constants.get(*name);
-        let constant = constant.is_some_and(|own| !own.dtype.is_float() || !known.graph.initializers.contains(*name));
+        let constant =
+            constant.is_some_and(|own| !own.dtype.is_float() || !known.graph.initializers.contains(*name));
         name.is_empty() || constant || known.computed.contains_key(*name)
     };
     let from_shape = !node.inputs.is_empty() && node.inputs.iter().all(|name| of_shapes(&name));
-    let given = || node.inputs.iter().zip(shapes).filter(|(name, _)| !name.is_empty());
+    let given = || {
+        node.inputs
+            .iter()
+            .zip(shapes)
+            .filter(|(name, _)| !name.is_empty())
+    };
     if !from_shape || !given().all(|(_, shape)| small(shape)) {
         return None;
     }
@@ -161,13 +167,102 @@ pub fn of_shapes<'a>(
         integers: node.inputs.iter().all(|name| integer(&name)),
     };
     let small = |array: &ArrayD<f64>| array.len() <= MOST;
-    inputs.compute().ok().filter(small)
+    let array = match (node.op, partly) {
+        ("Equal", true) => {
+            let equal = |a: f64, b: f64| {
+                if a.is_nan() || b.is_nan() {
+                    f64::NAN
+                } else {
+                    f64::from(u8::from(a == b))
+                }
+            };
+            inputs.binary(equal).ok()
+        }
+        // What a condition that is not known chooses is known if there is no choice.
+        ("Where", true) => {
+            let [condition, yes, no] = [0, 1, 2].map(|place| inputs.get(place).ok());
+            let same = inputs
+                .combine(yes?, no?, |yes, no| if yes == no { yes } else { f64::NAN })
+                .ok()?;
+            let yes = inputs
+                .combine(condition?, yes?, |c, yes| if c == 0.0 { 0.0 } else { yes })
+                .ok()?;
+            let no = inputs
+                .combine(condition?, no?, |c, no| if c == 0.0 { no } else { 0.0 })
+                .ok()?;
+            let chosen = inputs.combine(&yes, &no, |yes, no| yes + no).ok()?;
+            let unknown = condition?.mapv(|c| if c.is_nan() { f64::NAN } else { 0.0 });
+            let chosen = inputs
+                .combine(&chosen, &unknown, |chosen, unknown| chosen + unknown)
+                .ok()?;
+            inputs
+                .combine(
+                    &chosen,
+                    &same,
+                    |chosen, same| if chosen.is_nan() { same } else { chosen },
+                )
+                .ok()
+        }
+        _ => inputs.compute().ok(),
+    };
+    array.filter(small)
+}
+
+/// Of each entry of what a node computes from shapes, which input it is an entry of, and which; `None` for operators that
+/// do more than move entries.
+pub fn origins<'a>(known: &Known<'_, 'a>, node: &Node<'a>) -> Option<Vec<(usize, usize)>> {
+    /// More entries than an input has.
+    const STEP: usize = 1 << 16;
+    let moved = match node.op {
+        "Concat" => node.inputs.len(),
+        "Gather" | "Slice" | "Unsqueeze" | "Squeeze" | "Reshape" | "Identity" | "Cast" => 1,
+        _ => return None,
+    };
+    let mut values = HashMap::new();
+    for (place, name) in node
+        .inputs
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !name.is_empty())
+    {
+        let value = known.computed.get(name).map(|value| value.array.clone());
+        let mut value = value.or_else(|| from_constant(known.graph.constants.get(name)?))?;
+        if place < moved {
+            let entries = value.iter_mut().enumerate();
+            entries.for_each(|(entry, x)| *x = (place * STEP + entry) as f64);
+        }
+        // The same value twice: what it depends on is the same, too.
+        values.entry(*name).or_insert(value);
+    }
+    let inputs = Inputs {
+        graph: known.graph,
+        node,
+        values: &values,
+        integers: true,
+    };
+    let codes = inputs.compute().ok()?;
+    let codes = codes.iter().map(|code| *code as usize);
+    Some(codes.map(|code| (code / STEP, code % STEP)).collect())
 }
 
 /// Operators through which an entry that is not known stays one that is not known.
-const SPREADS: [&str; 14] = [
-    "Gather", "Concat", "Slice", "Unsqueeze", "Squeeze", "Cast", "Mul", "Add", "Sub", "Div", "Reshape", "Identity", "Sqrt",
+const SPREADS: [&str; 16] = [
+    "Gather",
+    "Concat",
+    "Slice",
+    "Unsqueeze",
+    "Squeeze",
+    "Cast",
+    "Mul",
+    "Add",
+    "Sub",
+    "Div",
+    "Reshape",
+    "Identity",
+    "Sqrt",
     "Pow",
+    "Equal",
+    "Where",
 ];
 
 /// Whether this is the number of a type of integers.
@@ -232,9 +327,20 @@ impl Inputs<'_, '_> {
     fn known(&self) -> Known<'_, '_> {
         let mut known = Known::of(self.graph);
         for name in &self.node.inputs {
-            if let Some(array) = self.values.get(name).filter(|array| array.ndim() < 2 && array.len() <= 64) {
+            if let Some(array) = self
+                .values
+                .get(name)
+                .filter(|array| array.ndim() < 2 && array.len() <= 64)
+            {
                 let (array, from) = (array.clone(), Vec::new());
-                known.computed.insert(name, Computed { array, dtype: 7, from });
+                known.computed.insert(
+                    name,
+                    Computed {
+                        array,
+                        dtype: 7,
+                        from,
+                    },
+                );
             }
         }
         known

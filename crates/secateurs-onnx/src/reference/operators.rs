@@ -58,9 +58,8 @@ impl Inputs<'_, '_> {
                 }
                 Ok(array)
             }
-            "ReduceMean" | "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "ReduceMax" | "ReduceMin" => {
-                self.reduce()
-            }
+            "ReduceMean" | "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "ReduceMax"
+            | "ReduceMin" => self.reduce(),
             "InstanceNormalization" => self.instance_norm(),
             "ConvTranspose" => self.conv_transpose(),
             "Einsum" => self.einsum(),
@@ -71,13 +70,21 @@ impl Inputs<'_, '_> {
             "ScatterND" => self.scatter_nd(),
             "Range" => self.range(),
             "CumSum" => self.cumulative_sum(),
-            "Mod" => self.binary(|a, b| if node.int("fmod") == Some(1) { a % b } else { a - (a / b).floor() * b }),
+            "Mod" => self.binary(|a, b| {
+                if node.int("fmod") == Some(1) {
+                    a % b
+                } else {
+                    a - (a / b).floor() * b
+                }
+            }),
             "Constant" => {
                 let float = node.float("value_float").map(f64::from);
                 let one = float.or_else(|| node.int("value_int").map(|int| int as f64));
                 let list = || Some(node.ints("value_ints")?.iter().map(|int| *int as f64).collect());
                 let list: Option<ndarray::Array1<f64>> = if one.is_none() { list() } else { None };
-                let value = one.map(|one| ndarray::arr0(one).into_dyn()).or(list.map(|list| list.into_dyn()));
+                let value = one
+                    .map(|one| ndarray::arr0(one).into_dyn())
+                    .or(list.map(|list| list.into_dyn()));
                 value.ok_or_else(|| unsupported(node, "a value of this type"))
             }
             "Tile" => self.tile(),
@@ -267,7 +274,11 @@ impl Inputs<'_, '_> {
                 "ReduceMin" => array.fold_axis(Axis(dim), f64::INFINITY, |a, b| a.min(*b)),
                 _ => array.sum_axis(Axis(dim)),
             };
-            array = if keep { folded.insert_axis(Axis(dim)) } else { folded };
+            array = if keep {
+                folded.insert_axis(Axis(dim))
+            } else {
+                folded
+            };
         }
         if node.op == "ReduceL2" {
             array.mapv_inplace(f64::sqrt);
@@ -294,12 +305,17 @@ impl Inputs<'_, '_> {
         Ok(array)
     }
 
-    fn binary(&self, op: impl Fn(f64, f64) -> f64) -> Result<ArrayD<f64>> {
+    pub(super) fn binary(&self, op: impl Fn(f64, f64) -> f64) -> Result<ArrayD<f64>> {
         self.combine(self.get(0)?, self.get(1)?, op)
     }
 
     /// Two arrays, entry by entry, each repeated along the dimensions that it lacks.
-    fn combine(&self, a: &ArrayD<f64>, b: &ArrayD<f64>, op: impl Fn(f64, f64) -> f64) -> Result<ArrayD<f64>> {
+    pub(super) fn combine(
+        &self,
+        a: &ArrayD<f64>,
+        b: &ArrayD<f64>,
+        op: impl Fn(f64, f64) -> f64,
+    ) -> Result<ArrayD<f64>> {
         let rank = a.ndim().max(b.ndim());
         let padded = |array: &ArrayD<f64>| {
             let mut array = array.view().into_dyn();

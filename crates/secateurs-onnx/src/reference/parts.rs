@@ -41,7 +41,9 @@ impl Inputs<'_, '_> {
         let mut array = self.get(0)?.clone();
         let slices = slices(&self.known(), self.node, array.ndim());
         for slice in slices.ok_or_else(|| unsupported(self.node, "its limits"))? {
-            let chosen = slice.indices(array.shape()[slice.dim]).ok_or_else(|| self.misfit())?;
+            let chosen = slice
+                .indices(array.shape()[slice.dim])
+                .ok_or_else(|| self.misfit())?;
             array = array.select(Axis(slice.dim), &chosen);
         }
         Ok(array)
@@ -96,7 +98,9 @@ impl Inputs<'_, '_> {
             Some("linear") => false,
             _ => return Err(unsupported(node, "cubic interpolation")),
         };
-        let transform = node.text("coordinate_transformation_mode").unwrap_or("half_pixel");
+        let transform = node
+            .text("coordinate_transformation_mode")
+            .unwrap_or("half_pixel");
         for (dim, &length) in shape.iter().enumerate() {
             let before = array.shape()[dim];
             if before == length || before == 0 {
@@ -163,7 +167,9 @@ impl Inputs<'_, '_> {
     }
 
     pub(super) fn range(&self) -> Result<ArrayD<f64>> {
-        let one = |number: usize| -> Result<f64> { self.get(number)?.first().copied().ok_or_else(|| self.misfit()) };
+        let one = |number: usize| -> Result<f64> {
+            self.get(number)?.first().copied().ok_or_else(|| self.misfit())
+        };
         let (start, limit, step) = (one(0)?, one(1)?, one(2)?);
         let count = ((limit - start) / step).ceil().max(0.0);
         if !count.is_finite() || count > 1e8 {
@@ -189,14 +195,19 @@ impl Inputs<'_, '_> {
         });
         let offsets: Option<Vec<usize>> = offsets.collect();
         let offsets = offsets.ok_or_else(|| self.misfit())?;
-        Ok((offsets.into_iter().map(|offset| offset * behind).collect(), behind))
+        Ok((
+            offsets.into_iter().map(|offset| offset * behind).collect(),
+            behind,
+        ))
     }
 
     pub(super) fn gather_nd(&self) -> Result<ArrayD<f64>> {
         let (array, indices) = (self.get(0)?, self.get(1)?);
         let (offsets, behind) = self.pointed(array.shape(), indices)?;
         let (values, shape) = (standard(array), self.shape()?);
-        let picked = offsets.into_iter().flat_map(|offset| values[offset..offset + behind].to_vec());
+        let picked = offsets
+            .into_iter()
+            .flat_map(|offset| values[offset..offset + behind].to_vec());
         ArrayD::from_shape_vec(IxDyn(&shape), picked.collect()).map_err(|_| self.misfit())
     }
 
@@ -235,7 +246,9 @@ impl Inputs<'_, '_> {
         }
         for (dim, times) in repeats.iter().enumerate() {
             let length = array.shape()[dim];
-            let all: Vec<usize> = (0..length * *times as usize).map(|at| at % length.max(1)).collect();
+            let all: Vec<usize> = (0..length * *times as usize)
+                .map(|at| at % length.max(1))
+                .collect();
             array = array.select(Axis(dim), &all);
         }
         Ok(array)
@@ -245,7 +258,10 @@ impl Inputs<'_, '_> {
     pub(super) fn triangle(&self) -> Result<ArrayD<f64>> {
         let mut array = self.get(0)?.clone();
         let rank = array.ndim();
-        let shift = self.optional(1).and_then(|shift| shift.first().copied()).unwrap_or(0.0) as i64;
+        let shift = self
+            .optional(1)
+            .and_then(|shift| shift.first().copied())
+            .unwrap_or(0.0) as i64;
         let upper = self.node.int("upper") != Some(0);
         if rank < 2 {
             return Err(self.misfit());

@@ -30,7 +30,10 @@ impl Inputs<'_, '_> {
             return Err(self.misfit());
         }
         let bias = match self.optional(3) {
-            Some(bias) => bias.clone().into_dimensionality::<Ix2>().map_err(|_| self.misfit())?,
+            Some(bias) => bias
+                .clone()
+                .into_dimensionality::<Ix2>()
+                .map_err(|_| self.misfit())?,
             None => Array2::zeros((directions, 2 * gates * hidden)),
         };
         let state = |number: usize| match node.input(number) {
@@ -44,7 +47,10 @@ impl Inputs<'_, '_> {
         let mut all = Array4::zeros((length, directions, batch, hidden));
         for direction in 0..directions {
             let (w, r) = (w.index_axis(Axis(0), direction), r.index_axis(Axis(0), direction));
-            let bias = bias.index_axis(Axis(0), direction).into_dimensionality::<Ix1>().map_err(|_| self.misfit())?;
+            let bias = bias
+                .index_axis(Axis(0), direction)
+                .into_dimensionality::<Ix1>()
+                .map_err(|_| self.misfit())?;
             let (of_input, of_state) = bias.split_at(Axis(0), gates * hidden);
             let backwards = direction == 1 || node.text("direction") == Some("reverse");
             let mut h = states.index_axis(Axis(0), direction).to_owned();
@@ -57,16 +63,17 @@ impl Inputs<'_, '_> {
                 if node.op == "LSTM" {
                     // Input, output, forget, cell.
                     let sum = from_input + from_state;
-                    let [i, o, f] = [0, 1, 2].map(|number| sum.slice_axis(Axis(1), gate(number)).mapv(sigmoid));
+                    let [i, o, f] =
+                        [0, 1, 2].map(|number| sum.slice_axis(Axis(1), gate(number)).mapv(sigmoid));
                     let g = sum.slice_axis(Axis(1), gate(3)).mapv(libm::tanh);
                     c = f * &c + i * g;
                     h = o * c.mapv(libm::tanh);
                 } else {
                     // Update, reset, new.
-                    let part = |array: &Array2<f64>, number| array.slice_axis(Axis(1), gate(number)).to_owned();
-                    let [z, reset] = [0, 1].map(|number| {
-                        (part(&from_input, number) + part(&from_state, number)).mapv(sigmoid)
-                    });
+                    let part =
+                        |array: &Array2<f64>, number| array.slice_axis(Axis(1), gate(number)).to_owned();
+                    let [z, reset] = [0, 1]
+                        .map(|number| (part(&from_input, number) + part(&from_state, number)).mapv(sigmoid));
                     let inner = if node.int("linear_before_reset") == Some(1) {
                         reset * part(&from_state, 2)
                     } else {
@@ -76,7 +83,9 @@ impl Inputs<'_, '_> {
                     let new = (part(&from_input, 2) + inner).mapv(libm::tanh);
                     h = (1.0 - &z) * new + &z * &h;
                 }
-                all.index_axis_mut(Axis(0), at).index_axis_mut(Axis(0), direction).assign(&h);
+                all.index_axis_mut(Axis(0), at)
+                    .index_axis_mut(Axis(0), direction)
+                    .assign(&h);
             }
             states.index_axis_mut(Axis(0), direction).assign(&h);
             cells.index_axis_mut(Axis(0), direction).assign(&c);

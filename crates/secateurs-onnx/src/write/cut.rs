@@ -25,7 +25,8 @@ pub fn cut<'a>(
     for (name, axes) in &couplings.parameters {
         let constant = &graph.constants[name];
         let kept: Vec<Option<Vec<usize>>> = axes.iter().map(|labels| labels.as_ref().map(kept)).collect();
-        let all = |(kept, dim): (&Option<Vec<usize>>, &usize)| kept.as_ref().is_none_or(|kept| kept.len() == *dim);
+        let all =
+            |(kept, dim): (&Option<Vec<usize>>, &usize)| kept.as_ref().is_none_or(|kept| kept.len() == *dim);
         if !kept.iter().zip(&constant.dims).all(all) {
             changes.tensors.insert(name, without(constant, &kept)?);
         }
@@ -62,7 +63,9 @@ pub fn cut<'a>(
             } => {
                 let name = names.fresh(node.name);
                 let list: Vec<f64> = replaced(base, entries).iter().map(|int| *int as f64).collect();
-                changes.added.push(new_tensor(&name, &[list.len()], INT64, &list)?);
+                changes
+                    .added
+                    .push(new_tensor(&name, &[list.len()], INT64, &list)?);
                 edit.inputs.insert(*place, name);
                 edit.dropped.extend(drop);
             }
@@ -78,7 +81,9 @@ pub fn cut<'a>(
             Change::Frozen { place, value, .. } => {
                 let name = names.fresh(node.name);
                 let values: Vec<f64> = value.array.iter().copied().collect();
-                changes.added.push(new_tensor(&name, value.array.shape(), value.dtype, &values)?);
+                changes
+                    .added
+                    .push(new_tensor(&name, value.array.shape(), value.dtype, &values)?);
                 edit.inputs.insert(*place, name);
             }
         }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
-use crate::graph::field::*;
 use crate::graph::Node;
+use crate::graph::field::*;
 use crate::proto::{bytes_field, fields, varint_field};
 
 /// `AttributeProto.type` of one integer and of a list.

@@ -112,15 +112,21 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
 /// A copy that is changed, or that is made of what is changed, becomes an initializer of its own; the nodes that made
 /// these copies are returned.
 fn own_copies<'a>(graph: &Graph<'a>, changes: &mut Changes<'a>) -> Result<HashSet<usize>> {
-    let mut copies: Vec<(&str, usize)> = graph.copies.iter().map(|(name, number)| (*name, *number)).collect();
+    let mut copies: Vec<(&str, usize)> = graph
+        .copies
+        .iter()
+        .map(|(name, number)| (*name, *number))
+        .collect();
     copies.sort_by_key(|(_, number)| *number);
     let mut dropped = HashSet::new();
     for (name, number) in copies {
-        let source = graph.nodes[number].inputs[0];
+        let source = graph.nodes[number].inputs.first();
         if changes.tensors.contains_key(name) {
             dropped.insert(number);
-        } else if changes.tensors.contains_key(source) {
-            changes.tensors.insert(name, NewTensor::of(&graph.constants[name])?);
+        } else if source.is_some_and(|source| changes.tensors.contains_key(source)) {
+            changes
+                .tensors
+                .insert(name, NewTensor::of(&graph.constants[name])?);
             dropped.insert(number);
         }
     }
@@ -143,7 +149,10 @@ impl NewTensor {
                 dims: constant.dims.clone(),
                 raw: raw.into_owned(),
             }),
-            _ => Err(crate::graph::contradiction(constant.name, "its entries cannot be cut")),
+            _ => Err(crate::graph::contradiction(
+                constant.name,
+                "its entries cannot be cut",
+            )),
         }
     }
 }
@@ -178,7 +187,8 @@ fn tensor_like<'a>(
 fn new_tensor(name: &str, dims: &[usize], dtype: i64, values: &[f64]) -> Result<Vec<u8>> {
     use tensor::field::*;
     let raw = tensor::encode(dtype, values);
-    let raw = raw.ok_or_else(|| crate::graph::contradiction(name, "numbers of this type cannot be written"))?;
+    let raw =
+        raw.ok_or_else(|| crate::graph::contradiction(name, "numbers of this type cannot be written"))?;
     let mut message = Vec::new();
     dims.iter()
         .for_each(|dim| varint_field(&mut message, DIMS, *dim as u64));

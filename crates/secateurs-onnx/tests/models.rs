@@ -1,0 +1,344 @@
+//! Small versions of common architectures, as PyTorch's two exporters write them (`scripts/tiny_models.py`): what can be
+//! removed of each, and that the smaller model computes the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ndarray::ArrayD;
+use secateurs::checkpoint::Existing;
+use secateurs_onnx::{
+    Error, Importance, Options, Outputs, Reduction, Report, Resource, Scope, plan, plan_file, shrink,
+    shrink_file, weight_names,
+};
+
+/// The models, by name.
+fn models() -> BTreeMap<String, Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|end| end == "onnx"));
+    files
+        .map(|path| {
+            (
+                path.file_stem().unwrap().to_string_lossy().into_owned(),
+                fs::read(&path).unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// Of each model: channels of all groups, those removed by half, and those held. Both exporters mean the same network.
+const EXPECTED: [(&str, [usize; 3]); 40] = [
+    ("bert", [178, 48, 82]),
+    ("bert_new", [178, 48, 82]),
+    ("convnext", [45, 16, 13]),
+    ("convnext_new", [45, 16, 13]),
+    ("densenet", [25, 10, 5]),
+    ("densenet_new", [25, 10, 5]),
+    ("einsum", [21, 7, 5]),
+    ("einsum_new", [21, 7, 5]),
+    ("googlenet", [33, 14, 5]),
+    ("googlenet_new", [33, 14, 5]),
+    ("groupnorm", [19, 6, 7]),
+    ("groupnorm_new", [19, 6, 7]),
+    ("gru", [59, 28, 3]),
+    ("gru_new", [35, 16, 3]),
+    ("llama", [108, 36, 36]),
+    ("llama_new", [94, 37, 20]),
+    ("lstm", [35, 16, 3]),
+    ("lstm_new", [35, 16, 3]),
+    ("mixer", [93, 24, 45]),
+    ("mixer_new", [93, 24, 45]),
+    ("mobilenet", [37, 16, 5]),
+    ("mobilenet_new", [37, 16, 5]),
+    ("resnet", [53, 24, 5]),
+    ("resnet_new", [53, 24, 5]),
+    ("resnext", [29, 12, 5]),
+    ("resnext_new", [29, 12, 5]),
+    ("segmentation", [22, 10, 2]),
+    ("segmentation_new", [22, 10, 2]),
+    ("shufflenet", [21, 8, 5]),
+    ("shufflenet_new", [21, 8, 5]),
+    ("superresolution", [15, 6, 3]),
+    ("superresolution_new", [15, 6, 3]),
+    ("swin", [69, 24, 21]),
+    ("swin_new", [69, 24, 21]),
+    ("unet", [42, 20, 2]),
+    ("unet_new", [42, 20, 2]),
+    ("vgg", [49, 22, 5]),
+    ("vgg_new", [49, 22, 5]),
+    ("vit", [101, 40, 21]),
+    ("vit_new", [101, 40, 21]),
+];
+
+#[test]
+fn half_of_the_channels_of_each_architecture_are_removed_exactly() {
+    let half = Options::new(0.5).unwrap().round_to(1);
+    let mut table = BTreeMap::new();
+    for (name, model) in models() {
+        let report = match shrink(&model, &half) {
+            Ok(smaller) => {
+                assert!(smaller.report.deviation.unwrap() <= 1e-12, "{name}");
+                assert!(smaller.bytes.len() < model.len(), "{name}");
+                smaller.report
+            }
+            Err(Error::NothingToRemove { .. }) => plan(&model, &half).unwrap(),
+            Err(error) => panic!("{name}: {error}"),
+        };
+        let held = report.held().values().sum();
+        table.insert(name, [report.channels(), report.removed(), held]);
+    }
+    let expected: BTreeMap<String, _> = EXPECTED
+        .iter()
+        .map(|(name, counts)| ((*name).to_owned(), *counts))
+        .collect();
+    assert_eq!(table, expected);
+}
+
+fn model(name: &str) -> Vec<u8> {
+    models().remove(name).unwrap()
+}
+
+fn unrounded(amount: f64) -> Options {
+    Options::new(amount).unwrap().round_to(1)
+}
+
+#[test]
+fn budgets_are_met_by_the_smallest_amount() {
+    let model = model("resnet");
+    let cost = |report: &Report, resource| match resource {
+        Resource::Parameters => report.after.parameters as f64 / report.before.parameters as f64,
+        Resource::MultiplyAdds => report.after.macs.unwrap() as f64 / report.before.macs.unwrap() as f64,
+        _ => report.after.bytes as f64 / report.before.bytes as f64,
+    };
+    for resource in [Resource::Parameters, Resource::MultiplyAdds, Resource::Bytes] {
+        let options = Options::budget(resource, 0.7).unwrap().round_to(1);
+        let share = cost(&shrink(&model, &options).unwrap().report, resource);
+        assert!(share <= 0.7 && share > 0.5, "{resource:?}: {share}");
+    }
+    let error = shrink(&model, &Options::budget(Resource::Parameters, 0.0001).unwrap()).unwrap_err();
+    assert!(
+        matches!(error, Error::Budget { least, .. } if least > 0.01),
+        "{error}"
+    );
+    for share in [0.0, -1.0, 1.5, f64::NAN] {
+        assert!(matches!(
+            Options::budget(Resource::Bytes, share),
+            Err(Error::Options { .. })
+        ));
+    }
+}
+
+#[test]
+fn every_importance_scope_and_reduction_gives_an_exact_model() {
+    let model = model("resnet");
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/resnet.onnx"));
+    let removed_with = |options: Options| {
+        let smaller = shrink(&model, &options).unwrap();
+        assert!(smaller.report.deviation.unwrap() <= 1e-12);
+        (smaller.report.removed(), smaller.bytes)
+    };
+    let importances = [Importance::L1, Importance::L2, Importance::Random(7)];
+    let mut different = std::collections::HashSet::new();
+    for importance in importances {
+        for reduction in [Reduction::Sum, Reduction::Mean, Reduction::Max] {
+            let options = unrounded(0.5).importance(importance.clone()).reduction(reduction);
+            different.insert(removed_with(options).1);
+        }
+    }
+    assert!(different.len() > 3);
+    // All of a kind together: as many as half of them, wherever they are.
+    let (together, _) = removed_with(unrounded(0.5).scope(Scope::Global));
+    assert!((20..=24).contains(&together), "{together}");
+    // Scores that name one weight: only its group has an importance.
+    let shape: Vec<usize> = vec![8, 3, 3, 3];
+    let scores = ArrayD::from_shape_fn(shape.clone(), |at| (8 - at[0]) as f32);
+    let given = |scores: ArrayD<f32>, name: &str| {
+        Importance::Scores(Arc::new(BTreeMap::from([(name.to_owned(), scores)])))
+    };
+    let mut names = weight_names(path).unwrap().into_iter();
+    let with = |name: &str| plan(&model, &unrounded(0.5).importance(given(scores.clone(), name)));
+    // The first convolution is the one of this shape.
+    let name = names.find(|name| with(name).is_ok()).unwrap();
+    let report = with(&name).unwrap();
+    assert_eq!(report.removed(), 4, "{name}");
+    let wrong = plan(&model, &unrounded(0.5).importance(given(scores, "nothing"))).unwrap_err();
+    assert!(wrong.to_string().contains("no weight of this name"), "{wrong}");
+    let wrong = plan(
+        &model,
+        &unrounded(0.5).importance(given(ArrayD::zeros(vec![8]), &name)),
+    )
+    .unwrap_err();
+    assert!(wrong.to_string().contains("have shape [8]"), "{wrong}");
+}
+
+#[test]
+fn groups_can_be_chosen_and_keep_what_they_must() {
+    let model = model("resnet");
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/resnet.onnx"));
+    let first = weight_names(path).unwrap().remove(0);
+    let options = unrounded(0.5).only(move |weights| weights.contains(&first));
+    let report = shrink(&model, &options).unwrap().report;
+    assert_eq!(report.groups.iter().filter(|group| group.removed > 0).count(), 1);
+    let kept = |options: &Options| {
+        let report = shrink(&model, options).unwrap().report;
+        let groups = report.groups.iter().filter(|group| group.removed > 0);
+        groups.map(|group| group.channels - group.removed).min().unwrap()
+    };
+    assert_eq!(kept(&unrounded(0.9).keep_at_least(3)), 3);
+    assert_eq!(kept(&unrounded(0.5).round_to(4)), 4);
+}
+
+#[test]
+fn weights_in_files_of_their_own_are_read_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (inside, beside) = external(&model("vgg"), "weights.bin");
+    fs::write(path("model.onnx"), inside).unwrap();
+    fs::write(path("weights.bin"), &beside).unwrap();
+    let (small, masked) = (path("small.onnx"), path("masked.onnx"));
+    let outputs = Outputs {
+        smaller: &small,
+        masked: Some(&masked),
+        existing: Existing::Refuse,
+    };
+    let report = shrink_file(&path("model.onnx"), &outputs, &unrounded(0.5)).unwrap();
+    assert_eq!(report.removed(), 22);
+    assert!(report.deviation.unwrap() <= 1e-12);
+    // What was written is a model with weights beside it again.
+    assert!(fs::metadata(path("small.onnx.data")).unwrap().len() < beside.len() as u64 / 2);
+    assert_eq!(plan_file(&small, &unrounded(0.5)).unwrap().channels(), 49 - 22);
+    assert_eq!(plan_file(&masked, &unrounded(0.5)).unwrap().channels(), 49);
+    // Nothing is replaced that exists, and never an input.
+    for existing in [Existing::Refuse, Existing::Replace] {
+        let input = path("model.onnx");
+        let outputs = Outputs {
+            smaller: &input,
+            masked: None,
+            existing,
+        };
+        assert!(matches!(
+            shrink_file(&input, &outputs, &unrounded(0.5)),
+            Err(Error::Prune(_))
+        ));
+    }
+    assert!(matches!(
+        shrink_file(&path("model.onnx"), &outputs, &unrounded(0.5)),
+        Err(Error::Prune(_))
+    ));
+    assert_eq!(fs::read(path("weights.bin")).unwrap(), beside);
+    // Weights that are missing, too short, or elsewhere.
+    fs::write(path("weights.bin"), &beside[..beside.len() / 2]).unwrap();
+    let error = plan_file(&path("model.onnx"), &unrounded(0.5)).unwrap_err();
+    assert!(error.to_string().contains("beyond the end"), "{error}");
+    fs::remove_file(path("weights.bin")).unwrap();
+    assert!(matches!(
+        plan_file(&path("model.onnx"), &unrounded(0.5)),
+        Err(Error::Io { .. })
+    ));
+    for outside in ["../weights.bin", "/etc/hostname"] {
+        fs::write(path("model.onnx"), external(&model("vgg"), outside).0).unwrap();
+        let error = plan_file(&path("model.onnx"), &unrounded(0.5)).unwrap_err();
+        assert!(matches!(error, Error::Outside { .. }), "{error}");
+    }
+}
+
+/// The model with the entries of its initializers in a file of this name, and that file.
+fn external(model: &[u8], location: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut beside = Vec::new();
+    let graph_of = |graph: &[u8], beside: &mut Vec<u8>| {
+        let mut out = Vec::new();
+        for (number, raw, bytes) in fields(graph) {
+            match number {
+                5 => message(&mut out, 5, &tensor(bytes, location, beside)),
+                _ => out.extend_from_slice(raw),
+            }
+        }
+        out
+    };
+    let mut out = Vec::new();
+    for (number, raw, bytes) in fields(model) {
+        match number {
+            7 => message(&mut out, 7, &graph_of(bytes, &mut beside)),
+            _ => out.extend_from_slice(raw),
+        }
+    }
+    (out, beside)
+}
+
+fn tensor(bytes: &[u8], location: &str, beside: &mut Vec<u8>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (number, raw, bytes) in fields(bytes) {
+        if number != 9 {
+            out.extend_from_slice(raw);
+            continue;
+        }
+        let places = [
+            ("location", location.to_owned()),
+            ("offset", beside.len().to_string()),
+            ("length", bytes.len().to_string()),
+        ];
+        for (key, value) in places {
+            let mut entry = Vec::new();
+            message(&mut entry, 1, key.as_bytes());
+            message(&mut entry, 2, value.as_bytes());
+            message(&mut out, 13, &entry);
+        }
+        out.extend([14 << 3, 1]);
+        beside.extend_from_slice(bytes);
+    }
+    out
+}
+
+/// The fields of a message: number, all bytes, and the value if it has a length.
+fn fields(mut message: &[u8]) -> Vec<(u64, &[u8], &[u8])> {
+    let mut all = Vec::new();
+    while !message.is_empty() {
+        let mut at = 0;
+        let mut varint = || {
+            let mut value = 0;
+            for shift in (0..).step_by(7) {
+                let byte = message[at];
+                at += 1;
+                value |= u64::from(byte & 127) << shift;
+                if byte < 128 {
+                    break;
+                }
+            }
+            (value, at)
+        };
+        let (tag, _) = varint();
+        let (begin, end) = match tag & 7 {
+            0 => (0, varint().1),
+            1 => (0, varint_end(at, 8)),
+            5 => (0, varint_end(at, 4)),
+            _ => {
+                let (length, begin) = varint();
+                (begin, begin + length as usize)
+            }
+        };
+        let value = if begin > 0 { &message[begin..end] } else { &[] };
+        all.push((tag >> 3, &message[..end], value));
+        message = &message[end..];
+    }
+    all
+}
+
+fn varint_end(at: usize, length: usize) -> usize {
+    at + length
+}
+
+fn message(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
+    let mut varint = |mut value: u64| {
+        while value > 127 {
+            out.push(value as u8 | 128);
+            value >>= 7;
+        }
+        out.push(value as u8);
+    };
+    varint(number << 3 | 2);
+    varint(bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
