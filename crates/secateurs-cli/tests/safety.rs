@@ -25,7 +25,7 @@ fn an_existing_output_needs_force() {
     place.write("masks", "mine too");
     let error = place.refused(&PRUNE);
     assert!(
-        error.contains("out.safetensors exists already; nothing was written; --force replaces it"),
+        error.contains("error: out.safetensors exists already; nothing was written; --force replaces it"),
         "{error}"
     );
     let error = place.refused(&[
