@@ -7,8 +7,10 @@
 //! use secateurs::error::AmountError;
 //! use secateurs::mask::Amount;
 //!
-//! match Amount::try_from(1.5) { Err(Error::Amount(AmountError::FractionOutOfRange { value })) => assert_eq!(value,
-//! 1.5), other => panic!("1.5 is not a fraction: {other:?}"), }
+//! match Amount::try_from(1.5) {
+//!     Err(Error::Amount(AmountError::FractionOutOfRange { value })) => assert_eq!(value, 1.5),
+//!     other => panic!("1.5 is not a fraction: {other:?}"),
+//! }
 //! ```
 
 use std::path::PathBuf;

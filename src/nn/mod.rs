@@ -34,13 +34,13 @@ mod array_serde;
 mod boxed;
 mod containers;
 mod error;
+mod forward_hooks;
 mod group;
 mod init;
 mod layers;
 pub mod loss;
 mod macros;
 mod module;
-mod observers;
 pub mod optim;
 mod parameter;
 mod prunable;
@@ -54,6 +54,7 @@ pub(crate) mod walk;
 
 pub use boxed::BoxedModule;
 pub use error::NnError;
+pub use forward_hooks::HookHandle;
 pub use group::Group;
 pub use layers::{
     AdaptiveAvgPool2d, AvgPool2d, BatchNorm, BatchNorm1d, BatchNorm2d, BatchNormConfig, Conv, Conv1d, Conv2d,
@@ -61,7 +62,6 @@ pub use layers::{
     PoolConfig, Relu, Sequential, Sigmoid, Tanh,
 };
 pub use module::{CloneModule, Module};
-pub use observers::HookHandle;
 pub use parameter::Parameter;
 pub use state::{StateDict, UnmatchedKeys, load_state_dict, load_state_dict_partial, state_dict};
 pub use store::ParamStore;

@@ -63,7 +63,7 @@ pub trait Module: ParamTree + CloneModule + Any + Send + Sync {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let output = self.compute(input)?;
         if let Some(store) = self.store() {
-            store.observers().observe(input, &output);
+            store.forward_hooks().call(input, &output);
         }
         Ok(output)
     }

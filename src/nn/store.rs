@@ -8,7 +8,7 @@ use ndarray::{ArcArray, Array, ArrayD, ArrayViewD, Dimension, IxDyn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::array_serde::Portable;
-use super::observers::{HookHandle, Observers};
+use super::forward_hooks::{ForwardHooks, HookHandle};
 use super::parameter::Parameter;
 use crate::depth::readable;
 use crate::error::{Error, MaskError, ModelError, NnError, Result};
@@ -38,7 +38,7 @@ use crate::tensor::Tensor;
 pub struct ParamStore {
     slots: IndexMap<String, Slot>,
     training: bool,
-    observers: Observers,
+    forward_hooks: ForwardHooks,
 }
 
 impl Default for ParamStore {
@@ -47,7 +47,7 @@ impl Default for ParamStore {
         ParamStore {
             slots: IndexMap::new(),
             training: true,
-            observers: Observers::default(),
+            forward_hooks: ForwardHooks::default(),
         }
     }
 }
@@ -260,16 +260,16 @@ impl ParamStore {
         &mut self,
         hook: impl Fn(&Tensor, &Tensor) + Send + Sync + 'static,
     ) -> HookHandle {
-        self.observers.add(hook)
+        self.forward_hooks.add(hook)
     }
 
     /// Removes a hook. Returns whether it was there.
     pub fn remove_forward_hook(&mut self, handle: HookHandle) -> bool {
-        self.observers.remove(handle)
+        self.forward_hooks.remove(handle)
     }
 
-    pub(crate) fn observers(&self) -> &Observers {
-        &self.observers
+    pub(crate) fn forward_hooks(&self) -> &ForwardHooks {
+        &self.forward_hooks
     }
 
     fn unknown(&self, name: &str) -> Error {
@@ -308,7 +308,7 @@ impl Clone for ParamStore {
         ParamStore {
             slots: self.slots.clone(),
             training: self.training,
-            observers: Observers::default(),
+            forward_hooks: ForwardHooks::default(),
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::grad_mode::is_grad_enabled;
 use super::id::ParamId;
 use super::kernel::{Shared, contiguous};
-use super::record::is_grad_enabled;
 use super::slot::Slot;
 use crate::mask::Mask;
 

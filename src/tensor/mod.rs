@@ -49,19 +49,19 @@
 // (a gradient that adds up), graph (values and where they came from), gradients, value, backward, ops.
 mod backward;
 mod error;
+mod grad_mode;
 mod gradients;
 mod graph;
 mod id;
 mod kernel;
 mod ops;
-mod record;
 mod slot;
 mod value;
 
 pub use backward::Backward;
 pub use error::TensorError;
+pub use grad_mode::{is_grad_enabled, no_grad};
 pub use gradients::Gradients;
 pub use graph::Tensor;
 pub use id::ParamId;
 pub use ops::{BatchStatistics, ConvOptions, PoolOptions};
-pub use record::{is_grad_enabled, no_grad};

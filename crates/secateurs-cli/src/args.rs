@@ -73,7 +73,7 @@ pub struct How {
     #[arg(long, short, global = true, conflicts_with = "quiet", display_order = 100)]
     pub verbose: bool,
     /// Number of threads [default: one for each processor]. Results do not depend on it.
-    #[arg(long, global = true, value_name = "N", display_order = 100)]
+    #[arg(long, global = true, value_name = "N", value_parser = threads, display_order = 100)]
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -111,6 +111,11 @@ pub struct OutputArgs {
     /// Replace the output if it exists: a file, or a folder whose files are all part of the new output.
     #[arg(long)]
     pub force: bool,
+}
+
+/// A number of threads.
+fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "write a whole number, 1 or more")
 }
 
 /// A path that can be written to.

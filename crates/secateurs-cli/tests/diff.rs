@@ -66,11 +66,11 @@ fn tensors_forms_metadata_and_order() {
     let said = diff(&place, 1, &["in", "other"]);
     for line in [
         "embed.weight  only in in",
-        "fc.weight     F32 8×16 here, F32 16×8 there",
+        "fc.weight     shape 8×16 → 16×8",
         "new           only in other",
-        "metadata `by`: nothing here, \"us\" there",
-        "metadata `format`: \"pt\" here, \"np\" there",
-        "order: `fc.bias` comes before",
+        "metadata `by`: absent → \"us\"",
+        "metadata `format`: \"pt\" → \"np\"",
+        "order: `fc.bias` comes before `fc.weight` in in, and after it in other",
         "3 of 7 tensors differ",
     ] {
         assert!(said.contains(line), "{line}: {said}");

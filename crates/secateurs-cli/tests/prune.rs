@@ -213,7 +213,7 @@ fn options_that_do_not_go_together_say_what_does() {
         ),
         (
             &["-a", "1000"],
-            "parameter `fc.weight`: 1000 units were requested, but only 128 remain",
+            "tensor `fc.weight`: 1000 units were requested, but only 128 remain",
         ),
         // These are said by the parser of the command line.
         (&["-a", "1.5"], "not a fraction in [0, 1]"),
@@ -253,11 +253,11 @@ nothing was written
     assert_eq!(
         report(&["1", "--pattern", "channel"]),
         "\
-tensor      dtype  shape  requested  achieved  channels  pruned  zeros now
-fc.weight   F32     8×16          1         1         8  12.50%     12.50%
-out.weight  BF16     4×8          1         1         4  25.00%     25.00%
-──────────────────────────────────────────────────────────────────────────
-2 tensors                         2         2        12  15.00%     15.00%
+tensor      dtype  shape  requested  achieved  channels  entries pruned  zeros now
+fc.weight   F32     8×16          1         1         8          12.50%     12.50%
+out.weight  BF16     4×8          1         1         4          25.00%     25.00%
+──────────────────────────────────────────────────────────────────────────────────
+2 tensors                         2         2        12          15.00%     15.00%
 
 nothing was written
 "
@@ -364,13 +364,13 @@ fn inspect_shows_bars_patterns_and_nans() {
     assert_eq!(
         place.done(&["inspect", "model.safetensors"]),
         "\
-tensor     dtype  shape  zeros          sparsity              holds
-groups     F16      4×8     16  50.00%  ██████████··········  2:4 along dim 1, 4 of 8 channels zero along dim 1
-ids        U8         4      –
-odd        F32      3×5      0   0.00%  ····················  1 NaN
-rows       F64      5×3      6  40.00%  ████████············  2 of 5 channels zero along dim 0, 6 negative zeros
-────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-4 tensors            66     22  35.48%  ███████▏············  1 NaN
+tensor     dtype       shape  zeros          sparsity              holds
+groups     F16           4×8     16  50.00%  ██████████··········  2:4 along dim 1, 4 of 8 channels zero along dim 1
+ids        U8              4      –
+odd        F32           3×5      0   0.00%  ····················  1 NaN
+rows       F64           5×3      6  40.00%  ████████············  2 of 5 channels zero along dim 0, 6 negative zeros
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+4 tensors         66 entries     22  35.48%  ███████▏············  1 NaN
 
 527 B in 1 file
 "

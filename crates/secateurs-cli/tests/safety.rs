@@ -25,7 +25,7 @@ fn an_existing_output_needs_force() {
     place.write("masks", "mine too");
     let error = place.refused(&PRUNE);
     assert!(
-        error.contains("out.safetensors exists already; nothing was written; --force replaces it"),
+        error.contains("error: out.safetensors exists already; nothing was written; --force replaces it"),
         "{error}"
     );
     let error = place.refused(&[
@@ -105,7 +105,7 @@ fn no_output_is_or_lies_in_an_input_or_another_output() {
             "lies in the output",
         ),
         (&prune, &["out", "--masks", "./out"], "the output is a file"),
-        (&prune, &["new", "--masks", "./new"], "name of the output"),
+        (&prune, &["new", "--masks", "./new"], "another output of this run has this name"),
         (
             &prune,
             &["home"],

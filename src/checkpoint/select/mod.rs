@@ -2,7 +2,7 @@
 //!
 //! How units are scored and chosen is the business of the mask layer; here its patterns are fed from a file.
 
-mod bytes;
+mod bytes_to_read;
 mod entries;
 
 use super::stream::chunk::{CHUNK_BYTES, entries_per_chunk, whole};

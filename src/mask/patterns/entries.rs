@@ -8,7 +8,7 @@ use super::floats::with_wide;
 use super::{Floats, Piece, with_floats};
 use crate::error::{AmountError, Error, Result};
 use crate::mask::parallel::vectorized;
-use crate::mask::select::{Cut, CutFinder, CutWriter, Order, SelectError, scatter};
+use crate::mask::select::{Cut, CutFinder, CutWriter, Order, SelectError, sample_hash};
 use crate::mask::{EntryRank, random};
 
 /// The numbers of entries for which a sample pays. With fewer, it takes as long as a pass; with more, too many keys
@@ -258,7 +258,7 @@ fn sample(source: &impl Source, parts: &[Part], caps: Caps<'_>) -> Result<Option
         let (remaining, entries) = source.entries(part.place);
         let (end, own) = (before + entries, sample.len());
         loop {
-            let place = number * stretch + scatter(number as u64 + 1) as usize % stretch;
+            let place = number * stretch + sample_hash(number as u64 + 1) as usize % stretch;
             if place >= end {
                 break;
             }

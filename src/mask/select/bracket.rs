@@ -1,7 +1,7 @@
 //! Two keys that enclose the cut, found from a sample or, with few entries, by counting all of them.
 
 use super::key::Key;
-use super::scatter::scatter;
+use super::sample_hash::sample_hash;
 use super::source::{BLOCK, Block, Problem};
 use super::words::{ones, prior_word};
 use crate::mask::bits::BITS;
@@ -100,7 +100,7 @@ fn sample<K: Key>(problem: &Problem<'_, K>, salt: u64) -> Vec<K> {
     for segment in 0..source.segments() {
         let (len, prior) = (source.len(segment), source.prior(segment));
         loop {
-            let place = start + ((u128::from(scatter(number)) * stretch as u128) >> 64) as usize;
+            let place = start + ((u128::from(sample_hash(number)) * stretch as u128) >> 64) as usize;
             if place >= base + len {
                 break;
             }

@@ -1,12 +1,12 @@
 //! Selection over a stream: the cut, found by counting.
 
-use super::between::{Between, Ends};
 use super::cut::Cut;
 use super::element::Element;
 use super::error::{SelectError, check_prior};
 use super::key::{Key, Order, Rank, Scale, fill_keys};
 use super::pass::first_nan;
 use super::source::BLOCK;
+use super::stream_bracket::{Ends, StreamBracket};
 use super::vector::Vector;
 use super::words::{ones, prior_word, words};
 use crate::mask::bits::BITS;
@@ -85,7 +85,7 @@ impl Range {
 #[derive(Clone, Debug)]
 enum Counts {
     /// Of the first pass after a sample: around the place where the sample expects the cut.
-    Expected(Between),
+    Expected(StreamBracket),
     /// Of the first pass: by sign and exponent, then by the first bits of the mantissa.
     Coarse(Vec<Vec<u64>>),
     /// Of a later pass: of equal parts of the range.
@@ -116,8 +116,8 @@ impl CutFinder {
             Order::Value => x.value(),
         };
         let mut keys: Vec<i64> = sample.iter().map(key).collect();
-        if let Some(between) = Between::guess(&mut keys, self.requested, entries, most, sigmas) {
-            self.counts = Counts::Expected(between);
+        if let Some(bracket) = StreamBracket::guess(&mut keys, self.requested, entries, most, sigmas) {
+            self.counts = Counts::Expected(bracket);
         }
         self
     }
@@ -133,7 +133,7 @@ impl CutFinder {
         check_prior(self.chunk, values.len(), prior)?;
         let scale = Scale::of::<T>(self.order);
         let ends = match &self.counts {
-            Counts::Expected(between) => Some(between.ends(&scale)),
+            Counts::Expected(bracket) => Some(bracket.ends(&scale)),
             Counts::Coarse(_) | Counts::Fine(_) => None,
         };
         let mut keys = [T::Key::default(); BLOCK];
@@ -168,8 +168,8 @@ impl CutFinder {
                 for (word, keys) in keys.as_chunks::<BITS>().0.iter().take(words(len)).enumerate() {
                     let remaining = prior_word(prior, word, len - word * BITS);
                     self.remaining += remaining.count_ones() as usize;
-                    if let (Counts::Expected(between), Some(ends)) = (&mut self.counts, ends) {
-                        between.count(vector, keys, remaining, (scale, ends));
+                    if let (Counts::Expected(bracket), Some(ends)) = (&mut self.counts, ends) {
+                        bracket.count(vector, keys, remaining, (scale, ends));
                     } else if let Some(which) = scale.narrow {
                         let counts = &mut self.narrow[which];
                         counts.resize(1 << 16, 0);
@@ -262,9 +262,9 @@ impl CutFinder {
             return Ok(Some(Cut::nothing(self.order)));
         }
         if let Counts::Expected(_) = self.counts
-            && let Counts::Expected(between) = std::mem::replace(&mut self.counts, Counts::coarse())
+            && let Counts::Expected(bracket) = std::mem::replace(&mut self.counts, Counts::coarse())
         {
-            let cut = between.cut(self.requested);
+            let cut = bracket.cut(self.requested);
             return Ok(cut.map(|(key, ties)| Cut {
                 key,
                 ties,

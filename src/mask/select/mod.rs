@@ -28,7 +28,6 @@
 mod at_random;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod avx2;
-mod between;
 mod bracket;
 mod cut;
 mod element;
@@ -38,10 +37,11 @@ mod in_memory;
 mod key;
 mod pass;
 mod random_words;
-mod scatter;
+mod sample_hash;
 mod settle;
 mod solve;
 mod source;
+mod stream_bracket;
 mod ties;
 mod vector;
 mod words;
@@ -57,7 +57,7 @@ pub use key::Order;
 pub(crate) use in_memory::{ViewSegment, lowest_of_views};
 pub(crate) use key::Key;
 pub(crate) use random_words::random_words;
-pub(crate) use scatter::scatter;
+pub(crate) use sample_hash::sample_hash;
 
 #[cfg(test)]
 mod tests;

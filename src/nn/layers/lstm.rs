@@ -164,7 +164,7 @@ impl Lstm {
         state: Option<&LstmState>,
     ) -> Result<(Tensor, LstmState)> {
         let (output, state) = self.run(input, state)?;
-        self.store.observers().observe(input, &output);
+        self.store.forward_hooks().call(input, &output);
         Ok((output, state))
     }
 

@@ -20,7 +20,7 @@ pub struct ApplyArgs {
     /// A .safetensors file, a folder, or the index of a sharded checkpoint.
     #[arg(value_name = "IN", value_hint = ValueHint::AnyPath)]
     pub input: PathBuf,
-    /// The masks.
+    /// The file of masks.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub masks: PathBuf,
     #[command(flatten)]

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use secateurs::checkpoint::{Checkpoint, CheckpointDiff, DiffOptions, Difference, Dtype, Figures};
+use secateurs::checkpoint::{
+    Checkpoint, CheckpointDiff, DiffOptions, Difference, Dtype, Figures, TensorDiff,
+};
 use serde::Serialize;
 
 use super::json;
@@ -74,7 +76,7 @@ fn write(diff: &CheckpointDiff, sides: [&Path; 2], how: &How, out: &mut Vec<u8>)
             let what = match &tensor.difference {
                 Difference::OnlyLeft => format!("only in {left}"),
                 Difference::OnlyRight => format!("only in {right}"),
-                Difference::Form { left, right } => format!("{} here, {} there", form(left), form(right)),
+                Difference::Form { left, right } => form(left, right),
                 Difference::Entries {
                     differing,
                     entries,
@@ -100,28 +102,27 @@ fn write(diff: &CheckpointDiff, sides: [&Path; 2], how: &How, out: &mut Vec<u8>)
             );
         }
         if diff.figures.is_some() {
-            let all = ["all tensors".to_owned(), String::new()];
+            // Tensors that only one side has, or has in another form, cannot be compared entry by entry.
+            let compared = |tensor: &TensorDiff| matches!(tensor.difference, Difference::Entries { .. });
+            let all = if diff.tensors.iter().all(compared) {
+                "all tensors"
+            } else {
+                "all compared"
+            };
+            let all = [all.to_owned(), String::new()];
             table.total(all.into_iter().chain(figures(diff.figures)).collect());
         }
         table.write(how.verbose, out)?;
         writeln!(out)?;
     }
     for diff in &diff.metadata {
-        let texts = |texts: &[String]| match texts {
-            [] => "nothing".to_owned(),
-            texts => texts
-                .iter()
-                .map(|t| format!("{t:?}"))
-                .collect::<Vec<_>>()
-                .join(" and "),
-        };
-        let (here, there) = (texts(&diff.left), texts(&diff.right));
-        writeln!(out, "metadata `{}`: {here} here, {there} there", diff.key)?;
+        let (before, after) = (values(&diff.left, how.verbose), values(&diff.right, how.verbose));
+        writeln!(out, "metadata `{}`: {before} → {after}", diff.key)?;
     }
     if let Some((first, second)) = &diff.order {
         writeln!(
             out,
-            "order: `{first}` comes before `{second}` here, and after it there"
+            "order: `{first}` comes before `{second}` in {left}, and after it in {right}"
         )?;
     }
     let same = number_of(diff.same, "tensor");
@@ -158,8 +159,29 @@ fn short(x: f64) -> String {
     }
 }
 
-fn form((dtype, dims): &(Dtype, Vec<usize>)) -> String {
-    format!("{dtype} {}", shape(dims))
+/// What of dtype and shape differs.
+fn form((dtype, dims): &(Dtype, Vec<usize>), (other, others): &(Dtype, Vec<usize>)) -> String {
+    let mut changes = Vec::new();
+    if dtype != other {
+        changes.push(format!("dtype {dtype} → {other}"));
+    }
+    if dims != others {
+        changes.push(format!("shape {} → {}", shape(dims), shape(others)));
+    }
+    changes.join(", ")
+}
+
+/// The values of a key of the metadata: of a long one only the beginning, unless all is wanted.
+fn values(values: &[String], all: bool) -> String {
+    const LONGEST: usize = 60;
+    let value = |value: &String| match value.char_indices().nth(LONGEST) {
+        Some((end, _)) if !all => format!("{:?}…", &value[..end]),
+        _ => format!("{value:?}"),
+    };
+    match values {
+        [] => "absent".to_owned(),
+        values => values.iter().map(value).collect::<Vec<_>>().join(" and "),
+    }
 }
 
 /// The report as JSON.

@@ -61,7 +61,10 @@ fn write(checkpoint: &Checkpoint, rows: &[Row<'_>], how: &How, out: &mut Vec<u8>
     table.total(vec![
         number_of(rows.len(), "tensor"),
         String::new(),
-        count(totals.entries),
+        match totals.entries {
+            1 => "1 entry".to_owned(),
+            entries => format!("{} entries", count(entries)),
+        },
         count(totals.zeros),
         percent(totals.zeros, totals.float_entries),
         if totals.float_entries == 0 {
@@ -86,7 +89,7 @@ fn write(checkpoint: &Checkpoint, rows: &[Row<'_>], how: &How, out: &mut Vec<u8>
     if checkpoint.check_unpacked().is_err() {
         writeln!(
             out,
-            "packed: these are parts of tensors; unpack it to see the tensors"
+            "This checkpoint is packed, so these are parts of its tensors; `secateurs unpack` restores the tensors."
         )?;
     }
     Ok(())

@@ -45,8 +45,8 @@ pub fn run(args: &MasksArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failure
     let chosen = glob::choose(&checkpoint, &args.choose, TensorInfo::is_weight)?;
     if chosen.is_empty() {
         return Err(Failure::options(
-            "no tensor is selected; without --include, masks are written for floating-point tensors \
-             of two or more dimensions whose last name starts or ends with `weight`, without embeddings, norms and lm_head",
+            "no tensor is selected; without --include, masks are written for floating-point tensors of two or more \
+             dimensions, the last part of whose name starts or ends with `weight`, except embeddings, norms and lm_head",
         ));
     }
     let names = chosen.iter().map(|tensor| tensor.name());

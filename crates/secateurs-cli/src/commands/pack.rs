@@ -64,7 +64,7 @@ fn write(report: &PackReport, args: &PackArgs, how: &How, out: &mut Vec<u8>) -> 
         ("tensor", Align::Left),
         ("dtype", Align::Left),
         ("shape", Align::Right),
-        ("absent", Align::Right),
+        ("left out", Align::Right),
         ("bytes", Align::Right),
         ("packed", Align::Right),
         ("", Align::Right),
@@ -110,7 +110,11 @@ fn write(report: &PackReport, args: &PackArgs, how: &How, out: &mut Vec<u8>) -> 
     writeln!(out, "\nwrote {output}: {after}, {share} of {before}")
 }
 
+/// A size as a share of another, which a packed file of dense tensors exceeds.
 fn share(part: u64, all: u64) -> String {
+    if part > all && all > 0 {
+        return format!("{:.2}%", 100.0 * part as f64 / all as f64);
+    }
     percent(part as usize, all as usize)
 }
 

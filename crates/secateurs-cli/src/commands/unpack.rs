@@ -49,7 +49,7 @@ pub fn run(args: &UnpackArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failur
         let output = output.display();
         writeln!(
             out,
-            "{tensors} unpacked\n\nwrote {output}: {after}, of {before} packed"
+            "{tensors} unpacked\n\nwrote {output}: {after}, from {before} packed"
         )
         .expect("memory can be written to");
     }

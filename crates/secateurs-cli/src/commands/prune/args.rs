@@ -168,22 +168,27 @@ impl FromStr for Pattern {
 
 /// An amount; what is wrong with it is said as it was typed.
 fn amount(text: &str) -> Result<Amount, String> {
-    let parsed = match text.trim().strip_prefix("until:") {
-        Some(share) => format!("until {share}").parse(),
-        None => text.parse(),
-    };
-    let error = match parsed {
+    let typed = text.trim();
+    if let Some(share) = typed.strip_prefix("until:") {
+        let parsed = format!("until {share}").parse();
+        return parsed.map_err(|_| {
+            format!("{typed} is not a target; write a fraction (until:0.9) or a percentage (until:90%) of all entries")
+        });
+    }
+    let error = match text.parse() {
         Ok(amount) => return Ok(amount),
         Err(error) => error,
     };
-    let typed = text.trim();
     let number = typed.strip_suffix('%').unwrap_or(typed).trim().parse::<f64>();
     Err(match number {
         Ok(number) if number < 0.0 => format!("{typed} is negative; nothing less than 0 can be pruned"),
         Ok(number) if number.is_finite() && typed.ends_with('%') => {
             format!("{typed} is more than everything, which is 100%")
         }
-        _ => error.to_string(),
+        Ok(_) => error.to_string(),
+        Err(_) => format!(
+            "{typed} is not an amount; write a fraction (0.5), a percentage (50%), a count (12) or a target (until:90%)"
+        ),
     })
 }
 

@@ -32,8 +32,8 @@ fn prune(args: &PruneArgs, how: &How, out: &mut Vec<u8>) -> Result<Vec<PathBuf>,
     let skipped = Skipped::of(&checkpoint, args, &mut chosen);
     if chosen.is_empty() {
         return Err(Failure::options(
-            "no tensor is selected; without --include, the floating-point tensors of two or more \
-             dimensions are pruned whose last name starts or ends with `weight`, without embeddings, norms and lm_head",
+            "no tensor is selected; without --include, these are pruned: floating-point tensors of two or more \
+             dimensions, the last part of whose name starts or ends with `weight`, except embeddings, norms and lm_head",
         ));
     }
     check_plain(&checkpoint, &chosen)?;

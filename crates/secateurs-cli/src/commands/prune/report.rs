@@ -21,10 +21,11 @@ pub fn table(
     how: &How,
     out: &mut Vec<u8>,
 ) {
-    let of = match report.unit {
-        Unit::Channels => "channels",
-        Unit::Blocks => "blocks",
-        _ => "entries",
+    // Shares are of entries, also where whole channels or blocks are counted.
+    let (of, pruned) = match report.unit {
+        Unit::Channels => ("channels", "entries pruned"),
+        Unit::Blocks => ("blocks", "entries pruned"),
+        _ => ("entries", "pruned"),
     };
     let mut table = Table::new(&[
         ("tensor", Align::Left),
@@ -33,7 +34,7 @@ pub fn table(
         ("requested", Align::Right),
         ("achieved", Align::Right),
         (of, Align::Right),
-        ("pruned", Align::Right),
+        (pruned, Align::Right),
         ("zeros now", Align::Right),
     ]);
     for tensor in &report.tensors {

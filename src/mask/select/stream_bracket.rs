@@ -9,7 +9,7 @@ use crate::mask::bits::BITS;
 ///
 /// It is a guess. If it is wrong, the counts show it.
 #[derive(Clone, Debug)]
-pub struct Between {
+pub struct StreamBracket {
     low: i64,
     high: i64,
     below: usize,
@@ -30,7 +30,7 @@ pub struct Ends<K> {
     after: K,
 }
 
-impl Between {
+impl StreamBracket {
     /// A guess from the wide keys of a sample, in which the cut is at the share `k / of`. `None` if nothing can be
     /// guessed. The ends are `sigmas` standard deviations from the middle of the guess: a few for a sample of single
     /// entries, more for one of runs, because neighbouring entries are alike.
@@ -45,7 +45,7 @@ impl Between {
         let low = ((middle - slack).max(0.0) as usize).min(last);
         let high = ((middle + slack) as usize).min(last);
         sample.sort_unstable();
-        let mut between = Between {
+        let mut between = StreamBracket {
             low: sample[low],
             high: sample[high],
             below: 0,
@@ -104,7 +104,7 @@ impl Between {
     }
 
     /// Adds what was counted in other chunks.
-    pub fn merge(&mut self, other: Between) {
+    pub fn merge(&mut self, other: StreamBracket) {
         self.below += other.below;
         self.at_low += other.at_low;
         self.at_high += other.at_high;

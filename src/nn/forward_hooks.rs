@@ -2,7 +2,7 @@
 
 use crate::tensor::Tensor;
 
-type Observer = Box<dyn Fn(&Tensor, &Tensor) + Send + Sync>;
+type ForwardHook = Box<dyn Fn(&Tensor, &Tensor) + Send + Sync>;
 
 /// Identifies a forward hook, so that it can be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -10,12 +10,12 @@ pub struct HookHandle(u64);
 
 /// The forward hooks of one module, called in the order in which they were added.
 #[derive(Default)]
-pub(crate) struct Observers {
+pub(crate) struct ForwardHooks {
     added: u64,
-    hooks: Vec<(HookHandle, Observer)>,
+    hooks: Vec<(HookHandle, ForwardHook)>,
 }
 
-impl Observers {
+impl ForwardHooks {
     pub(crate) fn add(&mut self, hook: impl Fn(&Tensor, &Tensor) + Send + Sync + 'static) -> HookHandle {
         let handle = HookHandle(self.added);
         self.added += 1;
@@ -29,7 +29,7 @@ impl Observers {
         self.hooks.len() < before
     }
 
-    pub(crate) fn observe(&self, input: &Tensor, output: &Tensor) {
+    pub(crate) fn call(&self, input: &Tensor, output: &Tensor) {
         self.hooks.iter().for_each(|(_, hook)| hook(input, output));
     }
 }
