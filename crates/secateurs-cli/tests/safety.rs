@@ -105,7 +105,11 @@ fn no_output_is_or_lies_in_an_input_or_another_output() {
             "lies in the output",
         ),
         (&prune, &["out", "--masks", "./out"], "the output is a file"),
-        (&prune, &["new", "--masks", "./new"], "another output of this run has this name"),
+        (
+            &prune,
+            &["new", "--masks", "./new"],
+            "another output of this run has this name",
+        ),
         (
             &prune,
             &["home"],

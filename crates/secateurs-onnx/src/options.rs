@@ -88,7 +88,9 @@ pub enum Scope {
 
 /// Which groups may be cut, by the names of their weights.
 #[derive(Clone)]
-pub(crate) struct Chosen(pub Arc<dyn Fn(&[String]) -> bool + Send + Sync>);
+pub(crate) struct Chosen(pub Arc<Predicate>);
+
+type Predicate = dyn Fn(&[String]) -> bool + Send + Sync;
 
 impl fmt::Debug for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -40,7 +40,7 @@ impl<'a> Walk<'a, '_> {
         }
         let batch: Vec<char> = ('A'..='Z').take(ranks[0].max(ranks[1]) - 2).collect();
         let letters = |rank: usize, ends: [char; 2]| -> Vec<char> {
-            let own = &batch[batch.len().checked_sub(rank - 2).unwrap_or_default()..];
+            let own = &batch[batch.len().saturating_sub(rank - 2)..];
             own.iter().copied().chain(ends).collect()
         };
         let out: Vec<char> = batch.iter().copied().chain(['m', 'n']).collect();

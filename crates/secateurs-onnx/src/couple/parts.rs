@@ -107,7 +107,7 @@ impl<'a> Walk<'a, '_> {
                 self.never_empty.push(own);
             }
             begin += size;
-            outputs.push(Tracked::zero(shape, labels).as_zero_as(&first));
+            outputs.push(Tracked::zero(shape, labels).zero_like(&first));
         }
         if !entries.is_empty() {
             let base = sizes.iter().map(|size| *size as i64).collect();
@@ -175,7 +175,7 @@ impl<'a> Walk<'a, '_> {
                 );
             }
         }
-        Some(Tracked::zero(shape, labels).as_zero_as(&first))
+        Some(Tracked::zero(shape, labels).zero_like(&first))
     }
 
     /// Picks entries of an axis, such as the rows of an embedding.
@@ -192,7 +192,7 @@ impl<'a> Walk<'a, '_> {
         let mut labels = first.labels[..at].to_vec();
         labels.extend(indices.labels.iter().map(|_| None));
         labels.extend_from_slice(&first.labels[at + 1..]);
-        (labels.len() == shape.len()).then(|| Tracked::zero(shape, labels).as_zero_as(&first))
+        (labels.len() == shape.len()).then(|| Tracked::zero(shape, labels).zero_like(&first))
     }
 
     /// Repeats along dimensions of length 1.
@@ -203,7 +203,7 @@ impl<'a> Walk<'a, '_> {
         let (rank, added) = (shape.len(), shape.len().checked_sub(first.labels.len())?);
         let mut labels = vec![None; rank];
         let mut written = Vec::new();
-        for dim in added..rank {
+        for (dim, label) in labels.iter_mut().enumerate().skip(added) {
             let Some(own) = first.units(dim - added).cloned() else {
                 continue;
             };
@@ -211,7 +211,7 @@ impl<'a> Walk<'a, '_> {
             if entry.is_some_and(|entry| target[entry] != Some(1)) {
                 written.push(own.clone());
             }
-            labels[dim] = Some(own);
+            *label = Some(own);
         }
         if !written.is_empty() {
             // What is not repeated may have any length: 1 says so.
@@ -237,7 +237,7 @@ impl<'a> Walk<'a, '_> {
                 None => written.iter().for_each(|labels| self.units.hold(labels, node.op)),
             }
         }
-        Some(Tracked::zero(shape, labels).as_zero_as(&first))
+        Some(Tracked::zero(shape, labels).zero_like(&first))
     }
 
     /// A list of lengths that has to follow. Lengths that are not known cannot be written.
@@ -289,7 +289,7 @@ impl<'a> Walk<'a, '_> {
         };
         let zero = node.float("value").unwrap_or(0.0) == 0.0 && node.input(2).is_none_or(zero);
         let zero = zero || !matches!(node.text("mode"), None | Some("constant"));
-        let mut output = Tracked::zero(shape, first.labels.clone()).as_zero_as(&first);
+        let mut output = Tracked::zero(shape, first.labels.clone()).zero_like(&first);
         padded.into_iter().for_each(|dim| output.labels[dim] = None);
         if !zero {
             output.not_zero = Some(node.op.to_owned());
@@ -335,7 +335,7 @@ impl<'a> Walk<'a, '_> {
                     .for_each(|(_, labels)| self.units.hold(labels, node.op)),
             }
         }
-        Some(Tracked::zero(shape, labels).as_zero_as(&first))
+        Some(Tracked::zero(shape, labels).zero_like(&first))
     }
 
     /// Channels become places in space: those that become one channel are tied.
@@ -375,6 +375,6 @@ impl<'a> Walk<'a, '_> {
             }
             labels[1] = Some(own.into());
         }
-        Some(Tracked::zero(shape, labels).as_zero_as(&first))
+        Some(Tracked::zero(shape, labels).zero_like(&first))
     }
 }

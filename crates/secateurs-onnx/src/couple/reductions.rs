@@ -89,6 +89,6 @@ impl<'a> Walk<'a, '_> {
             true => None,
             false => Some(first.labels[dim].clone()),
         });
-        Some(Tracked::zero(shape, dims.collect()).as_zero_as(&first))
+        Some(Tracked::zero(shape, dims.collect()).zero_like(&first))
     }
 }

@@ -29,7 +29,7 @@ impl<'a> Walk<'a, '_> {
         if node.op == "Reshape" {
             self.follow_reshape(number, node, &shape, &labels)?;
         }
-        Some(Tracked::zero(shape, labels).as_zero_as(&first))
+        Some(Tracked::zero(shape, labels).zero_like(&first))
     }
 
     /// The target of a `Reshape`, unless it follows by itself, as lengths that are open or copied do.

@@ -29,7 +29,7 @@ impl<'a> Walk<'a, '_> {
                 self.hold_from(&first, 2, node.op);
                 let mut labels = vec![None; shape.len()];
                 labels[..2].clone_from_slice(first.labels.get(..2)?);
-                Tracked::zero(shape, labels).as_zero_as(&first)
+                Tracked::zero(shape, labels).zero_like(&first)
             }
             "BatchNormalization" => self.channel_norm(node, first, &[1, 2, 3, 4])?,
             "InstanceNormalization" => self.channel_norm(node, first, &[1, 2])?,

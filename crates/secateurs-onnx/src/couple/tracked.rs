@@ -37,7 +37,7 @@ impl Tracked {
     }
 
     /// With what is not zero as it is in another value.
-    pub fn as_zero_as(self, other: &Tracked) -> Self {
+    pub fn zero_like(self, other: &Tracked) -> Self {
         Tracked {
             not_zero: other.not_zero.clone(),
             ..self

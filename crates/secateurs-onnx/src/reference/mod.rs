@@ -127,7 +127,7 @@ pub fn of_shapes<'a>(
             constant.is_some_and(|own| !own.dtype.is_float() || !known.graph.initializers.contains(*name));
         name.is_empty() || constant || known.computed.contains_key(*name)
     };
-    let from_shape = !node.inputs.is_empty() && node.inputs.iter().all(|name| of_shapes(&name));
+    let from_shape = !node.inputs.is_empty() && node.inputs.iter().all(of_shapes);
     let given = || {
         node.inputs
             .iter()
@@ -164,7 +164,7 @@ pub fn of_shapes<'a>(
         graph: known.graph,
         node,
         values: &values,
-        integers: node.inputs.iter().all(|name| integer(&name)),
+        integers: node.inputs.iter().all(integer),
     };
     let small = |array: &ArrayD<f64>| array.len() <= MOST;
     let array = match (node.op, partly) {

@@ -78,7 +78,7 @@ impl Inputs<'_, '_> {
                         reset * part(&from_state, 2)
                     } else {
                         let kept = (reset * &h).dot(&r.slice_axis(Axis(0), gate(2)).t());
-                        kept + &of_state.slice_axis(Axis(0), gate(2))
+                        kept + of_state.slice_axis(Axis(0), gate(2))
                     };
                     let new = (part(&from_input, 2) + inner).mapv(libm::tanh);
                     h = (1.0 - &z) * new + &z * &h;
