@@ -37,6 +37,7 @@ mod proto;
 mod reference;
 mod report;
 mod select;
+mod sent;
 mod shapes;
 mod shrink;
 mod tensor;

@@ -29,6 +29,8 @@ pub(crate) enum Target {
     Amount(Amount),
     /// At most this share of what the model takes now.
     Budget(Resource, f64),
+    /// Channels that are masked already.
+    Masked,
 }
 
 /// What a model takes of a budget.
@@ -122,6 +124,13 @@ impl Options {
                 reason: format!("a budget is a share between 0 and 1, not {share}"),
             }),
         }
+    }
+
+    /// Removes the channels that are masked already: those of which all weights that make them are zero, as
+    /// `ln_structured` leaves them. A channel whose bias or batch-norm shift is still read sends a constant, and stays; so the
+    /// smaller model computes what the model computes as it is. Nothing is rounded.
+    pub fn masked() -> Self {
+        Self::with(Target::Masked).round_to(1)
     }
 
     fn with(target: Target) -> Self {

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::importance::importance;
 use crate::options::{Options, Scope};
+use crate::sent::sent;
 
 /// What was decided of one group of channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +125,30 @@ impl Candidates {
         })
     }
 
+    /// Selects the units that are masked already and send nothing.
+    pub fn masked(&self, graph: &Graph<'_>, couplings: &Couplings<'_>) -> Selection {
+        let sent = sent(graph, couplings);
+        let free = self.groups.iter().flat_map(|group| &group.free);
+        let mut removed: HashSet<u32> = free.copied().filter(|unit| sent.nothing.contains(unit)).collect();
+        self.keep_one_of_each_axis(couplings, &mut removed);
+        let groups = self.groups.iter().map(|group| {
+            let mut report = group.report(&removed);
+            let something = group
+                .free
+                .iter()
+                .filter(|unit| sent.something.contains(unit))
+                .count();
+            if something > 0 {
+                report
+                    .held
+                    .insert("a bias or shift that is still read".into(), something);
+            }
+            report
+        });
+        let groups = groups.collect();
+        Selection { removed, groups }
+    }
+
     fn of_each_group(&self, options: &Options, amount: Amount) -> Result<Vec<Vec<u32>>> {
         let of_group = |group: &Group| {
             let requested = amount.units(group.units.len(), group.units.len())?;
@@ -191,6 +216,16 @@ impl Candidates {
 }
 
 impl Group {
+    fn report(&self, removed: &HashSet<u32>) -> GroupReport {
+        GroupReport {
+            parameters: self.parameters.clone(),
+            kind: self.kind.clone(),
+            channels: self.units.len(),
+            removed: self.units.iter().filter(|unit| removed.contains(unit)).count(),
+            held: self.held.clone(),
+        }
+    }
+
     /// How many units the group may lose of so many: what is kept is rounded up, and never nothing.
     fn at_most(&self, options: &Options, requested: usize) -> usize {
         let kept = (self.units.len() - requested).next_multiple_of(self.multiple);

@@ -1,5 +1,6 @@
 //! [`shrink`], [`shrink_file`] and [`plan`].
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -180,10 +181,16 @@ impl<'a> Shrunk<'a> {
             deviation: None,
         };
         if selection.removed.is_empty() {
-            return Err(nothing(&report));
+            return Err(nothing(&report, options));
         }
         if options.verify {
-            let deviation = deviation(&read.graph, &couplings, &selection.removed, (&again.graph, &left))?;
+            // What is masked already is compared as it is.
+            let none = HashSet::new();
+            let masked = match options.target {
+                Target::Masked => &none,
+                _ => &selection.removed,
+            };
+            let deviation = deviation(&read.graph, &couplings, masked, (&again.graph, &left))?;
             // NaN is a deviation, too.
             if deviation.is_nan() || deviation > TOLERANCE {
                 return Err(Error::NotExact {
@@ -204,13 +211,15 @@ impl<'a> Shrunk<'a> {
 }
 
 /// Why nothing was removed.
-fn nothing(report: &Report) -> Error {
+fn nothing(report: &Report, options: &Options) -> Error {
     let (held, channels) = (report.held(), report.channels());
     let reason = if channels == 0 {
         "the model has no channels that are understood".into()
     } else if held.values().sum::<usize>() == channels {
         let reasons: Vec<&str> = held.into_keys().collect();
         format!("all {channels} channels are held, by {}", reasons.join(", "))
+    } else if matches!(options.target, Target::Masked) {
+        "no channel is masked, or what is masked still sends its bias".into()
     } else {
         format!("the amount, rounded, leaves all {channels} channels")
     };
@@ -238,6 +247,11 @@ fn selected<'a>(
     };
     let (resource, budget) = match options.target {
         Target::Amount(amount) => return with(amount),
+        Target::Masked => {
+            let selection = candidates.masked(&read.graph, couplings);
+            let smaller = cut(read, couplings, &selection.removed, location)?;
+            return Ok((selection, smaller));
+        }
         Target::Budget(resource, budget) => (resource, budget),
     };
     let of = |cost: &Cost| match resource {

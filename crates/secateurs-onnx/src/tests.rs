@@ -314,6 +314,41 @@ fn what_is_not_zero_at_zero_or_looks_at_all_channels_is_held() {
 }
 
 #[test]
+fn a_masked_channel_goes_where_its_bias_is_not_read() {
+    // Channels 0 to 3 of 8 have weights of zero; their biases are -1, 1, 0 and -2.
+    let removed = |op: &str| {
+        let mut b = Builder::new();
+        let raw: Vec<u8> = (0..8 * 27)
+            .flat_map(|at| if at < 4 * 27 { 0.0_f32 } else { b.random() }.to_le_bytes())
+            .collect();
+        let biases = [-1.0_f32, 1.0, 0.0, -2.0, 0.3, -0.2, 0.1, 0.4];
+        let biases: Vec<u8> = biases.iter().flat_map(|x| x.to_le_bytes()).collect();
+        b.input("x", &[1, 3, 4, 4])
+            .tensor("w", &[8, 3, 3, 3], 1, &raw)
+            .tensor("b", &[8], 1, &biases)
+            .node("Conv", &["x", "w", "b"], "a", &[("pads", &[1, 1, 1, 1])])
+            .node(op, &["a"], "s", &[]);
+        b.node("MaxPool", &["s"], "p", &[("kernel_shape", &[2, 2])]);
+        b.conv("p", "y", (8, 2, 1)).output("y");
+        match shrink(&b.model(), &Options::masked()) {
+            Ok(smaller) => {
+                assert!(smaller.report.deviation.unwrap() <= 1e-12);
+                let held = smaller.report.held();
+                (
+                    smaller.report.removed(),
+                    held.get("a bias or shift that is still read").copied(),
+                )
+            }
+            Err(Error::NothingToRemove { .. }) => (0, None),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(removed("Relu"), (3, Some(1)));
+    assert_eq!(removed("Identity"), (1, Some(3)));
+    assert_eq!(removed("Sigmoid"), (0, None));
+}
+
+#[test]
 fn reshapes_with_written_lengths_follow() {
     let mut b = Builder::new();
     b.input("x", &[2, 3, 4, 4])

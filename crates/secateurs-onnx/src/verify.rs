@@ -53,8 +53,11 @@ pub fn deviation(
         .enumerate()
         .map(|(number, input)| (input.name, noise(input, number as u64)))
         .collect();
-    let expected = reference::run(graph, &inputs, &masked)?;
-    let got = reference::run(smaller.0, &inputs, &smaller.1.computed)?;
+    let (expected, got) = rayon::join(
+        || reference::run(graph, &inputs, &masked),
+        || reference::run(smaller.0, &inputs, &smaller.1.computed),
+    );
+    let (expected, got) = (expected?, got?);
     let (mut difference, mut largest) = (0.0_f64, 0.0_f64);
     for (expected, got) in expected.iter().zip(&got) {
         if expected.shape() != got.shape() {

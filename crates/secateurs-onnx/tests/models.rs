@@ -175,6 +175,35 @@ fn every_importance_scope_and_reduction_gives_an_exact_model() {
 }
 
 #[test]
+fn channels_that_are_masked_already_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in [
+        "resnet",
+        "densenet_new",
+        "vit",
+        "llama",
+        "lstm",
+        "unet_new",
+        "mobilenet",
+    ] {
+        fs::write(path(name), model(name)).unwrap();
+        let (smaller, masked) = (path(&format!("{name}.small")), path(&format!("{name}.masked")));
+        let outputs = Outputs {
+            smaller: &smaller,
+            masked: Some(&masked),
+            existing: Existing::Refuse,
+        };
+        let report = shrink_file(&path(name), &outputs, &unrounded(0.5)).unwrap();
+        let again = shrink(&fs::read(&masked).unwrap(), &Options::masked()).unwrap();
+        assert_eq!(again.report.removed(), report.removed(), "{name}");
+        assert!(again.report.deviation.unwrap() <= 1e-12);
+        let nothing = shrink(&model(name), &Options::masked()).unwrap_err();
+        assert!(nothing.to_string().contains("no channel is masked"), "{nothing}");
+    }
+}
+
+#[test]
 fn groups_can_be_chosen_and_keep_what_they_must() {
     let model = model("resnet");
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/resnet.onnx"));
@@ -341,4 +370,30 @@ fn message(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
     varint(number << 3 | 2);
     varint(bytes.len() as u64);
     out.extend_from_slice(bytes);
+}
+
+#[test]
+fn damaged_models_of_every_architecture_give_errors_or_exact_models() {
+    // A few places of each model, the same in every run.
+    let mut state = 1_u64;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    for (name, model) in models() {
+        for _ in 0..8 {
+            let mut damaged = model.clone();
+            match next(3) {
+                0 => damaged.truncate(next(model.len())),
+                1 => damaged[next(model.len())] ^= 1 << next(8),
+                _ => {
+                    let (from, to) = (next(model.len()), next(model.len()));
+                    damaged.drain(from.min(to)..from.max(to).min(from.min(to) + 40));
+                }
+            }
+            if let Ok(smaller) = shrink(&damaged, &unrounded(0.5)) {
+                assert!(smaller.report.deviation.unwrap() <= 1e-12, "{name}");
+            }
+        }
+    }
 }

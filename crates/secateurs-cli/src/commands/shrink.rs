@@ -50,6 +50,10 @@ pub struct ShrinkArgs {
     /// Remove channels until at most this share of the file is left.
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub bytes: Option<f64>,
+    /// Remove the channels that are masked already, as `ln_structured` leaves them, and no others. A channel whose bias or
+    /// batch-norm shift is still read stays, so that the model computes what it computes as it is.
+    #[arg(long, conflicts_with_all = ["amount", "macs", "parameters", "bytes", "round_to", "masked"])]
+    pub zeros: bool,
     /// Which channels rank against each other.
     #[arg(long, value_enum, default_value_t)]
     pub scope: ScopeArg,
@@ -134,6 +138,9 @@ Examples:
   What is coupled to what, and what holds channels:
     secateurs shrink resnet50.onnx --plan
 
+  What is masked already, such as by torch.nn.utils.prune.ln_structured:
+    secateurs shrink masked.onnx -o small.onnx --zeros
+
   Beside the model in which the same channels are masked:
     secateurs shrink resnet50.onnx -o small.onnx --masked masked.onnx
 ";
@@ -199,6 +206,7 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
         .into_iter()
         .find_map(|(share, resource)| Some((share?, resource)));
     let options = match budget {
+        None if args.zeros => Options::masked(),
         Some((share, resource)) => Options::budget(resource, share)?,
         None => Options::new(args.amount)?,
     };
@@ -220,7 +228,7 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
             ScopeArg::Group => Scope::Group,
             ScopeArg::Global => Scope::Global,
         })
-        .round_to(args.round_to)
+        .round_to(if args.zeros { 1 } else { args.round_to })
         .keep_at_least(args.keep_at_least)
         .verify(!args.no_verify);
     if !args.choose.include.is_empty() || !args.choose.exclude.is_empty() {

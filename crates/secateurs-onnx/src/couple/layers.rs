@@ -31,6 +31,7 @@ impl<'a> Walk<'a, '_> {
             self.grouped(node, &first, &out, groups, 1);
         }
         self.cut_along(weight, 0, &out, node.op);
+        self.makers.push((weight, 0));
         if let Some(bias) = node.input(2) {
             self.cut_along(bias, 0, &out, node.op);
         }
@@ -62,9 +63,11 @@ impl<'a> Walk<'a, '_> {
                 None => self.fix(weight, 0, FIXED),
             }
             self.cut_along(weight, 1, &out, node.op);
+            self.makers.push((weight, 1));
         } else if of_group == 1 && groups == inputs {
             self.depthwise(number, node, first.units(1), &out);
             self.cut_along(weight, 0, &out, node.op);
+            self.makers.push((weight, 0));
         } else {
             // What the same places of all groups share is written once.
             let place = self.tied_groups(&out, groups);

@@ -36,6 +36,12 @@ pub struct Couplings<'a> {
     pub units: Units,
     /// Of each initializer that can be cut, the units along its dimensions.
     pub parameters: HashMap<&'a str, Vec<Option<Labels>>>,
+    /// The weights, and the dimensions of them, whose entries make the units along that dimension.
+    pub makers: Vec<(&'a str, usize)>,
+    /// The units along the dimensions of values.
+    pub labels: HashMap<&'a str, Vec<Option<Labels>>>,
+    /// Values that are not zero where a channel was removed.
+    pub not_zero: HashSet<&'a str>,
     /// What has to follow.
     pub follows: Vec<Follow>,
     /// Axes of which something has to be kept, besides those of parameters.
@@ -70,6 +76,7 @@ struct Walk<'a, 'g> {
     follows: Vec<Follow>,
     never_empty: Vec<Labels>,
     heads: Vec<Labels>,
+    makers: Vec<(&'a str, usize)>,
     /// Values that are all zero, besides constants.
     zeros: HashSet<&'a str>,
 }
@@ -85,6 +92,7 @@ pub fn couplings<'a>(graph: &Graph<'a>) -> Couplings<'a> {
         follows: Vec::new(),
         never_empty: Vec::new(),
         heads: Vec::new(),
+        makers: Vec::new(),
         zeros: HashSet::new(),
     };
     for input in &graph.inputs {
@@ -105,12 +113,20 @@ pub fn couplings<'a>(graph: &Graph<'a>) -> Couplings<'a> {
     let parameters = walk.parameters();
     let shapes = walk.values.iter();
     let shapes = shapes.filter_map(|(name, value)| Some((*name, value.shape.clone()?)));
+    let labels = walk
+        .values
+        .iter()
+        .map(|(name, value)| (*name, value.labels.clone()));
+    let not_zero = walk.values.iter().filter(|(_, value)| value.not_zero.is_some());
     let computed = walk.known.computed.drain();
     let computed = computed.filter(|(_, value)| value.array.iter().all(|x| !x.is_nan()));
     Couplings {
         shapes: shapes.collect(),
         computed: computed.map(|(name, value)| (name, value.array)).collect(),
         parameters,
+        not_zero: not_zero.map(|(name, _)| *name).collect(),
+        labels: labels.collect(),
+        makers: walk.makers,
         units: walk.units,
         follows: walk.follows,
         never_empty: walk.never_empty,

@@ -32,6 +32,9 @@ impl<'a> Walk<'a, '_> {
         }
         self.cut_along(w, 1, &repeated(gates), node.op);
         self.cut_along(r, 1, &repeated(gates), node.op);
+        if self.is_weight(w) && self.is_weight(r) {
+            self.makers.extend([(w, 1), (r, 1)]);
+        }
         self.cut_along(r, 2, &units, node.op);
         if let Some(bias) = node.input(3) {
             self.cut_along(bias, 1, &repeated(2 * gates), node.op);

@@ -45,6 +45,7 @@ impl<'a> Walk<'a, '_> {
             Axis::Open => {
                 let labels = self.units.fresh(length, kind);
                 self.axes(name)[dim] = Axis::Cut(labels.clone());
+                self.makers.push((name, dim));
                 Some(labels)
             }
         }

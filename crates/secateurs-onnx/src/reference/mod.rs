@@ -95,6 +95,23 @@ pub fn run(
     outputs.collect()
 }
 
+/// The first output of a node for these inputs, if it can be computed.
+pub fn node<'a>(
+    graph: &Graph<'a>,
+    node: &Node<'a>,
+    values: &HashMap<&'a str, ArrayD<f64>>,
+) -> Option<ArrayD<f64>> {
+    let integers = false;
+    Inputs {
+        graph,
+        node,
+        values,
+        integers,
+    }
+    .compute()
+    .ok()
+}
+
 /// The value of a node that only computes with shapes that are fixed, such as the target of a `Reshape`. `None` for all
 /// others.
 pub fn of_shapes<'a>(

@@ -1,0 +1,238 @@
+//! What masked channels still send: a channel whose weights are zero sends its bias, and what follows makes of that.
+//!
+//! Such a channel is followed through the graph as one number. It can be removed, and the model computes what it computed
+//! before, where that number is zero wherever the channel is read.
+
+use std::collections::{HashMap, HashSet};
+
+use ndarray::{ArrayD, Axis, IxDyn};
+
+use crate::couple::{Couplings, Labels};
+use crate::graph::{Graph, Node};
+use crate::reference::{self, from_constant};
+use crate::shapes::ELEMENTWISE;
+
+/// Operators that make one number of one number, wherever it stands.
+const THROUGH: [&str; 11] = [
+    "BatchNormalization",
+    "PRelu",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Cast",
+    "Clip",
+    "Where",
+    "Min",
+    "Max",
+];
+
+/// Operators that give back the number that fills a channel.
+const POOLS: [&str; 5] = [
+    "MaxPool",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "Resize",
+    "Dropout",
+];
+
+/// The units of which all weights that make them are zero, and that send zero wherever they are read; and those that send
+/// something else.
+pub struct Sent {
+    pub nothing: HashSet<u32>,
+    pub something: HashSet<u32>,
+}
+
+/// What the units of a graph send.
+pub fn sent(graph: &Graph<'_>, couplings: &Couplings<'_>) -> Sent {
+    let root = |unit: &u32| couplings.units.root(*unit);
+    let (mut masked, mut alive) = (HashSet::new(), HashSet::new());
+    for (name, dim) in &couplings.makers {
+        let (Some(Some(labels)), Some(array)) = (
+            couplings.parameters.get(name).and_then(|axes| axes.get(*dim)),
+            from_constant(&graph.constants[name]),
+        ) else {
+            continue;
+        };
+        for (index, unit) in labels.iter().enumerate() {
+            let zero = array.index_axis(Axis(*dim), index).iter().all(|x| *x == 0.0);
+            if zero {
+                masked.insert(root(unit))
+            } else {
+                alive.insert(root(unit))
+            };
+        }
+    }
+    masked.retain(|unit| !alive.contains(unit));
+    let mut numbers: HashMap<&str, ArrayD<f64>> = HashMap::new();
+    let mut something = HashSet::new();
+    for node in &graph.nodes {
+        let Some(output) = node.outputs.first() else {
+            continue;
+        };
+        let number = follow(graph, couplings, node, &numbers, &masked);
+        if number.is_none() {
+            // It reads its inputs: what they send matters here.
+            for name in node
+                .inputs
+                .iter()
+                .filter(|name| !graph.constants.contains_key(*name))
+            {
+                let labels = couplings.labels.get(name).into_iter().flatten();
+                for (dim, labels) in labels
+                    .enumerate()
+                    .filter_map(|(dim, own)| Some((dim, own.as_ref()?)))
+                {
+                    for (index, unit) in labels
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, unit)| masked.contains(&root(unit)))
+                    {
+                        // Without a number it is what operators make of zero: what was not zero was noted before.
+                        let zero = match numbers.get(name) {
+                            Some(array) if array.shape()[dim] == labels.len() => {
+                                array.index_axis(Axis(dim), index).iter().all(|x| *x == 0.0)
+                            }
+                            Some(_) => false,
+                            None => !couplings.not_zero.contains(name),
+                        };
+                        if !zero {
+                            something.insert(root(unit));
+                        }
+                    }
+                }
+            }
+        }
+        let number = number.or_else(|| made(graph, couplings, node, &masked));
+        if let Some(number) = number {
+            numbers.insert(output, number);
+        }
+    }
+    let nothing = masked
+        .into_iter()
+        .filter(|unit| !something.contains(unit))
+        .collect();
+    Sent { nothing, something }
+}
+
+/// The axis of a value that has units, if it is one.
+fn axis<'c>(couplings: &'c Couplings<'_>, name: &str) -> Option<(usize, &'c Labels)> {
+    let labels = couplings.labels.get(name)?;
+    let mut with = labels
+        .iter()
+        .enumerate()
+        .filter_map(|(dim, labels)| Some((dim, labels.as_ref()?)));
+    with.next().filter(|_| with.next().is_none())
+}
+
+/// What a layer makes of masked channels: its bias.
+fn made(
+    graph: &Graph<'_>,
+    couplings: &Couplings<'_>,
+    node: &Node<'_>,
+    masked: &HashSet<u32>,
+) -> Option<ArrayD<f64>> {
+    let output = node.outputs.first()?;
+    let (dim, labels) = axis(couplings, output)?;
+    let bias = match node.op {
+        "Conv" | "ConvTranspose" | "Gemm" => node.input(2),
+        "MatMul" => None,
+        _ => return None,
+    };
+    let bias = match bias {
+        Some(name) => Some(from_constant(graph.constants.get(name)?)?),
+        None => None,
+    };
+    let of = |(index, unit): (usize, &u32)| match (masked.contains(&couplings.units.root(*unit)), &bias) {
+        (false, _) => f64::NAN,
+        (true, None) => 0.0,
+        (true, Some(bias)) => bias.iter().nth(index).copied().unwrap_or(f64::NAN),
+    };
+    let mut shape = vec![1; couplings.labels[output].len()];
+    shape[dim] = labels.len();
+    ArrayD::from_shape_vec(IxDyn(&shape), labels.iter().enumerate().map(of).collect()).ok()
+}
+
+/// A value without numbers: what operators make of zero, which is zero unless the walk says otherwise; what was not zero was
+/// noted before.
+fn assumed(couplings: &Couplings<'_>, name: &str, masked: &HashSet<u32>) -> ArrayD<f64> {
+    let unknown = ArrayD::from_elem(IxDyn(&[]), f64::NAN);
+    let Some((dim, labels)) = axis(couplings, name).filter(|_| !couplings.not_zero.contains(name)) else {
+        return unknown;
+    };
+    let number = |unit: &u32| {
+        if masked.contains(&couplings.units.root(*unit)) {
+            0.0
+        } else {
+            f64::NAN
+        }
+    };
+    let mut shape = vec![1; couplings.labels[name].len()];
+    shape[dim] = labels.len();
+    ArrayD::from_shape_vec(IxDyn(&shape), labels.iter().map(number).collect()).unwrap_or(unknown)
+}
+
+/// What a node makes of the numbers that its inputs send. `None` if it does more than to make one number of each.
+fn follow<'a>(
+    graph: &Graph<'a>,
+    couplings: &Couplings<'a>,
+    node: &Node<'a>,
+    numbers: &HashMap<&str, ArrayD<f64>>,
+    masked: &HashSet<u32>,
+) -> Option<ArrayD<f64>> {
+    let (dim, labels) = axis(couplings, node.outputs.first()?)?;
+    let first = numbers.get(node.input(0)?);
+    let wide = |array: &ArrayD<f64>| array.ndim() > dim && array.shape()[dim] == labels.len();
+    let depthwise = node.op == "Conv"
+        && node
+            .int("group")
+            .is_some_and(|groups| groups as usize == labels.len());
+    match node.op {
+        op if POOLS.contains(&op) => first.filter(|array| wide(array)).cloned(),
+        // It makes its channel anew, of weights that go with it.
+        "Conv" if depthwise => made(graph, couplings, node, masked),
+        op if THROUGH.contains(&op) || ELEMENTWISE.contains(&op) => {
+            let mut values = HashMap::new();
+            for name in node.inputs.iter().copied().filter(|name| !name.is_empty()) {
+                let value = match (numbers.get(name), graph.constants.get(name)) {
+                    (Some(number), _) => number.clone(),
+                    (None, Some(constant)) => from_constant(constant)?,
+                    (None, None) => assumed(couplings, name, masked),
+                };
+                values.insert(name, value);
+            }
+            // What is the same whatever stands for what is not known, such as zero times anything.
+            let with = |stand_in: f64| {
+                let values = values.iter().enumerate().map(|(number, (name, array))| {
+                    let other = stand_in + 0.37 * number as f64;
+                    (*name, array.mapv(|x| if x.is_nan() { other } else { x }))
+                });
+                reference::node(graph, node, &values.collect())
+            };
+            let (one, other) = (with(0.731)?, with(-1.972)?);
+            let mut same = one;
+            same.zip_mut_with(&other, |one, other| {
+                *one = if *one == *other { *one } else { f64::NAN }
+            });
+            Some(same).filter(|array| wide(array))
+        }
+        "ReduceMean"
+            if node
+                .ints("axes")
+                .is_some_and(|axes| !axes.contains(&(dim as i64))) =>
+        {
+            let keeps = node.int("keepdims") != Some(0);
+            first.filter(|array| keeps && wide(array)).cloned()
+        }
+        "Flatten" => {
+            let first = first?;
+            let inner = labels.len().checked_div(first.len())?;
+            let row: Vec<f64> = first
+                .iter()
+                .flat_map(|x| std::iter::repeat_n(*x, inner))
+                .collect();
+            ArrayD::from_shape_vec(IxDyn(&[1, labels.len()]), row).ok()
+        }
+        _ => None,
+    }
+}
