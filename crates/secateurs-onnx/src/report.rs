@@ -46,7 +46,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = |f: &mut fmt::Formatter<'_>, name: &str, after: u64, before: u64| {
             let percent = 100.0 * after as f64 / before.max(1) as f64;
-            writeln!(f, "{name:14}{after:>14} of {before:>14}  {percent:5.1} %")
+            writeln!(f, "{name:18}{after:>14} of {before:>14}  {percent:5.1} %")
         };
         let (channels, removed) = (self.channels() as u64, self.removed() as u64);
         line(f, "channels", channels - removed, channels)?;
@@ -56,18 +56,21 @@ impl fmt::Display for Report {
             (Some(after), Some(before)) => line(f, "multiply-adds", after, before)?,
             _ => writeln!(
                 f,
-                "multiply-adds unknown, as the shape of a layer's output is computed at run time"
+                "multiply-adds     unknown, as the shape of a layer's output is computed at run time"
             )?,
         }
+        if let (Some(after), Some(before)) = (self.after.activations, self.before.activations) {
+            line(f, "activation bytes", after, before)?;
+        }
         for (reason, count) in self.held() {
-            writeln!(f, "held          {count:>14} channels by {reason}")?;
+            writeln!(f, "held              {count:>14} channels by {reason}")?;
         }
         match self.deviation {
             Some(deviation) => write!(
                 f,
-                "verified      outputs differ from the masked model's by {deviation:.1e} at most, relative"
+                "verified          outputs differ from the masked model's by {deviation:.1e} at most, relative"
             ),
-            None => write!(f, "not verified"),
+            None => Ok(()),
         }
     }
 }

@@ -182,7 +182,8 @@ pub fn run(args: &ShrinkArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failur
         Some(output) => format!("wrote {}: {}", text::path(output), summary(&report)),
         None => format!("nothing was written; the model would become {}", summary(&report)),
     };
-    out.extend_from_slice(format!("{report}\n\n{written}\n").as_bytes());
+    let report = report.to_string();
+    out.extend_from_slice(format!("{}\n\n{written}\n", report.trim_end()).as_bytes());
     Ok(())
 }
 

@@ -69,8 +69,9 @@ impl<'a> Walk<'a, '_> {
                 }
             }
             if fixed {
+                let reason = format!("{} with a value that cannot be cut", node.op);
                 for labels in all.iter().flatten() {
-                    self.units.hold(labels, node.op);
+                    self.units.hold(labels, &reason);
                 }
                 joined = None;
             }
