@@ -1,7 +1,6 @@
 //! How loops use the machine: its vector instructions, and its threads.
 
 /// From this number of entries on, a second thread is worth waking.
-#[cfg(feature = "rayon")]
 const LARGE: usize = 1 << 18;
 
 /// Runs a loop with the vector instructions that the machine has.
@@ -27,17 +26,23 @@ pub(crate) enum Threads {
 }
 
 impl Threads {
-    #[cfg(feature = "rayon")]
     pub(crate) fn of(entries: usize) -> Self {
-        if entries >= LARGE && rayon::current_num_threads() > 1 {
+        Threads::of_work(entries, LARGE)
+    }
+
+    /// Several from `large` units of work on.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn of_work(units: usize, large: usize) -> Self {
+        if units >= large && rayon::current_num_threads() > 1 {
             Threads::Many
         } else {
             Threads::One
         }
     }
 
+    /// One, because this is compiled without others.
     #[cfg(not(feature = "rayon"))]
-    pub(crate) fn of(_: usize) -> Self {
+    pub(crate) fn of_work(_: usize, _: usize) -> Self {
         Threads::One
     }
 

@@ -3,7 +3,7 @@
 //! Arrays here are in standard layout (see [`Shared`]), so a value is a slice, and a dimension of it is three
 //! numbers: how many blocks there are before it (`outer`), its length, and how long each of its steps is (`inner`).
 
-use ndarray::{ArcArray, ArrayView2, ArrayViewMut2, Axis, IxDyn, linalg::general_mat_mul};
+use ndarray::{ArcArray, IxDyn};
 
 use super::error::TensorError;
 use crate::error::{Error, PatternError, Result};
@@ -252,20 +252,4 @@ pub(super) fn zeroed(op: &'static str, shape: &[usize]) -> Result<Vec<f32>> {
 /// As [`zeroed`], as an array.
 pub(super) fn zeros(op: &'static str, shape: &[usize]) -> Result<Shared> {
     Ok(build(shape, zeroed(op, shape)?))
-}
-
-/// A slice as a matrix.
-pub(super) fn matrix(elements: &[f32], rows: usize, cols: usize) -> ArrayView2<'_, f32> {
-    ArrayView2::from_shape((rows, cols), elements).expect("as many elements as rows times columns")
-}
-
-/// Adds the matrix product `a · b` to `out`, a row-major matrix of `cols` columns.
-pub(super) fn add_product(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, out: &mut [f32]) {
-    let (rows, cols) = (a.len_of(Axis(0)), b.len_of(Axis(1)));
-    if out.is_empty() {
-        return;
-    }
-    let mut out =
-        ArrayViewMut2::from_shape((rows, cols), out).expect("as many elements as rows times columns");
-    general_mat_mul(1.0, &a, &b, 1.0, &mut out);
 }

@@ -45,7 +45,8 @@
 //! * Tensors are `Send + Sync`, and several threads may run forward and backward on the same ones.
 //! * A graph of any depth is walked and dropped without recursion.
 
-// From the bottom up, each file imports only from those before it: error, id, record; kernel (loops over arrays), slot
+// From the bottom up, each file imports only from those before it: error, id, record; kernel (loops over arrays), product,
+// slot
 // (a gradient that adds up), graph (values and where they came from), gradients, value, backward, ops.
 mod backward;
 mod error;
@@ -55,6 +56,7 @@ mod graph;
 mod id;
 mod kernel;
 mod ops;
+mod product;
 mod slot;
 mod value;
 

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::tensor::error::TensorError;
 use crate::tensor::graph::Tensor;
-use crate::tensor::kernel::{add_product, build, checked_len, matrix, slice, sum_steps, too_large, zeroed};
+use crate::tensor::kernel::{build, checked_len, slice, sum_steps, too_large, zeroed};
+use crate::tensor::product::{Matrix, add_product};
 
 /// The options of a convolution: stride, padding and dilation for each spatial dimension, and the number of groups.
 ///
@@ -354,8 +355,8 @@ impl Tensor {
         for (input, filter, output) in plan.blocks() {
             let unfolded = plan.unfold(&slice(&x)[input], &mut scratch);
             add_product(
-                matrix(&slice(&w)[filter], plan.outputs, plan.rows()),
-                matrix(unfolded, plan.rows(), plan.output_len),
+                Matrix::new(&slice(&w)[filter], plan.outputs, plan.rows()),
+                Matrix::new(unfolded, plan.rows(), plan.output_len),
                 &mut out[output],
             );
         }
@@ -369,8 +370,8 @@ impl Tensor {
                 let into = slot.slice_mut();
                 let mut unfolded = vec![0.0; plan.unfolded().iter().product()];
                 for (input, filter, output) in plan.blocks() {
-                    let w = matrix(&slice(&w)[filter], plan.outputs, plan.rows()).reversed_axes();
-                    let g = matrix(&slice(&g)[output], plan.outputs, plan.output_len);
+                    let w = Matrix::new(&slice(&w)[filter], plan.outputs, plan.rows()).t();
+                    let g = Matrix::new(&slice(&g)[output], plan.outputs, plan.output_len);
                     if plan.taps.is_none() {
                         add_product(w, g, &mut into[input]);
                     } else {
@@ -389,8 +390,8 @@ impl Tensor {
                 for (input, filter, output) in plan.blocks() {
                     let unfolded = plan.unfold(&slice(&x)[input], &mut scratch);
                     add_product(
-                        matrix(&slice(&g)[output], plan.outputs, plan.output_len),
-                        matrix(unfolded, plan.rows(), plan.output_len).reversed_axes(),
+                        Matrix::new(&slice(&g)[output], plan.outputs, plan.output_len),
+                        Matrix::new(unfolded, plan.rows(), plan.output_len).t(),
                         &mut into[filter],
                     );
                 }
