@@ -13,7 +13,9 @@ calls, which other programs on the machine disturb less: with two threads, each 
 that has lost its core.
 
 "Forward" records no gradients. "Step" is forward, cross-entropy, backward, and Adam, in PyTorch the fused one, which is
-its fastest. Losses of the first steps have to agree; the greatest relative difference is shown. Later ones drift apart
+its fastest. Before, both sides free 31 MB at once. From then on glibc keeps what a step frees. Otherwise, times depend on
+whether some allocation happens to lie behind what is freed: if none does, the memory of each step goes back to the
+system, which takes up to a third of a step. Losses of the first steps have to agree; the greatest relative difference is shown. Later ones drift apart
 as sums are rounded in another order.
 """
 
@@ -89,6 +91,7 @@ def main():
           "| fastest | target | losses differ by |")
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     missed = 0
+    torch.empty(31 << 20, dtype=torch.uint8)  # and freed
     with tempfile.TemporaryDirectory() as folder:
         for threads in args.threads:
             torch.set_num_threads(threads)

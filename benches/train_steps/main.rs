@@ -8,7 +8,7 @@ use std::error::Error;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use std::{fs, io, mem};
+use std::{fs, hint, io, mem};
 
 use ndarray::{ArrayD, IxDyn};
 use rand::SeedableRng;
@@ -21,6 +21,8 @@ use secateurs::nn::{
 };
 use secateurs::tensor::{Tensor, no_grad};
 use serde::Deserialize;
+
+type Outcome<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const LEARNING_RATE: f64 = 1e-3;
 
@@ -85,11 +87,19 @@ impl Module for Classifier {
     }
 }
 
-fn main() -> std::result::Result<(), Box<dyn Error>> {
+fn main() -> Outcome<()> {
     if std::env::args().any(|arg| arg == "--bench" || arg == "--test") {
         println!("this is one side of benches/train_steps/compare.py, which starts it");
         return Ok(());
     }
+    // Once it has freed as much at once, glibc keeps what a step frees, and the next step need not ask the system for
+    // memory again. `compare.py` does the same.
+    drop(hint::black_box(vec![0u8; 31 << 20]));
+    // In the pool, as the documentation of the feature `rayon` advises.
+    rayon::scope(|_| answer_jobs())
+}
+
+fn answer_jobs() -> Outcome<()> {
     let mut trainings = HashMap::new();
     for line in io::stdin().lock().lines() {
         let mut job: Job = serde_json::from_str(&line?)?;
@@ -131,7 +141,7 @@ impl Training {
     }
 }
 
-fn training(job: &mut Job) -> std::result::Result<Training, Box<dyn Error>> {
+fn training(job: &mut Job) -> Outcome<Training> {
     let mut model = model(job)?;
     let floats = read(&job.floats)?;
     let mut rest = &floats[..];

@@ -30,6 +30,15 @@ impl Threads {
         Threads::of_work(entries, LARGE)
     }
 
+    /// Whether this thread is one of the pool. The others are then woken while it works, and if they come too late, it
+    /// has done everything itself. Any other thread has to wait for them.
+    pub(crate) fn in_pool() -> bool {
+        #[cfg(feature = "rayon")]
+        return rayon::current_thread_index().is_some();
+        #[cfg(not(feature = "rayon"))]
+        return false;
+    }
+
     /// Several from `large` units of work on.
     #[cfg(feature = "rayon")]
     pub(crate) fn of_work(units: usize, large: usize) -> Self {
@@ -44,6 +53,15 @@ impl Threads {
     #[cfg(not(feature = "rayon"))]
     pub(crate) fn of_work(_: usize, _: usize) -> Self {
         Threads::One
+    }
+
+    /// How many.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Threads::One => 1,
+            #[cfg(feature = "rayon")]
+            Threads::Many => rayon::current_num_threads(),
+        }
     }
 
     /// Calls `work` on every item; the answers are in the order of the items.

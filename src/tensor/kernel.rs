@@ -7,6 +7,7 @@ use ndarray::{ArcArray, IxDyn};
 
 use super::error::TensorError;
 use crate::error::{Error, PatternError, Result};
+use crate::mask::parallel::{Threads, vectorized};
 
 /// A shared, immutable array in standard (row-major, gapless) layout, so that every operation can work on slices.
 pub(super) type Shared = ArcArray<f32, IxDyn>;
@@ -52,30 +53,64 @@ pub(super) fn reshaped(array: Shared, shape: &[usize]) -> Shared {
         .expect("as many elements as before, in standard layout")
 }
 
+/// Calls `work` with parts of the elements and the places where they begin; several threads share many elements.
+// Not generic, because it would be compiled for each operation.
+fn in_parts(elements: &mut [f32], work: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+    let threads = Threads::of(elements.len());
+    let len = elements.len().div_ceil(threads.tasks()).max(1);
+    let mut parts: Vec<_> = elements.chunks_mut(len).enumerate().collect();
+    threads.each(&mut parts, |(number, part)| work(*number * len, part));
+}
+
 /// Applies `f` to every element, in place if the array is not shared.
-pub(super) fn map(array: Shared, f: impl Fn(f32) -> f32) -> Shared {
+pub(super) fn map(array: Shared, f: impl Fn(f32) -> f32 + Sync) -> Shared {
     match array.try_into_owned_nocopy() {
         Ok(array) => {
-            let mut array = array.into_shared();
-            for x in slice_mut(&mut array) {
-                *x = f(*x);
-            }
+            let (mut array, f) = (array.into_shared(), &f);
+            in_parts(slice_mut(&mut array), &|_, part| {
+                vectorized(
+                    #[inline(always)]
+                    move || part.iter_mut().for_each(|x| *x = f(*x)),
+                )
+            });
             array
         }
-        Err(array) => build(array.shape(), slice(&array).iter().map(|&x| f(x)).collect()),
+        Err(array) => {
+            let (from, f) = (slice(&array), &f);
+            let mut mapped = vec![0.0; from.len()];
+            in_parts(&mut mapped, &|start, part| {
+                vectorized(
+                    #[inline(always)]
+                    move || {
+                        part.iter_mut()
+                            .zip(&from[start..])
+                            .for_each(|(to, &x)| *to = f(x))
+                    },
+                )
+            });
+            build(array.shape(), mapped)
+        }
     }
 }
 
 /// Applies `f` to every element of `a` and its partner in `b`, in place if `a` is not shared.
 ///
 /// `b` broadcasts to the shape of `a`.
-pub(super) fn combine(a: Shared, b: &Shared, f: impl Fn(f32, f32) -> f32) -> Shared {
+pub(super) fn combine(a: Shared, b: &Shared, f: impl Fn(f32, f32) -> f32 + Sync) -> Shared {
     if let (Some(&y), true) = (slice(b).first(), b.len() == 1) {
         return map(a, |x| f(x, y));
     }
     let mut a = a;
-    if a.shape() == b.shape() || (!b.is_empty() && is_suffix(b.shape(), a.shape())) {
-        // One run of `b` after another: a bias added to rows, and equal shapes as the case of a single run.
+    if a.shape() == b.shape() {
+        let (b, f) = (slice(b), &f);
+        in_parts(slice_mut(&mut a), &|start, a| {
+            vectorized(
+                #[inline(always)]
+                move || a.iter_mut().zip(&b[start..]).for_each(|(x, &y)| *x = f(*x, y)),
+            )
+        });
+    } else if !b.is_empty() && is_suffix(b.shape(), a.shape()) {
+        // One run of `b` after another: a bias added to rows.
         let b = slice(b);
         for run in slice_mut(&mut a).chunks_exact_mut(b.len().max(1)) {
             for (x, &y) in run.iter_mut().zip(b) {

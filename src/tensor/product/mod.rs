@@ -22,15 +22,17 @@ pub(super) use matrix::Matrix;
 
 use crate::mask::parallel::Threads;
 
-/// From this number of multiplications on, a second thread is worth waking.
+/// From this number of multiplications on, a second thread is worth waking by a thread of the pool, and from eight times
+/// as many on, by another one. A step of training has gaps in which threads fall asleep.
 const LARGE: usize = 1 << 21;
 
-/// Tasks have a multiple of this number of rows, so that tiles are whole.
-const TILE: usize = 24;
+/// Rows of a tile.
+pub(super) const TILE_ROWS: usize = 6;
 
 /// How many threads share as many multiplications.
 pub(super) fn threads_for(multiplications: usize) -> Threads {
-    Threads::of_work(multiplications, LARGE)
+    let large = if Threads::in_pool() { LARGE } else { 8 * LARGE };
+    Threads::of_work(multiplications, large)
 }
 
 /// Adds the matrix product `a · b` to `out`, a row-major matrix.
@@ -69,7 +71,7 @@ impl<'a> Right<'a> {
         if let Threads::One = threads {
             return self.add_rows(a, 0..a.rows, out);
         }
-        let of_task = a.rows.div_ceil(threads.tasks()).next_multiple_of(TILE);
+        let of_task = a.rows.div_ceil(threads.tasks()).next_multiple_of(TILE_ROWS);
         let mut tasks: Vec<_> = out.chunks_mut(of_task * columns).enumerate().collect();
         threads.each(&mut tasks, |(number, out)| {
             let start = *number * of_task;

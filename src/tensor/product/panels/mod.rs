@@ -3,6 +3,7 @@
 mod pack;
 mod tile;
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use pulp::x86::V3;
@@ -25,19 +26,48 @@ pub struct Panels {
     columns: usize,
     /// The rows of the first panel, then those of the second, and so on.
     rows: Vec<[f32; COLUMNS]>,
+    /// How many there are; what follows them is of other matrices.
+    len: usize,
+}
+
+thread_local! {
+    /// Memory for the next panels of this thread. Fresh memory for each product would cost as much as the product: the
+    /// system clears it, page by page.
+    static SPARE: Cell<Vec<[f32; COLUMNS]>> = const { Cell::new(Vec::new()) };
+}
+
+/// At most as many rows, 4 MB, are kept for the next panels.
+const SPARE_ROWS: usize = 1 << 16;
+
+impl Drop for Panels {
+    fn drop(&mut self) {
+        if self.rows.capacity() <= SPARE_ROWS {
+            // A thread that ends has no use for it.
+            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.rows)));
+        }
+    }
 }
 
 impl Panels {
     /// `None` on processors without the instructions.
     pub fn new(matrix: Matrix<'_>) -> Option<Self> {
+        // Where nothing is optimised, tiles take a hundred times as long. Dependencies may be optimised even there.
+        if cfg!(debug_assertions) && !cfg!(test) {
+            return None;
+        }
         let simd = V3::try_new()?;
         let (depth, columns) = (matrix.rows, matrix.columns);
-        let mut rows = vec![[0.0; COLUMNS]; depth * columns.div_ceil(COLUMNS)];
-        pack::panels(simd, matrix, &mut rows);
+        let len = depth * columns.div_ceil(COLUMNS);
+        let mut rows = SPARE.take();
+        if rows.len() < len {
+            rows.resize(len, [0.0; COLUMNS]);
+        }
+        pack::panels(simd, matrix, &mut rows[..len]);
         Some(Panels {
             simd,
             depth,
             columns,
+            len,
             rows,
         })
     }
@@ -59,7 +89,7 @@ impl Panels {
     /// Adds the product of rearranged rows and a block of the rows of this.
     fn add_block(&self, strips: &[[f32; ROWS]], depth: Range<usize>, out: &mut [f32]) {
         let mut tile: Tile = [[0.0; COLUMNS]; ROWS];
-        for (number, panel) in self.rows.chunks_exact(self.depth).enumerate() {
+        for (number, panel) in self.rows[..self.len].chunks_exact(self.depth).enumerate() {
             let (panel, start) = (&panel[depth.clone()], number * COLUMNS);
             let columns = start..self.columns.min(start + COLUMNS);
             let of_strips = out.chunks_mut(ROWS * self.columns);
