@@ -68,7 +68,7 @@ impl<'a> Right<'a> {
         if out.is_empty() || a.columns == 0 {
             return;
         }
-        if let Threads::One = threads {
+        if threads.count() == 1 {
             return self.add_rows(a, 0..a.rows, out);
         }
         let of_task = a.rows.div_ceil(threads.tasks()).next_multiple_of(TILE_ROWS);
