@@ -4,7 +4,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2};
 use proptest::prelude::*;
 
-use super::{Matrix, Right, Threads, add_product};
+use super::{Matrix, add_product};
 
 /// Numbers of both signs that need rounding.
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
@@ -40,6 +40,7 @@ proptest! {
             prop_assert_eq!(&out, &expected);
             #[cfg(feature = "rayon")]
             for threads in [1, 2, 7] {
+                use super::{Right, Threads};
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut out = start.clone();
                 pool.install(|| Right::new(b).add_product(Threads::Many, a, &mut out));
