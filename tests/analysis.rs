@@ -186,3 +186,28 @@ fn curves_of_any_values_can_be_drawn() {
         );
     }
 }
+
+#[test]
+fn many_curves_have_their_legend_beside_the_plot_in_the_order_in_which_they_end() {
+    let plot = |curves: usize, name: &str| {
+        let plot = SparsityCurves::new("Losses", "loss").level("dense", 0.0);
+        let curves = (0..curves).fold(plot, |plot, number| {
+            let point = |sparsity, value| CurvePoint {
+                sparsity,
+                value,
+                spread: 0.0,
+            };
+            let end = (3 * number % 7) as f64;
+            plot.curve(format!("{name}{number}"), [point(0.5, 1.0), point(0.9, end)])
+        });
+        curves.to_svg().unwrap()
+    };
+    let within = r#"<svg width="760" height="460""#;
+    assert!(plot(5, "layer").starts_with(within));
+    assert!(!plot(2, &"a long name of a layer ".repeat(3)).starts_with(within));
+    let svg = plot(7, "layer");
+    assert!(!svg.starts_with(within));
+    // They end at 0, 3, 6, 2, 5, 1, 4.
+    let places = [2, 4, 6, 1, 3, 5, 0].map(|number| svg.find(&format!("layer{number}")).unwrap());
+    assert!(places.is_sorted(), "{places:?}");
+}

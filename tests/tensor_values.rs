@@ -4,7 +4,7 @@ use ndarray::{Array, Array1, Array2, Array3, ArrayD, IxDyn, arr0, arr1, arr2};
 use proptest::prelude::*;
 use secateurs::Error;
 use secateurs::error::{PatternError, TensorError};
-use secateurs::tensor::{ConvOptions, Tensor};
+use secateurs::tensor::{ConvOptions, PoolOptions, Tensor};
 
 fn counted(shape: &[usize]) -> Tensor {
     let len = shape.iter().product::<usize>();
@@ -374,5 +374,54 @@ proptest! {
         let (x, w) = (counted(&x), counted(&w));
         let got = x.conv(&w, None, &options).unwrap();
         prop_assert_eq!(got.to_array(), naive(&x.to_array(), &w.to_array(), &options));
+    }
+}
+
+/// The greatest entries of windows of 2×2 side by side, and for each entry of the input which window it is the greatest
+/// of, by the rule: a later NaN wins, of equal entries the first.
+fn pooled_by_hand(image: &[f32], height: usize, width: usize) -> (Vec<f32>, Vec<f32>) {
+    let (mut pooled, mut winners) = (Vec::new(), vec![0.0; image.len()]);
+    for (row, column) in (0..height / 2).flat_map(|r| (0..width / 2).map(move |c| (2 * r, 2 * c))) {
+        let places = [0, 1, width, width + 1].map(|shift| row * width + column + shift);
+        let mut best = places[0];
+        for place in places {
+            if image[place] > image[best] || image[place].is_nan() {
+                best = place;
+            }
+        }
+        pooled.push(image[best]);
+        winners[best] = pooled.len() as f32;
+    }
+    (pooled, winners)
+}
+
+#[test]
+fn the_greatest_of_ties_nans_and_infinities() {
+    let values = [
+        1.0,
+        -1.0,
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        0.0,
+        -0.0,
+        1.0,
+    ];
+    for (height, width) in [(2, 2), (5, 7), (8, 38), (6, 3)] {
+        let image: Vec<f32> = (0..height * width)
+            .map(|i| values[(i * i * 13 + i / 3) % 8])
+            .collect();
+        let (pooled, winners) = pooled_by_hand(&image, height, width);
+        let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let x = Tensor::variable(ArrayD::from_shape_vec(vec![1, height, width], image).unwrap());
+        let y = x.max_pool2d(&PoolOptions::new([2, 2])).unwrap();
+        assert_eq!(bits(&y.to_array().into_raw_vec_and_offset().0), bits(&pooled));
+        let numbers = (1..=y.len()).map(|i| i as f32).collect();
+        let numbers = ArrayD::from_shape_vec(y.shape(), numbers).unwrap();
+        let gradients = y.backward_from(numbers.view()).unwrap();
+        assert_eq!(
+            gradients.wrt(&x).unwrap().iter().copied().collect::<Vec<_>>(),
+            winners
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::{AnalysisError, Sensitivity, SparsityReport};
@@ -19,6 +20,11 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(90, 90, 90),
 ];
 const WIDTH: u32 = 760;
+const HEIGHT: u32 = 460;
+/// Height of a line of the legend.
+const LINE: u32 = 20;
+/// A curve's label in the legend begins after a piece of the curve of this length.
+const SAMPLE: i32 = 24;
 
 /// Curves over sparsity: the accuracy or loss of models that were pruned to several sparsities.
 ///
@@ -123,9 +129,12 @@ impl SparsityCurves {
         let axis = SparsityAxis::new(ticks);
         let ends = axis.range();
 
-        let area = SVGBackend::with_string(svg, (WIDTH, 460)).into_drawing_area();
+        let beside = self.legend_beside();
+        let (width, height) = beside.unwrap_or((0, 0));
+        let area = SVGBackend::with_string(svg, (WIDTH + width, HEIGHT.max(height))).into_drawing_area();
         area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
+        let (plot, legend) = area.split_horizontally(WIDTH);
+        let mut chart = ChartBuilder::on(&plot)
             .margin(20)
             .margin_right(36)
             .caption(&self.title, text(18))
@@ -138,6 +147,7 @@ impl SparsityCurves {
             .bold_line_style(INK.mix(0.12))
             .axis_style(INK.mix(0.5))
             .label_style(text(14))
+            .y_label_formatter(&|value| short(*value))
             .x_desc("weights pruned")
             .y_desc(&self.y_label)
             .draw()?;
@@ -146,32 +156,77 @@ impl SparsityCurves {
             chart
                 .draw_series(DashedLineSeries::new(line, 5, 5, INK.mix(0.6).into()))?
                 .label(label)
-                .legend(|(x, y)| PathElement::new([(x, y), (x + 24, y)], INK.mix(0.6)));
+                .legend(level_sample);
         }
-        for ((label, points), colour) in self.curves.iter().zip(COLOURS.iter().copied().cycle()) {
+        for (number, (label, points)) in self.curves.iter().enumerate() {
+            let style = CurveStyle::of(number);
             let line = points.iter().map(|point| (point.sparsity, point.value));
-            chart
-                .draw_series(LineSeries::new(line.clone(), colour.stroke_width(3)))?
-                .label(label)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], colour.stroke_width(3)));
-            chart.draw_series(line.map(|point| Circle::new(point, 4, colour.filled())))?;
+            let drawn = match style.dashes {
+                None => chart.draw_series(LineSeries::new(line.clone(), style.line))?,
+                Some((dash, gap)) => {
+                    chart.draw_series(DashedLineSeries::new(line.clone(), dash, gap, style.line))?
+                }
+            };
+            drawn.label(label).legend(move |at| style.sample(at));
+            chart.draw_series(line.map(|point| Circle::new(point, 4, style.line.filled())))?;
             let spread = points.iter().filter(|point| point.spread > 0.0);
             chart.draw_series(spread.map(|point| {
                 let (low, high) = (point.value - point.spread, point.value + point.spread);
                 PathElement::new(
                     [(point.sparsity, low), (point.sparsity, high)],
-                    colour.mix(0.6).stroke_width(2),
+                    style.line.color.mix(0.6).stroke_width(2),
                 )
             }))?;
         }
-        chart
-            .configure_series_labels()
-            .position(self.free_corner())
-            .margin(16)
-            .legend_area_size(34)
-            .label_font(text(14))
-            .draw()?;
+        if beside.is_some() {
+            self.draw_legend(&legend)?;
+        } else {
+            chart
+                .configure_series_labels()
+                .position(self.free_corner())
+                .margin(16)
+                .legend_area_size(34)
+                .label_font(text(14))
+                .draw()?;
+        }
         area.present()?;
+        Ok(())
+    }
+
+    /// The size of a legend beside the plot, where one within it would hide curves.
+    fn legend_beside(&self) -> Option<(u32, u32)> {
+        let labels = self.curves.iter().map(|curve| &curve.0);
+        let longest = labels.map(|label| text_width(label)).max().unwrap_or(0);
+        let beside = self.curves.len() > 5 || longest > 200;
+        beside.then(|| (longest + 50, 80 + LINE * (self.curves.len() as u32 + 1)))
+    }
+
+    /// The legend beside the plot, in the order in which the curves end.
+    fn draw_legend<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, plotters::coord::Shift>,
+    ) -> std::result::Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
+        let mut order: Vec<_> = self.curves.iter().enumerate().collect();
+        let end = |points: &[CurvePoint]| points.last().map_or(f64::NEG_INFINITY, |point| point.value);
+        order.sort_by(|a, b| end(&b.1.1).total_cmp(&end(&a.1.1)));
+        let mut at = (4, 60);
+        for (number, (label, _)) in order {
+            area.draw(&CurveStyle::of(number).sample(at))?;
+            area.draw(&Text::new(
+                label.as_str(),
+                (at.0 + SAMPLE + 10, at.1 - 7),
+                text(14),
+            ))?;
+            at.1 += LINE as i32;
+        }
+        if let Some((label, _)) = &self.level {
+            area.draw(&level_sample(at))?;
+            area.draw(&Text::new(
+                label.as_str(),
+                (at.0 + SAMPLE + 10, at.1 - 7),
+                text(14),
+            ))?;
+        }
         Ok(())
     }
 
@@ -230,11 +285,13 @@ impl SparsityReport {
         let longest = self
             .parameters
             .iter()
-            .map(|parameter| parameter.path.chars().count())
+            .map(|parameter| text_width(&parameter.path))
             .max();
-        let left = 40 + 8 * longest.unwrap_or(0).min(40) as i32;
-        let right = WIDTH as i32 - 190;
-        let area = SVGBackend::with_string(svg, (WIDTH, (90 + ROW * rows) as u32)).into_drawing_area();
+        let left = 40 + longest.unwrap_or(0) as i32;
+        // Long names make the picture wider, not the bars shorter.
+        let right = left.max(200) + 320;
+        let size = (right as u32 + 190, (90 + ROW * rows) as u32);
+        let area = SVGBackend::with_string(svg, size).into_drawing_area();
         area.fill(&WHITE)?;
         let total = format!(
             "{:.2} % of {} entries pruned",
@@ -269,6 +326,52 @@ fn failed(error: Box<dyn std::error::Error>) -> crate::Error {
 
 fn text(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
+}
+
+/// How many pixels a text of size 14 takes at most, as long as it is not all capitals.
+fn text_width(text: &str) -> u32 {
+    7 * text.chars().count() as u32
+}
+
+/// A number without trailing zeros.
+fn short(value: f64) -> String {
+    let text = format!("{value:.6}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    match text {
+        "0" | "-0" if value.abs() > 1e-9 => format!("{value:.1e}"),
+        "-0" => "0".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+/// How a curve is drawn.
+#[derive(Clone, Copy)]
+struct CurveStyle {
+    line: ShapeStyle,
+    /// Lengths of dashes and of gaps, where the line is not solid.
+    dashes: Option<(i32, i32)>,
+}
+
+impl CurveStyle {
+    /// Of the curve of this number: its colour, and if all have been used, another kind of line.
+    fn of(number: usize) -> Self {
+        CurveStyle {
+            line: COLOURS[number % COLOURS.len()].stroke_width(3),
+            dashes: [None, Some((9, 5)), Some((3, 4))][number / COLOURS.len() % 3],
+        }
+    }
+
+    /// A piece of the line, for a legend.
+    fn sample(self, (x, y): (i32, i32)) -> DashedPathElement<std::array::IntoIter<(i32, i32), 2>, i32> {
+        let (dash, gap) = self.dashes.unwrap_or((SAMPLE, 0));
+        DashedPathElement::new([(x, y), (x + SAMPLE, y)], dash, gap, self.line)
+    }
+}
+
+/// A piece of the line at a level, for a legend.
+fn level_sample((x, y): (i32, i32)) -> DashedPathElement<std::array::IntoIter<(i32, i32), 2>, i32> {
+    let line = [(x, y), (x + SAMPLE, y)];
+    DashedPathElement::new(line, 5, 5, INK.mix(0.6))
 }
 
 /// An axis on which each halving of the remaining weights has the same length, with these sparsities marked.

@@ -1,7 +1,6 @@
 //! How loops use the machine: its vector instructions, and its threads.
 
 /// From this number of entries on, a second thread is worth waking.
-#[cfg(feature = "rayon")]
 const LARGE: usize = 1 << 18;
 
 /// Runs a loop with the vector instructions that the machine has.
@@ -27,18 +26,42 @@ pub(crate) enum Threads {
 }
 
 impl Threads {
-    #[cfg(feature = "rayon")]
     pub(crate) fn of(entries: usize) -> Self {
-        if entries >= LARGE && rayon::current_num_threads() > 1 {
+        Threads::of_work(entries, LARGE)
+    }
+
+    /// Whether this thread is one of the pool. The others are then woken while it works, and if they come too late, it
+    /// has done everything itself. Any other thread has to wait for them.
+    pub(crate) fn in_pool() -> bool {
+        #[cfg(feature = "rayon")]
+        return rayon::current_thread_index().is_some();
+        #[cfg(not(feature = "rayon"))]
+        return false;
+    }
+
+    /// Several from `large` units of work on.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn of_work(units: usize, large: usize) -> Self {
+        if units >= large && rayon::current_num_threads() > 1 {
             Threads::Many
         } else {
             Threads::One
         }
     }
 
+    /// One, because this is compiled without others.
     #[cfg(not(feature = "rayon"))]
-    pub(crate) fn of(_: usize) -> Self {
+    pub(crate) fn of_work(_: usize, _: usize) -> Self {
         Threads::One
+    }
+
+    /// How many.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Threads::One => 1,
+            #[cfg(feature = "rayon")]
+            Threads::Many => rayon::current_num_threads(),
+        }
     }
 
     /// Calls `work` on every item; the answers are in the order of the items.

@@ -29,6 +29,12 @@
 //! optimiser.step(&mut model, &loss.backward()?)?;
 //! # Ok::<(), secateurs::Error>(())
 //! ```
+//!
+//! # Threads
+//!
+//! With the feature `rayon`, large layers are shared by the threads of the pool; results do not depend on their number.
+//! A step of training takes less time in the pool, as in `rayon::scope(|_| train())`: a thread of the pool goes on
+//! working while others wake up, and any other one waits for them, so that only the largest layers are worth it.
 
 mod array_serde;
 mod boxed;

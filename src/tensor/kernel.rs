@@ -3,10 +3,11 @@
 //! Arrays here are in standard layout (see [`Shared`]), so a value is a slice, and a dimension of it is three
 //! numbers: how many blocks there are before it (`outer`), its length, and how long each of its steps is (`inner`).
 
-use ndarray::{ArcArray, ArrayView2, ArrayViewMut2, Axis, IxDyn, linalg::general_mat_mul};
+use ndarray::{ArcArray, IxDyn};
 
 use super::error::TensorError;
 use crate::error::{Error, PatternError, Result};
+use crate::mask::parallel::{Threads, vectorized};
 
 /// A shared, immutable array in standard (row-major, gapless) layout, so that every operation can work on slices.
 pub(super) type Shared = ArcArray<f32, IxDyn>;
@@ -52,30 +53,64 @@ pub(super) fn reshaped(array: Shared, shape: &[usize]) -> Shared {
         .expect("as many elements as before, in standard layout")
 }
 
+/// Calls `work` with parts of the elements and the places where they begin; several threads share many elements.
+// Not generic, because it would be compiled for each operation.
+fn in_parts(elements: &mut [f32], work: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+    let threads = Threads::of(elements.len());
+    let len = elements.len().div_ceil(threads.tasks()).max(1);
+    let mut parts: Vec<_> = elements.chunks_mut(len).enumerate().collect();
+    threads.each(&mut parts, |(number, part)| work(*number * len, part));
+}
+
 /// Applies `f` to every element, in place if the array is not shared.
-pub(super) fn map(array: Shared, f: impl Fn(f32) -> f32) -> Shared {
+pub(super) fn map(array: Shared, f: impl Fn(f32) -> f32 + Sync) -> Shared {
     match array.try_into_owned_nocopy() {
         Ok(array) => {
-            let mut array = array.into_shared();
-            for x in slice_mut(&mut array) {
-                *x = f(*x);
-            }
+            let (mut array, f) = (array.into_shared(), &f);
+            in_parts(slice_mut(&mut array), &|_, part| {
+                vectorized(
+                    #[inline(always)]
+                    move || part.iter_mut().for_each(|x| *x = f(*x)),
+                )
+            });
             array
         }
-        Err(array) => build(array.shape(), slice(&array).iter().map(|&x| f(x)).collect()),
+        Err(array) => {
+            let (from, f) = (slice(&array), &f);
+            let mut mapped = vec![0.0; from.len()];
+            in_parts(&mut mapped, &|start, part| {
+                vectorized(
+                    #[inline(always)]
+                    move || {
+                        part.iter_mut()
+                            .zip(&from[start..])
+                            .for_each(|(to, &x)| *to = f(x))
+                    },
+                )
+            });
+            build(array.shape(), mapped)
+        }
     }
 }
 
 /// Applies `f` to every element of `a` and its partner in `b`, in place if `a` is not shared.
 ///
 /// `b` broadcasts to the shape of `a`.
-pub(super) fn combine(a: Shared, b: &Shared, f: impl Fn(f32, f32) -> f32) -> Shared {
+pub(super) fn combine(a: Shared, b: &Shared, f: impl Fn(f32, f32) -> f32 + Sync) -> Shared {
     if let (Some(&y), true) = (slice(b).first(), b.len() == 1) {
         return map(a, |x| f(x, y));
     }
     let mut a = a;
-    if a.shape() == b.shape() || (!b.is_empty() && is_suffix(b.shape(), a.shape())) {
-        // One run of `b` after another: a bias added to rows, and equal shapes as the case of a single run.
+    if a.shape() == b.shape() {
+        let (b, f) = (slice(b), &f);
+        in_parts(slice_mut(&mut a), &|start, a| {
+            vectorized(
+                #[inline(always)]
+                move || a.iter_mut().zip(&b[start..]).for_each(|(x, &y)| *x = f(*x, y)),
+            )
+        });
+    } else if !b.is_empty() && is_suffix(b.shape(), a.shape()) {
+        // One run of `b` after another: a bias added to rows.
         let b = slice(b);
         for run in slice_mut(&mut a).chunks_exact_mut(b.len().max(1)) {
             for (x, &y) in run.iter_mut().zip(b) {
@@ -252,20 +287,4 @@ pub(super) fn zeroed(op: &'static str, shape: &[usize]) -> Result<Vec<f32>> {
 /// As [`zeroed`], as an array.
 pub(super) fn zeros(op: &'static str, shape: &[usize]) -> Result<Shared> {
     Ok(build(shape, zeroed(op, shape)?))
-}
-
-/// A slice as a matrix.
-pub(super) fn matrix(elements: &[f32], rows: usize, cols: usize) -> ArrayView2<'_, f32> {
-    ArrayView2::from_shape((rows, cols), elements).expect("as many elements as rows times columns")
-}
-
-/// Adds the matrix product `a · b` to `out`, a row-major matrix of `cols` columns.
-pub(super) fn add_product(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, out: &mut [f32]) {
-    let (rows, cols) = (a.len_of(Axis(0)), b.len_of(Axis(1)));
-    if out.is_empty() {
-        return;
-    }
-    let mut out =
-        ArrayViewMut2::from_shape((rows, cols), out).expect("as many elements as rows times columns");
-    general_mat_mul(1.0, &a, &b, 1.0, &mut out);
 }

@@ -45,16 +45,19 @@
 //! * Tensors are `Send + Sync`, and several threads may run forward and backward on the same ones.
 //! * A graph of any depth is walked and dropped without recursion.
 
-// From the bottom up, each file imports only from those before it: error, id, record; kernel (loops over arrays), slot
-// (a gradient that adds up), graph (values and where they came from), gradients, value, backward, ops.
+// From the bottom up, each file imports only from those before it: error, id, grad_mode; kernel (loops over arrays),
+// functions (of one number), product (of matrices), slot (a gradient that adds up), graph (values and where they came
+// from), gradients, value, backward, ops.
 mod backward;
 mod error;
+mod functions;
 mod grad_mode;
 mod gradients;
 mod graph;
 mod id;
 mod kernel;
 mod ops;
+mod product;
 mod slot;
 mod value;
 
@@ -64,4 +67,5 @@ pub use grad_mode::{is_grad_enabled, no_grad};
 pub use gradients::Gradients;
 pub use graph::Tensor;
 pub use id::ParamId;
+pub(crate) use ops::LstmLayer;
 pub use ops::{BatchStatistics, ConvOptions, PoolOptions};

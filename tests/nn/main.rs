@@ -8,10 +8,13 @@ mod clones;
 mod identity;
 mod layers;
 mod loading;
+mod lstm_gradients;
 mod lstm_masks;
 mod masked_steps;
 mod modes;
 mod optimisers;
 mod sequential;
 mod sizes;
+#[cfg(feature = "rayon")]
+mod threads;
 mod trees;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, MaskError, NnError, Result, TensorError};
 use crate::nn::init;
 use crate::nn::{Module, ParamStore, Parameter};
-use crate::tensor::Tensor;
+use crate::tensor::{LstmLayer, Tensor};
 
 /// A long short-term memory of one or several layers.
 ///
@@ -235,33 +235,25 @@ impl Lstm {
         hidden: Tensor,
         cell: Tensor,
     ) -> Result<(Tensor, Tensor, Tensor)> {
-        let tensor = |kind: &str| self.store.tensor(&format!("{kind}_l{layer}"));
-        let bias = |kind: &str| self.store.optional_tensor(&format!("{kind}_l{layer}"));
-        let (weight_hh, bias_hh) = (tensor("weight_hh")?, bias("bias_hh"));
-        // What the inputs contribute needs no state, so it is one product for all steps.
-        let from_input = steps.linear(&tensor("weight_ih")?, bias("bias_ih").as_ref())?;
-        let (mut hidden, mut cell) = (hidden, cell);
-        let mut outputs = Vec::with_capacity(steps.shape()[0]);
-        for step in 0..steps.shape()[0] {
-            let gates = from_input
-                .select(0, step)?
-                .add(&hidden.linear(&weight_hh, bias_hh.as_ref())?)?;
-            let gate =
-                |number: usize| gates.narrow(1, number * self.config.hidden_size, self.config.hidden_size);
-            let (input, forget) = (gate(0)?.sigmoid(), gate(1)?.sigmoid());
-            let (new, output) = (gate(2)?.tanh(), gate(3)?.sigmoid());
-            cell = forget.mul(&cell)?.add(&input.mul(&new)?)?;
-            hidden = output.mul(&cell.tanh())?;
-            outputs.push(hidden.clone());
-        }
-        if outputs.is_empty() {
+        if steps.shape()[0] == 0 {
             return Err(Error::Tensor(TensorError {
                 op: "Lstm",
                 reason: "the sequence has no steps; give at least one".to_owned(),
                 shapes: vec![steps.shape().to_vec()],
             }));
         }
-        Ok((Tensor::stack(&outputs, 0)?, hidden, cell))
+        let tensor = |kind: &str| self.store.tensor(&format!("{kind}_l{layer}"));
+        let bias = |kind: &str| self.store.optional_tensor(&format!("{kind}_l{layer}"));
+        let bias = match (bias("bias_ih"), bias("bias_hh")) {
+            (Some(of_input), Some(of_hidden)) => Some(of_input.add(&of_hidden)?),
+            _ => None,
+        };
+        let layer = LstmLayer {
+            weight_ih: tensor("weight_ih")?,
+            weight_hh: tensor("weight_hh")?,
+            bias,
+        };
+        layer.run(steps, &hidden, &cell)
     }
 }
 

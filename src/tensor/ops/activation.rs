@@ -1,5 +1,6 @@
 //! Functions of one element at a time.
 
+use crate::tensor::functions;
 use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{combine, map};
 
@@ -7,7 +8,7 @@ impl Tensor {
     /// `f` of every element; `slope` gives the gradient from the incoming one and the *result*.
     fn by_result(
         &self,
-        f: impl Fn(f32) -> f32,
+        f: impl Fn(f32) -> f32 + Sync,
         slope: impl Fn(f32, f32) -> f32 + Send + Sync + 'static,
     ) -> Tensor {
         let value = map(self.shared(), f);
@@ -21,7 +22,7 @@ impl Tensor {
     /// `f` of every element; `slope` gives the gradient from the incoming one and the *operand*.
     fn by_operand(
         &self,
-        f: impl Fn(f32) -> f32,
+        f: impl Fn(f32) -> f32 + Sync,
         slope: impl Fn(f32, f32) -> f32 + Send + Sync + 'static,
     ) -> Tensor {
         let edge = self.edge(|| {
@@ -98,13 +99,13 @@ impl Tensor {
     ///
     /// PyTorch: `torch.sigmoid`.
     pub fn sigmoid(&self) -> Tensor {
-        self.by_result(|x| 1.0 / (1.0 + (-x).exp()), |g, y| g * y * (1.0 - y))
+        self.by_result(functions::sigmoid, |g, y| g * y * (1.0 - y))
     }
 
     /// The hyperbolic tangent.
     ///
     /// PyTorch: `torch.tanh`.
     pub fn tanh(&self) -> Tensor {
-        self.by_result(f32::tanh, |g, y| g * (1.0 - y * y))
+        self.by_result(functions::tanh, |g, y| g * (1.0 - y * y))
     }
 }

@@ -5,7 +5,7 @@ use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{Shared, broadcast_shape, combine, expand, map, sum_to};
 
 /// `f` of every pair of elements, both operands broadcast to one shape.
-fn pairwise(op: &'static str, a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32) -> Result<Shared> {
+fn pairwise(op: &'static str, a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Shared> {
     let shape = broadcast_shape(op, a.shape(), b.shape())?;
     let (a, b) = (a.shared(), b.shared());
     // Copy and overwrite the operand that already has the result's shape.

@@ -1,17 +1,22 @@
 //! Convolution over any number of spatial dimensions.
 //!
 //! Each sample is unfolded into a matrix with a column for every position of the kernel (im2col), and a matrix
-//! product does the rest. Where each entry of that matrix comes from is the same for every channel and sample, so it
+//! product does the rest. Where each row of that matrix comes from is the same for every channel and sample, so it
 //! is worked out once, in a table; the table is also all that knows how many spatial dimensions there are.
+//!
+//! Threads share the samples. The gradient of the weight is a sum over samples, so it is made of sums over parts of
+//! them, which are the same however many threads there are.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::mask::parallel::Threads;
 use crate::tensor::error::TensorError;
 use crate::tensor::graph::Tensor;
-use crate::tensor::kernel::{add_product, build, checked_len, matrix, slice, sum_steps, too_large, zeroed};
+use crate::tensor::kernel::{build, checked_len, slice, sum_steps, too_large, zeroed};
+use crate::tensor::product::{Matrix, Right, threads_for};
 
 /// The options of a convolution: stride, padding and dilation for each spatial dimension, and the number of groups.
 ///
@@ -70,8 +75,8 @@ impl ConvOptions {
     }
 }
 
-/// The index that stands for padding. No real index is as large.
-const PADDING: usize = usize::MAX;
+/// Parts of the samples of which each makes a sum for the gradient of the weight.
+const PARTS: usize = 8;
 
 /// The numbers of one convolution.
 struct Plan {
@@ -87,9 +92,8 @@ struct Plan {
     input_len: usize,
     /// Elements of one channel of the output.
     output_len: usize,
-    /// For each entry of the kernel and each position of it, the element of the channel that it meets. `None` where
-    /// that is the identity, so that channels need no unfolding.
-    taps: Option<Vec<usize>>,
+    /// How a channel is unfolded; `None` where it need not be.
+    taps: Option<Taps>,
 }
 
 impl Plan {
@@ -193,7 +197,7 @@ impl Plan {
         let taps = if identity {
             None
         } else {
-            Some(taps(input, kernel, &output, options)?)
+            Some(Taps::new(input, kernel, &output, options)?)
         };
         let plan = Plan {
             samples,
@@ -221,18 +225,26 @@ impl Plan {
         }
     }
 
-    /// The input channels of a group as a matrix with one column for each position of the kernel.
+    /// The input channels of a group as a matrix with one column for each position of the kernel. `scratch` is for the
+    /// unfolding of this convolution only, and zeros at first.
     fn unfold<'a>(&self, channels: &'a [f32], scratch: &'a mut [f32]) -> &'a [f32] {
         let Some(taps) = &self.taps else { return channels };
         if scratch.is_empty() || self.input_len == 0 {
-            // Without input there is padding only, and scratch is zeros from the start.
+            // Without input there is padding only.
             return scratch;
         }
         let channels = channels.chunks_exact(self.input_len);
-        for (channel, unfolded) in channels.zip(scratch.chunks_exact_mut(taps.len())) {
-            for (to, &tap) in unfolded.iter_mut().zip(taps) {
-                // Padding is out of range too.
-                *to = channel.get(tap).copied().unwrap_or(0.0);
+        for (channel, unfolded) in channels.zip(scratch.chunks_exact_mut(self.kernel * self.output_len)) {
+            for (run, to) in taps.runs.iter().zip(unfolded.chunks_exact_mut(taps.row)) {
+                // The others are padding, and zeros still.
+                let to = &mut to[run.start..run.start + run.len];
+                if taps.stride == 1 {
+                    to.copy_from_slice(&channel[run.from..][..run.len]);
+                } else {
+                    for (to, &from) in to.iter_mut().zip(channel[run.from..].iter().step_by(taps.stride)) {
+                        *to = from;
+                    }
+                }
             }
         }
         scratch
@@ -245,28 +257,36 @@ impl Plan {
             return;
         }
         let channels = channels.chunks_exact_mut(self.input_len);
-        for (channel, unfolded) in channels.zip(unfolded.chunks_exact(taps.len())) {
-            for (&from, &tap) in unfolded.iter().zip(taps) {
-                if let Some(to) = channel.get_mut(tap) {
-                    *to += from;
+        for (channel, unfolded) in channels.zip(unfolded.chunks_exact(self.kernel * self.output_len)) {
+            for (run, from) in taps.runs.iter().zip(unfolded.chunks_exact(taps.row)) {
+                let from = &from[run.start..run.start + run.len];
+                let to = &mut channel[run.from..];
+                if taps.stride == 1 {
+                    to.iter_mut().zip(from).for_each(|(to, &from)| *to += from);
+                } else {
+                    let to = to.iter_mut().step_by(taps.stride);
+                    to.zip(from).for_each(|(to, &from)| *to += from);
                 }
             }
         }
     }
 
-    /// For every sample and group: its range in the input, the weight and the output.
-    fn blocks(&self) -> impl Iterator<Item = (Range, Range, Range)> {
+    /// How many threads share a product for each sample and group.
+    fn threads(&self) -> Threads {
+        let product = self.outputs * self.output_len;
+        let samples = self.samples.saturating_mul(self.groups);
+        threads_for(product.saturating_mul(self.rows()).saturating_mul(samples))
+    }
+
+    /// For every group of these samples: its range in the input, the weight and the output.
+    fn blocks(&self, samples: Range) -> impl Iterator<Item = (Range, Range, Range)> {
         let input = self.inputs * self.input_len;
         let weight = self.outputs * self.rows();
         let output = self.outputs * self.output_len;
         let groups = self.groups;
         // Without output channels anything divides them, so groups may be any number, and there is nothing to do.
-        let blocks = if self.outputs == 0 {
-            0
-        } else {
-            self.samples * groups
-        };
-        (0..blocks).map(move |block| {
+        let samples = if self.outputs == 0 { 0..0 } else { samples };
+        (samples.start * groups..samples.end * groups).map(move |block| {
             let range = |i: usize, len: usize| i * len..(i + 1) * len;
             (
                 range(block, input),
@@ -275,41 +295,108 @@ impl Plan {
             )
         })
     }
+
+    /// An array `[N, …]` as parts of as many samples, each with the numbers of its samples.
+    fn parts<'a>(&self, samples: usize, array: &'a mut [f32]) -> Vec<(Range, &'a mut [f32])> {
+        let of_sample = array.len() / self.samples.max(1);
+        if of_sample == 0 {
+            return Vec::new();
+        }
+        let parts = array.chunks_mut(samples * of_sample).enumerate();
+        parts
+            .map(|(number, part)| {
+                let start = number * samples;
+                (start..start + part.len() / of_sample, part)
+            })
+            .collect()
+    }
 }
 
 type Range = std::ops::Range<usize>;
 
-/// The table of [`Plan`], built up dimension by dimension.
-fn taps(input: &[usize], kernel: &[usize], output: &[usize], options: &ConvOptions) -> Result<Vec<usize>> {
-    let table = [kernel, output].concat();
-    checked_len("conv", &table)?;
-    let mut taps = vec![0];
-    let (mut entries, mut positions) = (1, 1);
-    for d in 0..input.len() {
-        let mut next = Vec::new();
-        next.try_reserve_exact(entries * positions * kernel[d] * output[d])
-            .map_err(|_| too_large("conv", &table))?;
-        for entry in 0..entries {
-            for k in 0..kernel[d] {
-                for position in 0..positions {
-                    let before = taps[entry * positions + position];
-                    next.extend((0..output[d]).map(|o| {
-                        let at = (o * options.stride[d] + k * options.dilation[d])
-                            .checked_sub(options.padding[d])
-                            .filter(|&at| at < input[d]);
-                        match at {
-                            Some(at) if before != PADDING => before * input[d] + at,
-                            _ => PADDING,
-                        }
-                    }));
+/// How a channel is unfolded: for each entry of the kernel and each row of the output, a run of the input.
+struct Taps {
+    runs: Vec<Run>,
+    /// Length of a row of the output.
+    row: usize,
+    /// Steps from one element of a run to the next.
+    stride: usize,
+}
+
+/// What a row of the output reads of a channel; before it and after it is padding.
+struct Run {
+    start: usize,
+    len: usize,
+    /// The first element of the channel that is read.
+    from: usize,
+}
+
+impl Taps {
+    /// Built up dimension by dimension.
+    fn new(input: &[usize], kernel: &[usize], output: &[usize], options: &ConvOptions) -> Result<Taps> {
+        let table = [kernel, output].concat();
+        checked_len("conv", &table)?;
+        let reserved = |len: usize| {
+            let mut list = Vec::new();
+            let done = list.try_reserve_exact(len);
+            done.map(|()| list).map_err(|_| too_large("conv", &table))
+        };
+        let last = input.len() - 1;
+        // For each entry of the kernel and each position, without the last dimension: the row of the channel, or padding.
+        let mut rows = vec![Some(0)];
+        let (mut entries, mut positions) = (1, 1);
+        for d in 0..last {
+            let mut next = reserved(entries * positions * kernel[d] * output[d])?;
+            for entry in 0..entries {
+                for k in 0..kernel[d] {
+                    for position in 0..positions {
+                        let before = rows[entry * positions + position];
+                        next.extend((0..output[d]).map(|o| {
+                            let at = (o * options.stride[d] + k * options.dilation[d])
+                                .checked_sub(options.padding[d])
+                                .filter(|&at| at < input[d]);
+                            before
+                                .zip(at)
+                                .map(|(before, at): (usize, usize)| before * input[d] + at)
+                        }));
+                    }
                 }
             }
+            rows = next;
+            entries *= kernel[d];
+            positions *= output[d];
         }
-        taps = next;
-        entries *= kernel[d];
-        positions *= output[d];
+        let (stride, padding) = (options.stride[last], options.padding[last]);
+        let mut runs = Vec::new();
+        let reserved = runs.try_reserve_exact(rows.len() * kernel[last]);
+        reserved.map_err(|_| too_large("conv", &table))?;
+        for of_entry in rows.chunks_exact(positions) {
+            for k in 0..kernel[last] {
+                // Element `o · stride + shift − padding` for output `o`, as far as there is one.
+                let shift = k * options.dilation[last];
+                let start = padding.saturating_sub(shift).div_ceil(stride);
+                let end = (input[last] + padding).saturating_sub(shift).div_ceil(stride);
+                let len = end.min(output[last]).saturating_sub(start);
+                runs.extend(of_entry.iter().map(|row| match row {
+                    Some(row) if len > 0 => Run {
+                        start,
+                        len,
+                        from: row * input[last] + start * stride + shift - padding,
+                    },
+                    _ => Run {
+                        start: 0,
+                        len: 0,
+                        from: 0,
+                    },
+                }));
+            }
+        }
+        Ok(Taps {
+            runs,
+            row: output[last],
+            stride,
+        })
     }
-    Ok(taps)
 }
 
 impl Tensor {
@@ -350,15 +437,28 @@ impl Tensor {
             }
         }
         let (x, w) = (self.shared(), weight.shared());
-        let mut scratch = zeroed("conv", &plan.unfolded())?;
-        for (input, filter, output) in plan.blocks() {
-            let unfolded = plan.unfold(&slice(&x)[input], &mut scratch);
-            add_product(
-                matrix(&slice(&w)[filter], plan.outputs, plan.rows()),
-                matrix(unfolded, plan.rows(), plan.output_len),
-                &mut out[output],
-            );
+        // Threads work on samples, or if there is but one, on parts of its product.
+        let threads = plan.threads();
+        let (of_part, within) = match plan.samples {
+            1 => (1, threads),
+            samples => (samples.div_ceil(threads.tasks()), Threads::One),
+        };
+        let mut parts = Vec::new();
+        for (samples, output) in plan.parts(of_part, &mut out) {
+            parts.push((samples, output, zeroed("conv", &plan.unfolded())?));
         }
+        threads.each(&mut parts, |(samples, output, scratch)| {
+            let blocks = output.chunks_exact_mut(plan.outputs * plan.output_len);
+            for ((input, filter, _), output) in plan.blocks(samples.clone()).zip(blocks) {
+                let unfolded = plan.unfold(&slice(&x)[input], scratch);
+                Right::new(Matrix::new(unfolded, plan.rows(), plan.output_len)).add_product(
+                    within,
+                    Matrix::new(&slice(&w)[filter], plan.outputs, plan.rows()),
+                    output,
+                );
+            }
+        });
+        drop(parts);
 
         let plan = Arc::new(plan);
         let samples = plan.samples;
@@ -366,33 +466,48 @@ impl Tensor {
         let of_x = self.edge(|| {
             let plan = plan.clone();
             move |g, slot| {
-                let into = slot.slice_mut();
-                let mut unfolded = vec![0.0; plan.unfolded().iter().product()];
-                for (input, filter, output) in plan.blocks() {
-                    let w = matrix(&slice(&w)[filter], plan.outputs, plan.rows()).reversed_axes();
-                    let g = matrix(&slice(&g)[output], plan.outputs, plan.output_len);
-                    if plan.taps.is_none() {
-                        add_product(w, g, &mut into[input]);
-                    } else {
-                        unfolded.fill(0.0);
-                        add_product(w, g, &mut unfolded);
-                        plan.fold(&unfolded, &mut into[input]);
+                let mut parts = plan.parts(of_part, slot.slice_mut());
+                threads.each(&mut parts, |(samples, into)| {
+                    let mut unfolded = vec![0.0; plan.unfolded().iter().product()];
+                    let blocks = into.chunks_exact_mut(plan.inputs * plan.input_len);
+                    for ((_, filter, output), into) in plan.blocks(samples.clone()).zip(blocks) {
+                        let w = Matrix::new(&slice(&w)[filter], plan.outputs, plan.rows()).t();
+                        let g = Matrix::new(&slice(&g)[output], plan.outputs, plan.output_len);
+                        if plan.taps.is_none() {
+                            Right::new(g).add_product(within, w, into);
+                        } else {
+                            unfolded.fill(0.0);
+                            Right::new(g).add_product(within, w, &mut unfolded);
+                            plan.fold(&unfolded, into);
+                        }
                     }
-                }
+                });
             }
         });
         let of_weight = weight.edge(|| {
             let plan = plan.clone();
             move |g, slot| {
+                let of_part = plan.samples.div_ceil(PARTS).max(1);
+                let starts = (0..plan.samples).step_by(of_part);
+                let mut parts: Vec<_> = starts
+                    .map(|start| (start..plan.samples.min(start + of_part), Vec::new()))
+                    .collect();
+                let len = slot.slice_mut().len();
+                threads.each(&mut parts, |(samples, sum)| {
+                    sum.resize(len, 0.0);
+                    let mut scratch = vec![0.0; plan.unfolded().iter().product()];
+                    for (input, filter, output) in plan.blocks(samples.clone()) {
+                        let unfolded = plan.unfold(&slice(&x)[input], &mut scratch);
+                        Right::new(Matrix::new(unfolded, plan.rows(), plan.output_len).t()).add_product(
+                            within,
+                            Matrix::new(&slice(&g)[output], plan.outputs, plan.output_len),
+                            &mut sum[filter],
+                        );
+                    }
+                });
                 let into = slot.slice_mut();
-                let mut scratch = vec![0.0; plan.unfolded().iter().product()];
-                for (input, filter, output) in plan.blocks() {
-                    let unfolded = plan.unfold(&slice(&x)[input], &mut scratch);
-                    add_product(
-                        matrix(&slice(&g)[output], plan.outputs, plan.output_len),
-                        matrix(unfolded, plan.rows(), plan.output_len).reversed_axes(),
-                        &mut into[filter],
-                    );
+                for (_, sum) in parts {
+                    into.iter_mut().zip(sum).for_each(|(into, sum)| *into += sum);
                 }
             }
         });

@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::tensor::error::TensorError;
 use crate::tensor::graph::Tensor;
-use crate::tensor::kernel::{add_product, build, matrix, slice, sum_to, zeroed};
+use crate::tensor::kernel::{build, slice, sum_to, zeroed};
+use crate::tensor::product::{Matrix, add_product};
 
 impl Tensor {
     /// The product of two matrices, `[m, k]` and `[k, n]`, of shape `[m, n]`.
@@ -37,13 +38,17 @@ impl Tensor {
         };
         let mut out = zeroed("matmul", &[m, n])?;
         let (a, b) = (self.shared(), other.shared());
-        add_product(matrix(slice(&a), m, k), matrix(slice(&b), k, n), &mut out);
+        add_product(
+            Matrix::new(slice(&a), m, k),
+            Matrix::new(slice(&b), k, n),
+            &mut out,
+        );
         let of_self = self.edge(|| {
             let b = b.clone();
             move |g, slot| {
                 add_product(
-                    matrix(slice(&g), m, n),
-                    matrix(slice(&b), k, n).reversed_axes(),
+                    Matrix::new(slice(&g), m, n),
+                    Matrix::new(slice(&b), k, n).t(),
                     slot.slice_mut(),
                 );
             }
@@ -52,8 +57,8 @@ impl Tensor {
             let a = a.clone();
             move |g, slot| {
                 add_product(
-                    matrix(slice(&a), m, k).reversed_axes(),
-                    matrix(slice(&g), m, n),
+                    Matrix::new(slice(&a), m, k).t(),
+                    Matrix::new(slice(&g), m, n),
                     slot.slice_mut(),
                 );
             }
@@ -117,27 +122,23 @@ impl Tensor {
         }
         let (x, w) = (self.shared(), weight.shared());
         add_product(
-            matrix(slice(&x), rows, inputs),
-            matrix(slice(&w), outputs, inputs).reversed_axes(),
+            Matrix::new(slice(&x), rows, inputs),
+            Matrix::new(slice(&w), outputs, inputs).t(),
             &mut out,
         );
         let of_x = self.edge(|| {
             move |g, slot| {
                 add_product(
-                    matrix(slice(&g), rows, outputs),
-                    matrix(slice(&w), outputs, inputs),
+                    Matrix::new(slice(&g), rows, outputs),
+                    Matrix::new(slice(&w), outputs, inputs),
                     slot.slice_mut(),
                 );
             }
         });
         let of_weight = weight.edge(|| {
             move |g, slot| {
-                let g = matrix(slice(&g), rows, outputs);
-                add_product(
-                    g.reversed_axes(),
-                    matrix(slice(&x), rows, inputs),
-                    slot.slice_mut(),
-                );
+                let g = Matrix::new(slice(&g), rows, outputs);
+                add_product(g.t(), Matrix::new(slice(&x), rows, inputs), slot.slice_mut());
             }
         });
         let of_bias = bias.and_then(|bias| bias.edge(|| move |g, slot| slot.add(sum_to(g, &[outputs]))));

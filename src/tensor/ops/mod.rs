@@ -7,6 +7,7 @@ mod conv;
 mod dropout;
 mod join;
 mod loss;
+mod lstm;
 mod matmul;
 mod part;
 mod pool;
@@ -15,4 +16,5 @@ mod shape;
 
 pub use batch_norm::BatchStatistics;
 pub use conv::ConvOptions;
+pub(crate) use lstm::LstmLayer;
 pub use pool::PoolOptions;

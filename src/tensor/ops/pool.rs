@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::mask::parallel::{Threads, vectorized};
 use crate::tensor::error::TensorError;
 use crate::tensor::graph::Tensor;
 use crate::tensor::kernel::{build, slice, zeroed};
@@ -139,22 +140,109 @@ impl Windows {
         })
     }
 
-    /// Calls `visit` with the numbers of output and input of each window: its position in the output, and the positions
-    /// of its entries in the input, row by row.
-    fn for_each(&self, mut visit: impl FnMut(usize, &mut dyn Iterator<Item = Range<usize>>)) {
+    /// The greatest entry of each window of an image, and its position.
+    fn greatest(&self, image: &[f32], options: &PoolOptions, out: &mut [f32], at: &mut [u32]) {
+        let width = self.columns.len();
+        let lines = out.chunks_exact_mut(width).zip(at.chunks_exact_mut(width));
+        for (rows, (out, at)) in self.rows.iter().zip(lines) {
+            let start = rows.start * self.width;
+            // The most frequent options, for which the compiler makes better instructions.
+            if (options.kernel, options.stride, options.padding) == ([2, 2], [2, 2], [0, 0]) {
+                let lines = &image[start..start + 2 * self.width];
+                if !lines.iter().fold(false, |nan, x| nan | x.is_nan()) {
+                    let (upper, lower) = lines.split_at(self.width);
+                    greatest_of_four(upper, lower, start as u32, out, at);
+                    continue;
+                }
+            }
+            for ((out, at), columns) in out.iter_mut().zip(at).zip(&self.columns) {
+                // No window is only padding. Where nothing is greater than −∞, the first entry counts. As in PyTorch, a
+                // NaN takes the place of any other, and of equal entries the first stays.
+                let (mut greatest, mut place) = (f32::NEG_INFINITY, start + columns.start);
+                for row in rows.clone() {
+                    let start = row * self.width;
+                    for column in columns.clone() {
+                        let x = image[start + column];
+                        if x > greatest || x.is_nan() {
+                            (greatest, place) = (x, start + column);
+                        }
+                    }
+                }
+                (*out, *at) = (greatest, place as u32);
+            }
+        }
+    }
+
+    /// Calls `visit` with each window, in the order of the output's entries.
+    #[inline(always)]
+    fn for_each(&self, mut visit: impl FnMut(usize, Window)) {
         let mut position = 0;
         for image in 0..self.images {
             for rows in &self.rows {
                 for columns in &self.columns {
-                    let row = |row: usize| {
-                        let start = (image * self.height + row) * self.width;
-                        start + columns.start..start + columns.end
+                    let start = (image * self.height + rows.start) * self.width;
+                    let window = Window {
+                        rows: rows.len(),
+                        width: self.width,
+                        first: start + columns.start..start + columns.end,
                     };
-                    visit(position, &mut rows.clone().map(row));
+                    visit(position, window);
                     position += 1;
                 }
             }
         }
+    }
+}
+
+/// The greatest of two entries of the upper and two of the lower row each, and its position. None is NaN.
+fn greatest_of_four(upper: &[f32], lower: &[f32], start: u32, out: &mut [f32], at: &mut [u32]) {
+    let width = upper.len() as u32;
+    vectorized(
+        #[inline(always)]
+        move || {
+            let pairs = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
+            let mut first = start;
+            for ((out, at), (upper, lower)) in out.iter_mut().zip(at).zip(pairs) {
+                let (mut greatest, mut place) = (upper[0], first);
+                let others = [
+                    (upper[1], first + 1),
+                    (lower[0], first + width),
+                    (lower[1], first + width + 1),
+                ];
+                for (x, position) in others {
+                    // Selected, because processors cannot foresee branches here.
+                    let better = x > greatest;
+                    greatest = if better { x } else { greatest };
+                    place = if better { position } else { place };
+                }
+                (*out, *at) = (greatest, place);
+                first += 2;
+            }
+        },
+    );
+}
+
+/// One window, without padding.
+struct Window {
+    /// Number of rows.
+    rows: usize,
+    /// Steps from one row to the next.
+    width: usize,
+    /// The positions of the first row in the input.
+    first: Range<usize>,
+}
+
+impl Window {
+    /// The positions of its entries in the input, row by row.
+    #[inline(always)]
+    fn rows(&self) -> impl Iterator<Item = Range<usize>> {
+        let (width, first) = (self.width, self.first.clone());
+        (0..self.rows).map(move |row| first.start + row * width..first.end + row * width)
+    }
+
+    /// Number of entries.
+    fn len(&self) -> usize {
+        self.rows * self.first.len()
     }
 }
 
@@ -185,29 +273,47 @@ impl Tensor {
     /// [`TensorError`](crate::error::TensorError) if the input has another number of dimensions, if kernel or stride is
     /// 0, if the padding is more than half the kernel, or if the kernel is longer than the padded input.
     pub fn max_pool2d(&self, options: &PoolOptions) -> Result<Tensor> {
-        let (windows, shape) = Windows::of_options("max_pool2d", self.shape(), options)?;
-        let x = slice(&self.0.value);
-        let mut out = zeroed("max_pool2d", &shape)?;
-        let mut greatest_at = vec![0; out.len()];
-        windows.for_each(|position, rows| {
-            let mut greatest: Option<usize> = None;
-            for at in rows.flatten() {
-                // As PyTorch: the last NaN, or the first of the greatest.
-                if greatest.is_none_or(|greatest| x[at] > x[greatest] || x[at].is_nan()) {
-                    greatest = Some(at);
-                }
-            }
-            if let Some(at) = greatest {
-                greatest_at[position] = at;
-                out[position] = x[at];
+        let op = "max_pool2d";
+        let (windows, shape) = Windows::of_options(op, self.shape(), options)?;
+        let image = windows.height * windows.width;
+        if u32::try_from(image).is_err() {
+            return Err(Error::Tensor(TensorError {
+                op,
+                reason: "an image must have fewer than 2³² entries; cut it into parts".to_owned(),
+                shapes: vec![self.shape().to_vec()],
+            }));
+        }
+        let mut out = zeroed(op, &shape)?;
+        let mut greatest_at = vec![0u32; out.len()];
+        let of_image = (windows.rows.len() * windows.columns.len()).max(1);
+        let images = slice(&self.0.value).chunks_exact(image);
+        let outputs = out
+            .chunks_exact_mut(of_image)
+            .zip(greatest_at.chunks_exact_mut(of_image));
+        let mut images: Vec<_> = images.zip(outputs).collect();
+        let threads = Threads::of(self.len());
+        let share = images.len().div_ceil(threads.tasks()).max(1);
+        let mut tasks: Vec<_> = images.chunks_mut(share).collect();
+        threads.each(&mut tasks, |images| {
+            for (image, (out, at)) in images.iter_mut() {
+                windows.greatest(image, options, out, at);
             }
         });
         let edge = self.edge(|| {
             move |g, slot| {
-                let into = slot.slice_mut();
-                for (g, at) in slice(&g).iter().zip(&greatest_at) {
-                    into[*at] += g;
-                }
+                let images = slot.slice_mut().chunks_exact_mut(image);
+                let of_outputs = slice(&g).chunks_exact(of_image);
+                let mut images: Vec<_> = images
+                    .zip(of_outputs.zip(greatest_at.chunks_exact(of_image)))
+                    .collect();
+                let mut tasks: Vec<_> = images.chunks_mut(share).collect();
+                threads.each(&mut tasks, |images| {
+                    for (into, (g, at)) in images.iter_mut() {
+                        for (g, &at) in g.iter().zip(*at) {
+                            into[at as usize] += g;
+                        }
+                    }
+                });
             }
         });
         Ok(Tensor::derived(build(&shape, out), [edge]))
@@ -267,22 +373,19 @@ impl Tensor {
     ) -> Result<Tensor> {
         let x = slice(&self.0.value);
         let mut out = zeroed(op, &shape)?;
-        windows.for_each(|position, rows| {
-            let (mut sum, mut entries) = (0.0, 0);
-            for row in rows {
-                entries += row.len();
-                sum += x[row].iter().map(|&x| f64::from(x)).sum::<f64>();
-            }
-            out[position] = (sum / divisor(entries) as f64) as f32;
+        windows.for_each(|position, window| {
+            let rows = window
+                .rows()
+                .map(|row| x[row].iter().map(|&x| f64::from(x)).sum::<f64>());
+            let sum = rows.fold(0.0, |sum, row| sum + row);
+            out[position] = (sum / divisor(window.len()) as f64) as f32;
         });
         let edge = self.edge(|| {
             move |g, slot| {
                 let (g, into) = (slice(&g), slot.slice_mut());
-                windows.for_each(|position, rows| {
-                    let rows: Vec<_> = rows.collect();
-                    let entries = rows.iter().map(ExactSizeIterator::len).sum();
-                    let share = g[position] / divisor(entries) as f32;
-                    for row in rows {
+                windows.for_each(|position, window| {
+                    let share = g[position] / divisor(window.len()) as f32;
+                    for row in window.rows() {
                         into[row].iter_mut().for_each(|x| *x += share);
                     }
                 });
