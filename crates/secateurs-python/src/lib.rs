@@ -7,6 +7,7 @@
 
 mod amount;
 mod checkpoint;
+mod distributed;
 mod error;
 mod mask;
 mod method;
@@ -20,6 +21,10 @@ use pyo3::prelude::*;
 mod extension {
     #[pymodule_export]
     use super::checkpoint::{inspect, pack, prune_checkpoint, unpack};
+    #[pymodule_export]
+    use super::distributed::{
+        Counts, Search, Selection, Task, apply_selection, count, merge, search, summarize,
+    };
     #[pymodule_export]
     use super::mask::Mask;
     #[pymodule_export]
