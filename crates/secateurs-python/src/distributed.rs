@@ -1,11 +1,13 @@
 //! Global pruning of files that lie on several machines: thin calls of `secateurs::checkpoint::distributed`. What is sent
 //! between processes is pickled as JSON.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyType};
+use secateurs::checkpoint::Checkpoint;
 use secateurs::checkpoint::distributed::{self, TensorSummary};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -134,16 +136,24 @@ pub(crate) fn search(
         .map_err(raise)
 }
 
+fn with_threads(checkpoint: Checkpoint, threads: Option<NonZeroUsize>) -> Checkpoint {
+    match threads {
+        Some(threads) => checkpoint.with_threads(threads),
+        None => checkpoint,
+    }
+}
+
 /// Counts in a file.
 #[pyfunction]
-#[pyo3(signature = (path, task, *, progress=None))]
+#[pyo3(signature = (path, task, *, threads=None, progress=None))]
 pub(crate) fn count(
     py: Python<'_>,
     path: PathBuf,
     task: &Task,
+    threads: Option<NonZeroUsize>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Counts> {
-    let checkpoint = open(py, &path, progress)?;
+    let checkpoint = with_threads(open(py, &path, progress)?, threads);
     let counts = py.detach(|| checkpoint.count(&task.0));
     counts.map(Counts).map_err(raise)
 }
@@ -163,7 +173,8 @@ pub(crate) fn merge(counts: Vec<Py<Counts>>) -> PyResult<Counts> {
 
 /// Prunes a file by a selection, or with `output` None only says what that would do.
 #[pyfunction]
-#[pyo3(signature = (path, selection, output, *, masks=None, overwrite=false, progress=None))]
+#[pyo3(signature = (path, selection, output, *, masks=None, overwrite=false, threads=None, progress=None))]
+#[allow(clippy::too_many_arguments)] // named in Python
 pub(crate) fn apply_selection<'py>(
     py: Python<'py>,
     path: PathBuf,
@@ -171,9 +182,10 @@ pub(crate) fn apply_selection<'py>(
     output: Option<PathBuf>,
     masks: Option<PathBuf>,
     overwrite: bool,
+    threads: Option<NonZeroUsize>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let checkpoint = open(py, &path, progress)?;
+    let checkpoint = with_threads(open(py, &path, progress)?, threads);
     let report = py.detach(|| {
         let mut job = checkpoint.apply_selection(&selection.0)?;
         if let Some(masks) = masks {

@@ -1,22 +1,44 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from ._amount import Until
 
+__all__ = [
+    "Counts",
+    "Mask",
+    "Method",
+    "Search",
+    "Selection",
+    "Task",
+    "__version__",
+    "apply_selection",
+    "compute",
+    "compute_global",
+    "count",
+    "inspect",
+    "merge",
+    "pack",
+    "prune_checkpoint",
+    "search",
+    "summarize",
+    "unpack",
+]
 __version__: str
 
 _Amount = int | float | Until
 _Path = str | PathLike[str]
 _Observer = Callable[[str, int, int], Any] | None
 
+@final
 class Mask:
     @staticmethod
     def from_dense(array: np.ndarray) -> Mask | None: ...
     def zero_pruned(self, array: np.ndarray) -> None: ...
 
+@final
 class Method:
     @staticmethod
     def l1(amount: _Amount) -> Method: ...
@@ -74,16 +96,19 @@ def unpack(
 
 _Summary = tuple[str, str, list[int]]
 
+@final
 class Task:
     def to_bytes(self) -> bytes: ...
     @classmethod
     def from_bytes(cls, bytes: bytes) -> Task: ...
 
+@final
 class Counts:
     def to_bytes(self) -> bytes: ...
     @classmethod
     def from_bytes(cls, bytes: bytes) -> Counts: ...
 
+@final
 class Selection:
     @property
     def pruned(self) -> dict[str, int]: ...
@@ -91,6 +116,7 @@ class Selection:
     @classmethod
     def from_bytes(cls, bytes: bytes) -> Selection: ...
 
+@final
 class Search:
     @property
     def task(self) -> Task: ...
@@ -109,7 +135,9 @@ def search(
     caps: Sequence[tuple[str, float]] = ...,
     normalize: bool = False,
 ) -> Search: ...
-def count(path: _Path, task: Task, *, progress: _Observer = None) -> Counts: ...
+def count(
+    path: _Path, task: Task, *, threads: int | None = None, progress: _Observer = None
+) -> Counts: ...
 def merge(counts: Sequence[Counts]) -> Counts: ...
 def apply_selection(
     path: _Path,
@@ -118,5 +146,6 @@ def apply_selection(
     *,
     masks: _Path | None = None,
     overwrite: bool = False,
+    threads: int | None = None,
     progress: _Observer = None,
 ) -> dict[str, Any]: ...

@@ -96,10 +96,15 @@ def begin(
     )
 
 
-def count(path: _Path, task: Task, *, progress: Progress = False) -> Counts:
-    """Counts in one file, by the `task` of a search. Tensors that are not in the file are left to others."""
+def count(
+    path: _Path, task: Task, *, threads: int | None = None, progress: Progress = False
+) -> Counts:
+    """Counts in one file, by the `task` of a search. Tensors that are not in the file are left to others.
+
+    `threads` is how many threads may work; as many as the machine has by default.
+    """
     with _shown(progress) as observer:
-        return _rust.count(path, task, progress=observer)
+        return _rust.count(path, task, threads=threads, progress=observer)
 
 
 def merge(counts: Iterable[Counts]) -> Counts:
@@ -114,6 +119,7 @@ def apply(
     *,
     masks: _Path | None = None,
     overwrite: bool = False,
+    threads: int | None = None,
     progress: Progress = False,
 ) -> dict[str, Any]:
     """Prunes one file by what a search found, and returns what was done.
@@ -123,7 +129,13 @@ def apply(
     """
     with _shown(progress) as observer:
         return _rust.apply_selection(
-            path, selection, output, masks=masks, overwrite=overwrite, progress=observer
+            path,
+            selection,
+            output,
+            masks=masks,
+            overwrite=overwrite,
+            threads=threads,
+            progress=observer,
         )
 
 
@@ -138,6 +150,7 @@ def prune_checkpoint(
     seed: int = 0,
     max_sparsity: float | Mapping[str, float] | None = None,
     normalize: bool = False,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """Prunes all tensors of a sharded checkpoint, ranked together, by the workers behind `map`.
 
@@ -147,6 +160,7 @@ def prune_checkpoint(
         map: a function like ``map``, that calls a function with each of some values, anywhere, and returns
             the results in order. The functions and values can be pickled, and the calls can be repeated.
         amount, method, tensors, seed, max_sparsity, normalize: as in ``secateurs.prune_checkpoint``.
+        threads: how many threads each call may use; as many as the machine has by default.
 
     Returns:
         What ``secateurs.prune_checkpoint`` returns.
@@ -169,13 +183,14 @@ def prune_checkpoint(
     )
     selection = None
     while selection is None:
-        selection = search.end_pass(merge(map(partial(count, task=search.task), files)))
+        selection = search.end_pass(merge(map(partial(count, task=search.task, threads=threads), files)))
     if path.is_dir():
         output.mkdir(exist_ok=True)
         outputs = {str(file): str(output / file.name) for file in files}
     else:
         outputs = {str(path): str(output)}
-    reports = list(map(partial(_apply_one, selection=selection, outputs=outputs), files))
+    write = partial(_apply_one, selection=selection, outputs=outputs, threads=threads)
+    reports = list(map(write, files))
     # The index comes last: a folder without it is no checkpoint.
     for other in others:
         (output / other).parent.mkdir(parents=True, exist_ok=True)
@@ -183,8 +198,10 @@ def prune_checkpoint(
     return _together(reports)
 
 
-def _apply_one(file: Path, *, selection: Selection, outputs: dict[str, str]) -> dict[str, Any]:
-    return apply(file, selection, outputs[str(file)], overwrite=True)
+def _apply_one(
+    file: Path, *, selection: Selection, outputs: dict[str, str], threads: int | None
+) -> dict[str, Any]:
+    return apply(file, selection, outputs[str(file)], overwrite=True, threads=threads)
 
 
 def _files(path: Path) -> tuple[list[Path], list[Path]]:

@@ -81,7 +81,7 @@ def apply(
         if isinstance(hook, theirs.PruningContainer):
             mask = _next_mask(hook, method, scores, getattr(module, name + "_mask"), orig.dtype)
         else:
-            mask = _kernels.fresh(method, scores, orig.dtype)
+            mask = _kernels.fresh(method, scores, orig)
             if mask is None:
                 mask = method.compute_mask(scores, default_mask=torch.ones_like(orig))
         _commit(module, name, hooks, hook, mask)

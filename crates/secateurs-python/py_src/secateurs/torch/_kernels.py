@@ -86,11 +86,12 @@ def is_unpatched(kernel: Kernel) -> bool:
     return kernel.base is None or KERNELS.get(kernel.base.__dict__.get("compute_mask")) is kernel
 
 
-def fresh(method: Any, scores: Any, dtype: torch.dtype) -> torch.Tensor | None:
+def fresh(method: Any, scores: Any, tensor: Any) -> torch.Tensor | None:
     """The mask of a tensor that is not pruned yet."""
     kernel = kernel_of(method)
-    new = None if kernel is None else _compute(kernel, method, scores, None)
-    return None if new is None else dense(new, scores.shape, dtype)
+    # Its mask lies where the tensor does, which may be elsewhere than its scores.
+    new = None if kernel is None or not _is_plain(tensor) else _compute(kernel, method, scores, None)
+    return None if new is None else dense(new, scores.shape, tensor.dtype)
 
 
 def contained(method: Any, scores: Any, mask: Any, dtype: torch.dtype) -> torch.Tensor | None:
@@ -191,6 +192,7 @@ def _is_plain(tensor: Any) -> bool:
         type(tensor) in (torch.Tensor, torch.nn.Parameter)
         and tensor.device.type == "cpu"
         and tensor.layout is torch.strided
+        and not tensor.is_quantized
     )
 
 
