@@ -135,9 +135,12 @@ impl CutFinder {
     pub fn feed<T: Element>(&mut self, values: &[T], prior: Option<&[u64]>) -> Result<(), SelectError> {
         check_prior(self.chunk, values.len(), prior)?;
         let scale = Scale::of::<T>(self.order);
-        let ends = match &self.counts {
-            Counts::Expected(bracket) => Some(bracket.ends(&scale)),
-            Counts::Coarse(_) | Counts::Fine(_) => None,
+        let ends = match (&self.counts, &self.range) {
+            (Counts::Expected(bracket), _) => Some(bracket.ends(&scale)),
+            (Counts::Fine(_), Some(range)) => {
+                Some(Ends::of(&scale, range.low, range.low + (1 << range.bits)))
+            }
+            _ => None,
         };
         let mut keys = [T::Key::default(); BLOCK];
         for (number, values) in values.chunks(BLOCK).enumerate() {
@@ -173,6 +176,12 @@ impl CutFinder {
                     self.remaining += remaining.count_ones() as usize;
                     if let (Counts::Expected(bracket), Some(ends)) = (&mut self.counts, ends) {
                         bracket.count(vector, keys, remaining, (scale, ends));
+                    } else if let (Counts::Fine(_), Some(ends)) = (&self.counts, ends) {
+                        // Nearly all keys are outside of the range.
+                        let around = ends.around(vector, keys) & remaining;
+                        if around != 0 {
+                            self.count(&keys.map(scale.widen), around, 1);
+                        }
                     } else if let Some(which) = scale.narrow {
                         let counts = &mut self.narrow[which];
                         counts.resize(1 << 16, 0);
