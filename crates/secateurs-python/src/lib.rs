@@ -12,6 +12,7 @@ mod error;
 mod mask;
 mod method;
 mod scores;
+mod shrink;
 mod threads;
 
 use pyo3::prelude::*;
@@ -29,6 +30,8 @@ mod extension {
     use super::mask::Mask;
     #[pymodule_export]
     use super::method::{Method, compute, compute_global};
+    #[pymodule_export]
+    use super::shrink::shrink;
     use super::*;
 
     #[pymodule_init]

@@ -3,7 +3,8 @@
 - ``secateurs.torch.prune`` takes the place of ``torch.nn.utils.prune``;
 - ``secateurs.numpy`` computes masks for NumPy arrays, without PyTorch;
 - :func:`prune_checkpoint`, :func:`inspect`, :func:`pack` and :func:`unpack` work on safetensors files of any
-  size, and :mod:`secateurs.distributed` by many machines.
+  size, and :mod:`secateurs.distributed` by many machines;
+- :func:`shrink` removes whole channels from ONNX models.
 
 The computing is done by the Rust library of the same name.
 """
@@ -12,6 +13,7 @@ from . import distributed
 from ._amount import Until, until
 from ._checkpoint import inspect, pack, prune_checkpoint, unpack
 from ._rust import __version__
+from ._shrink import shrink
 
 __all__ = [
     "Until",
@@ -19,6 +21,7 @@ __all__ = [
     "inspect",
     "pack",
     "prune_checkpoint",
+    "shrink",
     "unpack",
     "until",
     "__version__",

@@ -23,6 +23,7 @@ __all__ = [
     "pack",
     "prune_checkpoint",
     "search",
+    "shrink",
     "summarize",
     "unpack",
 ]
@@ -148,4 +149,23 @@ def apply_selection(
     overwrite: bool = False,
     threads: int | None = None,
     progress: _Observer = None,
+) -> dict[str, Any]: ...
+def shrink(
+    path: _Path,
+    output: _Path | None,
+    *,
+    amount: _Amount | None = None,
+    budget: tuple[str, float] | None = None,
+    importance: str = "l2",
+    scores: dict[str, np.ndarray] | None = None,
+    reduction: str = "sum",
+    scope: str = "group",
+    seed: int = 0,
+    round_to: int = 8,
+    keep_at_least: int = 1,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] = ...,
+    masked: _Path | None = None,
+    verify: bool = True,
+    overwrite: bool = False,
 ) -> dict[str, Any]: ...
