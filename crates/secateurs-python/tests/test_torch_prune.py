@@ -534,6 +534,30 @@ def test_modules_of_odd_tensors_do_what_they_do_in_torch(call):
         assert outcomes[0] == outcomes[1], name
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_large_weights_have_the_gradients_of_torch(dtype, frozen):
+    modules = []
+    for prune in (theirs, ours):
+        torch.manual_seed(0)
+        module = nn.Linear(1024, 1025, bias=False, dtype=dtype)
+        module.weight.data[0, 0] = -0.0
+        module.weight.requires_grad_(not frozen)
+        prune.custom_from_mask(module, "weight", (torch.arange(1025 * 1024) % 3 != 0).reshape(1025, 1024))
+        modules.append(module)
+    one, other = modules
+    assert torch.equal(one.weight, other.weight)
+    assert (one.weight.requires_grad, one.weight.is_leaf) == (other.weight.requires_grad, other.weight.is_leaf)
+    assert torch.equal(torch.signbit(one.weight), torch.signbit(other.weight))
+    if frozen:
+        return
+    assert one.weight.grad_fn.name() == other.weight.grad_fn.name()
+    for module in modules:  # before any forward, so that the weight is that of the call; and second order
+        (grad,) = torch.autograd.grad(module.weight.pow(3).sum(), module.weight_orig, create_graph=True)
+        grad.pow(2).sum().backward()
+    assert torch.equal(one.weight_orig.grad, other.weight_orig.grad)
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 def test_grad_modes(mode):
     with mode():

@@ -164,11 +164,27 @@ def dense(mask: _rust.Mask, shape: torch.Size, dtype: torch.dtype) -> torch.Tens
 
 
 def _ones(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
-    # NumPy asks for huge pages where it allocates much, PyTorch does not. A new mask is mostly the cost of
+    out = _huge(shape, dtype)
+    return torch.ones(shape, dtype=dtype, device="cpu") if out is None else out.fill_(1)
+
+
+def _huge(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor | None:
+    # NumPy asks for huge pages where it allocates much, PyTorch does not. A new tensor is mostly the cost of
     # its pages.
-    if dtype in HUGE and shape.numel() >= 1 << 20:
-        return torch.from_numpy(np.empty(tuple(shape), HUGE[dtype])).fill_(1)
-    return torch.ones(shape, dtype=dtype, device="cpu")
+    if dtype not in HUGE or shape.numel() < 1 << 20:
+        return None
+    return torch.from_numpy(np.empty(tuple(shape), HUGE[dtype]))
+
+
+def product(orig: Any, mask: Any) -> torch.Tensor | None:
+    """``mask * orig``, with its gradient, of a large tensor; None of any other."""
+    tensors = (orig, mask)
+    if not all(_is_plain(t) and t.is_contiguous() and t.dtype == orig.dtype for t in tensors):
+        return None
+    if mask.requires_grad or mask.shape != orig.shape:
+        return None
+    out = _huge(orig.shape, orig.dtype)
+    return None if out is None else out.copy_(orig).mul_(mask)
 
 
 def _zero(mask: _rust.Mask, out: torch.Tensor) -> None:
