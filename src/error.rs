@@ -17,6 +17,8 @@ use std::path::PathBuf;
 
 pub use crate::analysis::AnalysisError;
 #[cfg(feature = "checkpoint")]
+pub use crate::checkpoint::distributed::DistributedError;
+#[cfg(feature = "checkpoint")]
 pub use crate::checkpoint::{CheckpointError, Damage, MaskTensorError, OutputError, PackError};
 pub use crate::criteria::CriteriaError;
 pub use crate::criteria::sparse_gpt::SparseGptError;

@@ -3,8 +3,8 @@
 use super::Checkpoint;
 use super::report::Counts;
 use super::select::{Requested, Selection, Selections, ranked};
-use super::stream::Chunk;
 use super::stream::values::{Values, count, select, with_floats, zeros};
+use super::stream::{Chunk, Phase, ordered};
 use crate::error::Result;
 use crate::mask::bits::clear;
 use crate::mask::patterns::entries::{EntrySelection, EntryWriter, Ties};
@@ -17,6 +17,8 @@ pub(super) struct Worker {
     ranked: Vec<f64>,
     /// The packed mask of the chunk.
     pub kept: Vec<u64>,
+    /// Ties with the cut that are pruned in the chunk.
+    ties: usize,
     /// By tensor, what this worker counted.
     counts: Vec<Counts>,
 }
@@ -45,6 +47,29 @@ impl<'a> Applier<'a> {
         pairs.flat_map(move |(&tensor, selection)| selection.chunks(checkpoint, tensor))
     }
 
+    /// Takes all chunks through the three steps, and returns what was counted, by tensor. Nothing is written.
+    pub fn measure(&self, phase: Phase) -> Result<Vec<Counts>> {
+        let mut report = self.checkpoint.meter(phase, self.chunks());
+        let mut cuts = Cuts::default();
+        let work = &self.checkpoint.work;
+        let mut workers = work.workers_for(self.chunks(), Worker::default);
+        ordered(
+            &mut workers,
+            self.chunks(),
+            |chunk, worker| self.read(*chunk, worker),
+            |chunk, worker| {
+                self.cut(*chunk, &mut cuts, worker);
+                report(*chunk);
+                Ok(())
+            },
+            |chunk, worker| {
+                self.mask(chunk, worker);
+                Ok(())
+            },
+        )?;
+        Ok(self.counts(workers))
+    }
+
     /// To prepare a chunk: reads it, and masks what depends on nothing before it.
     pub fn read(&self, chunk: Chunk, worker: &mut Worker) -> Result<()> {
         self.checkpoint.read_chunk(chunk, &mut worker.values)?;
@@ -62,11 +87,13 @@ impl<'a> Applier<'a> {
     /// In order: masks what is under a cut, where of ties the first ones are pruned.
     pub fn cut(&self, chunk: Chunk, cuts: &mut Cuts, worker: &mut Worker) {
         let place = self.place(chunk);
+        worker.ties = 0;
         if let Selection::Entries(selection) = &self.selections.each[place] {
-            let shared = matches!(self.selections.requested, Requested::Together(_));
-            let writer = cuts.of(place, selection, shared);
+            let writer = cuts.of(place, selection, &self.selections.requested);
+            let before = writer.ties().of_cut;
             let ranked = ranked(selection.ranks, chunk, &worker.values, &mut worker.ranked);
             writer.apply(ranked, &mut worker.kept);
+            worker.ties = writer.ties().of_cut - before;
         }
     }
 
@@ -80,6 +107,7 @@ impl<'a> Applier<'a> {
             pruned,
             zeros,
             newly: zeros - before,
+            ties: worker.ties,
         });
     }
 
@@ -110,16 +138,20 @@ pub(super) struct Cuts {
 }
 
 impl Cuts {
-    /// What applies the selection of a tensor: begun where it is not the one that is under way. The cut of tensors that
-    /// are ranked together is `shared`.
-    fn of(&mut self, place: usize, selection: &EntrySelection, shared: bool) -> &mut EntryWriter {
-        let ties = match self.writer.take() {
+    /// What applies the selection of a tensor: begun where it is not the one that is under way. Of tensors that are ranked
+    /// together, the ties of those before count.
+    fn of(&mut self, place: usize, selection: &EntrySelection, requested: &Requested) -> &mut EntryWriter {
+        let before = match self.writer.take() {
             Some((before, writer)) if before == place => return &mut self.writer.insert((before, writer)).1,
-            Some((_, writer)) if shared => Ties {
-                of_cap: 0,
-                ..writer.ties()
+            before => before.map_or(0, |(_, writer)| writer.ties().of_cut),
+        };
+        let ties = Ties {
+            of_cut: match requested {
+                Requested::Each(_) => 0,
+                Requested::Together(_) => before,
+                Requested::Share { ties_before, .. } => ties_before[place],
             },
-            _ => Ties::default(),
+            of_cap: 0,
         };
         &mut self.writer.insert((place, selection.writer(ties))).1
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::damage::Damage;
+use super::distributed::DistributedError;
 use super::io::OutputError;
 use super::pack::PackError;
 use super::write::mask_tensor::MaskTensorError;
@@ -102,6 +103,9 @@ pub enum CheckpointError {
     /// Tensors that cannot serve as masks, or originals without masks.
     #[error(transparent)]
     Masks(#[from] MaskTensorError),
+    /// Counts, or parts of a checkpoint, that do not fit together.
+    #[error(transparent)]
+    Distributed(#[from] DistributedError),
     /// A checkpoint that cannot be packed or unpacked.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -115,6 +119,12 @@ impl From<OutputError> for Error {
 
 impl From<MaskTensorError> for Error {
     fn from(error: MaskTensorError) -> Self {
+        Error::Checkpoint(error.into())
+    }
+}
+
+impl From<DistributedError> for Error {
+    fn from(error: DistributedError) -> Self {
         Error::Checkpoint(error.into())
     }
 }

@@ -59,7 +59,7 @@ impl Checkpoint {
                 counts[place].add(Counts {
                     pruned: zeros,
                     zeros,
-                    newly: 0,
+                    ..Counts::default()
                 });
                 report(*chunk);
                 Ok(())

@@ -15,6 +15,7 @@
 //! | [`Checkpoint::diff`] | the differences between two checkpoints, however they are sharded |
 //! | [`Checkpoint::bake`] | turns PyTorch's `*_orig` and `*_mask` pairs into plain weights |
 //! | [`Checkpoint::pack`], [`Checkpoint::unpack`] | stores zeros as bits, and restores every byte: [`pack`] has the layout |
+//! | [`distributed`] | prunes a checkpoint whose files lie on several machines, with the same result |
 //! | [`save_masks`], [`load_masks`] | the masks of a model in memory, in a file of masks |
 //! | [`save_tensors`] | tensors in memory as a safetensors file |
 //! | [`is_weight`] | which tensors are pruned by default |
@@ -37,11 +38,14 @@ mod apply_selection;
 mod bake;
 pub(crate) mod damage;
 mod diff;
+pub mod distributed;
 mod error;
 pub(crate) mod format;
 mod infer;
 mod inspect;
 pub(crate) mod io;
+mod job;
+mod listing;
 mod model_masks;
 mod open;
 pub mod pack;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::format::{Shard, TensorInfo, index, pytorch_advice};
 use super::io::{failed, parent};
+use super::listing;
 use super::stream::Progress;
 use super::stream::workers::Work;
 use crate::error::{CheckpointError, Error, Result};
-use crate::prunable::nearest;
 
 /// A checkpoint: one safetensors file, or a folder of several with an index.
 ///
@@ -127,19 +127,12 @@ impl Checkpoint {
 
     /// The place of the tensor of this name in [`tensors`](Self::tensors), if there is one.
     pub(super) fn lookup(&self, name: &str) -> Option<usize> {
-        self.tensors
-            .binary_search_by(|tensor| tensor.name().cmp(name))
-            .ok()
+        listing::lookup(&self.tensors, name)
     }
 
     /// The place of the tensor of this name in [`tensors`](Self::tensors).
     pub(super) fn number(&self, name: &str) -> Result<usize> {
-        self.lookup(name).ok_or_else(|| {
-            Error::Checkpoint(CheckpointError::UnknownTensor {
-                name: name.into(),
-                nearest: nearest(name, self.tensors.iter().map(TensorInfo::name)),
-            })
-        })
+        listing::number(&self.tensors, name)
     }
 }
 

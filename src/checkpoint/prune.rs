@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::apply_selection::{Applier, Cuts, Worker};
-use super::report::{CheckpointReport, Counts, TensorReport};
-use super::select::{Requested, Selections};
-use super::stream::{Chunk, Phase, ordered};
-use super::write::mask_file::MaskFile;
-use super::write::{NewFiles, OutputPlan};
+use super::job::Job;
+use super::listing;
+use super::report::CheckpointReport;
+use super::select::Selections;
 use super::{Checkpoint, Existing, TensorInfo};
-use crate::error::{CheckpointError, Error, ListError, MaskError, Result};
+use crate::error::{Error, ListError, MaskError, Result};
 use crate::mask::{EntryRank, GlobalOptions, Plan, PruningMethod};
 
 /// What is ranked together.
@@ -26,13 +24,10 @@ pub enum Scope {
 /// No tensor has been read yet: [`write`](Self::write) and [`measure`](Self::measure) do that.
 #[derive(Clone, Debug)]
 pub struct PruneJob<'a> {
-    checkpoint: &'a Checkpoint,
-    /// Numbers of the tensors, and so in the order of their names.
-    tensors: Vec<usize>,
+    job: Job<'a>,
     plan: Plan<'a>,
     scope: Scope,
     options: GlobalOptions<'static>,
-    masks: Option<PathBuf>,
     /// Whether the amount is of the entries that are not zero.
     of_nonzero: bool,
 }
@@ -76,62 +71,25 @@ impl Checkpoint {
         scope: Scope,
     ) -> Result<PruneJob<'a>> {
         let tensors = self.numbers(names)?;
-        let Some(plan) = method.plan() else {
-            return Err(Error::Mask(MaskError::Unsupported {
-                method: format!("{method:?}"),
-                reason: "a checkpoint is pruned by methods that have a plan, as the built-in ones do",
-            }));
-        };
-        if scope == Scope::Global && !matches!(plan, Plan::Nothing | Plan::Entries { .. }) {
-            return Err(Error::Mask(MaskError::Unsupported {
-                method: format!("{method:?}"),
-                reason: "global pruning ranks single entries, so only unstructured methods can",
-            }));
-        }
         Ok(PruneJob {
-            checkpoint: self,
-            tensors,
-            plan,
+            job: Job::new(self, tensors),
+            plan: plan_of(method, scope)?,
             scope,
             options: GlobalOptions::default(),
-            masks: None,
             of_nonzero: false,
         })
     }
 
     /// The numbers of tensors that can be pruned, by their names.
     pub(super) fn numbers(&self, names: impl IntoIterator<Item: AsRef<str>>) -> Result<Vec<usize>> {
-        let mut numbers = Vec::new();
-        for name in names {
-            let name = name.as_ref();
-            let number = self.number(name)?;
-            let info = &self.tensors()[number];
-            if !info.is_float() {
-                return Err(Error::Checkpoint(CheckpointError::NotPrunable {
-                    name: name.into(),
-                    dtype: info.dtype().to_string(),
-                }));
-            }
-            numbers.push(number);
-        }
-        numbers.sort_unstable();
-        if let Some(twice) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::List(ListError::ListedTwice {
-                path: self.tensors()[twice[0]].name().into(),
-            }));
-        }
-        if numbers.is_empty() {
-            return Err(Error::List(ListError::NoParameters));
-        }
-        Ok(numbers)
+        listing::prunable(self.tensors(), names)
     }
 }
 
 impl PruneJob<'_> {
     /// The tensors, in the order in which they are ranked.
     pub fn tensors(&self) -> impl Iterator<Item = &TensorInfo> {
-        let infos = self.checkpoint.tensors();
-        self.tensors.iter().map(move |&number| &infos[number])
+        self.job.tensors()
     }
 
     /// With an amount of the entries that are not zero yet: zeros are as if they were pruned before, and half of a
@@ -166,32 +124,8 @@ impl PruneJob<'_> {
     ///
     /// [`MaskError::Unsupported`](crate::error::MaskError::Unsupported) where tensors are not ranked together, and for norms with a method that ranks at random.
     pub fn with_options(mut self, options: GlobalOptions<'static>) -> Result<Self> {
-        let reason = match (self.scope, &self.plan) {
-            (Scope::Local, _) => Some("caps and norms are for global pruning, which ranks tensors together"),
-            (_, Plan::Entries { by, .. }) if options.is_normalized() => match by {
-                EntryRank::Random { .. } => {
-                    Some("random keys have no norm to be divided by; rank by magnitude, or without norms")
-                }
-                EntryRank::Magnitude | EntryRank::Value => None,
-            },
-            _ => None,
-        };
-        let reason = match options.scored().next() {
-            Some(_) => {
-                Some("the tensors of a checkpoint rank by themselves; scores are for parameters in memory")
-            }
-            None => reason,
-        };
-        let unlisted = |name: &&str| self.tensors().all(|tensor| tensor.name() != *name);
-        if let Some(name) = options.capped().find(unlisted) {
-            return Err(ListError::UnexpectedCap { path: name.into() }.into());
-        }
-        if let Some(reason) = reason.filter(|_| !options.is_default()) {
-            return Err(Error::Mask(MaskError::Unsupported {
-                method: format!("{:?}", self.plan),
-                reason,
-            }));
-        }
+        let names = self.job.tensors().map(TensorInfo::name);
+        check_options(&options, &self.plan, self.scope, names)?;
         self.options = options;
         Ok(self)
     }
@@ -199,7 +133,7 @@ impl PruneJob<'_> {
     /// Also writes the masks, to a safetensors file of its own: of each tensor `name` a BOOL tensor `name_mask` of
     /// its shape, true where kept.
     pub fn with_masks(mut self, path: impl Into<PathBuf>) -> Self {
-        self.masks = Some(path.into());
+        self.job.masks = Some(path.into());
         self
     }
 
@@ -212,28 +146,7 @@ impl PruneJob<'_> {
     /// structured method does not fit, and [`PatternError::Indivisible`](crate::error::PatternError::Indivisible) where N:M does not; [`AmountError::Capped`](crate::error::AmountError::Capped) where caps do not
     /// leave as much to prune as is requested; [`Error::Io`]; [`CheckpointError::ChangedMeanwhile`](crate::error::CheckpointError::ChangedMeanwhile) where a file changed.
     pub fn measure(&self) -> Result<CheckpointReport> {
-        let selections = self.select()?;
-        let applier = Applier::new(self.checkpoint, &self.tensors, &selections);
-        let mut report = self.checkpoint.meter(Phase::Reading, applier.chunks());
-        let mut cuts = Cuts::default();
-        let work = &self.checkpoint.work;
-        let mut workers = work.workers_for(applier.chunks(), Worker::default);
-        ordered(
-            &mut workers,
-            applier.chunks(),
-            |chunk, worker| applier.read(*chunk, worker),
-            |chunk, worker| {
-                applier.cut(*chunk, &mut cuts, worker);
-                report(*chunk);
-                Ok(())
-            },
-            |chunk, worker| {
-                applier.mask(chunk, worker);
-                Ok(())
-            },
-        )?;
-        let counts = applier.counts(workers);
-        self.report(&selections, counts, Vec::new())
+        self.job.measure(|| self.select())
     }
 
     /// Prunes into a new checkpoint: the same names, order, types, shapes and metadata, and everything that is not
@@ -247,108 +160,81 @@ impl PruneJob<'_> {
     /// As [`measure`](Self::measure); [`OutputError`](crate::error::OutputError) where the output
     /// exists, or would be, replace or lie inside an input.
     pub fn write(&self, path: impl AsRef<Path>, existing: Existing) -> Result<CheckpointReport> {
-        let checkpoint = self.checkpoint;
-        let mut files = NewFiles::stage(checkpoint, path.as_ref(), existing, None)?;
-        let stage_masks =
-            |path: &PathBuf| MaskFile::stage(checkpoint, &self.tensors, path, existing, Some(files.staged()));
-        let masks = self.masks.as_ref().map(stage_masks).transpose()?;
-        let selections = self.select()?;
-        let applier = Applier::new(checkpoint, &self.tensors, &selections);
-        let plan = OutputPlan::same_layout(checkpoint, &self.tensors);
-        files.create(&plan)?;
-        let mut cuts = Cuts::default();
-        let workers = files.run(
-            &plan,
-            applier.chunks(),
-            Worker::default,
-            |chunk| checkpoint.bytes_of(*chunk),
-            |chunk, worker| applier.read(*chunk, worker),
-            |chunk, worker| {
-                applier.cut(*chunk, &mut cuts, worker);
-                Ok(())
-            },
-            |chunk, worker| {
-                applier.mask(chunk, worker);
-                self.write_chunk(chunk, worker.values.stored(), &files)?;
-                masks
-                    .as_ref()
-                    .map_or(Ok(()), |masks| masks.write(chunk, &worker.kept))
-            },
-        )?;
-        let mut report = self.report(&selections, applier.counts(workers), Vec::new())?;
-        report.copied = files.finish(&plan, masks, |_| Ok(()))?;
-        Ok(report)
-    }
-
-    /// Writes the bytes of a chunk to where it was read from.
-    fn write_chunk(&self, chunk: Chunk, bytes: &[u8], files: &NewFiles<'_>) -> Result<()> {
-        let info = &self.checkpoint.tensors()[chunk.tensor];
-        let size = info.dtype().bitsize() / 8; // of a float
-        chunk.each_run().try_for_each(|(at, run)| {
-            let bytes = &bytes[at * size..(at + run.len) * size];
-            files.write(info.shard, self.checkpoint.position(run), bytes)
-        })
+        self.job.write(path.as_ref(), existing, || self.select())
     }
 
     fn select(&self) -> Result<Selections> {
         let zeros = match self.of_nonzero {
             true => {
-                let stats = self.checkpoint.inspect(self.tensors().map(TensorInfo::name))?;
+                let stats = self
+                    .job
+                    .checkpoint
+                    .inspect(self.tensors().map(TensorInfo::name))?;
                 stats
                     .iter()
                     .map(|stats| stats.as_ref().map_or(0, |stats| stats.zeros))
                     .collect()
             }
-            false => vec![0; self.tensors.len()],
+            false => vec![0; self.job.tensors.len()],
         };
-        let (checkpoint, tensors) = (self.checkpoint, &self.tensors);
+        let (checkpoint, tensors) = (self.job.checkpoint, &self.job.tensors);
         let bytes = checkpoint.bytes_to_rank(tensors, &self.plan, self.scope, &self.options);
         checkpoint.work.begin_ranking(bytes);
         let selections = checkpoint.select(tensors, &zeros, &self.plan, self.scope, &self.options)?;
         checkpoint.work.end_ranking();
         Ok(selections)
     }
+}
 
-    /// The report, once what is pruned is checked against what was requested.
-    fn report(
-        &self,
-        selections: &Selections,
-        counts: Vec<Counts>,
-        copied: Vec<PathBuf>,
-    ) -> Result<CheckpointReport> {
-        let tensors = self.tensors().zip(&counts).enumerate();
-        let tensors = tensors.map(|(place, (info, counts))| {
-            let (units, achieved) = selections.each[place].units(info.entries(), counts.pruned);
-            TensorReport {
-                name: info.name().to_owned(),
-                dtype: info.dtype(),
-                shape: info.shape().to_vec(),
-                requested: match &selections.requested {
-                    Requested::Each(requested) => Some(requested[place]),
-                    Requested::Together(_) => None,
-                },
-                achieved,
-                units,
-                pruned: counts.pruned,
-                newly_pruned: counts.newly,
-                zeros: counts.zeros,
-                entries: info.entries(),
-            }
-        });
-        let report = CheckpointReport {
-            tensors: tensors.collect(),
-            unit: selections.unit,
-            requested: match &selections.requested {
-                Requested::Each(requested) => requested.iter().sum(),
-                Requested::Together(requested) => *requested,
-            },
-            copied,
-        };
-        if report.achieved() != report.requested {
-            return Err(Error::Checkpoint(CheckpointError::ChangedMeanwhile {
-                path: self.checkpoint.path().to_owned(),
-            }));
-        }
-        Ok(report)
+/// The plan of a method that can prune the tensors of a checkpoint.
+pub(super) fn plan_of<M: PruningMethod + ?Sized>(method: &M, scope: Scope) -> Result<Plan<'_>> {
+    let Some(plan) = method.plan() else {
+        return Err(Error::Mask(MaskError::Unsupported {
+            method: format!("{method:?}"),
+            reason: "a checkpoint is pruned by methods that have a plan, as the built-in ones do",
+        }));
+    };
+    if scope == Scope::Global && !matches!(plan, Plan::Nothing | Plan::Entries { .. }) {
+        return Err(Error::Mask(MaskError::Unsupported {
+            method: format!("{method:?}"),
+            reason: "global pruning ranks single entries, so only unstructured methods can",
+        }));
     }
+    Ok(plan)
+}
+
+/// Checks options for the tensors of these names.
+pub(super) fn check_options<'a>(
+    options: &GlobalOptions<'_>,
+    plan: &Plan<'_>,
+    scope: Scope,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<()> {
+    let reason = match (scope, plan) {
+        (Scope::Local, _) => Some("caps and norms are for global pruning, which ranks tensors together"),
+        (_, Plan::Entries { by, .. }) if options.is_normalized() => match by {
+            EntryRank::Random { .. } => {
+                Some("random keys have no norm to be divided by; rank by magnitude, or without norms")
+            }
+            EntryRank::Magnitude | EntryRank::Value => None,
+        },
+        _ => None,
+    };
+    let reason = match options.scored().next() {
+        Some(_) => {
+            Some("the tensors of a checkpoint rank by themselves; scores are for parameters in memory")
+        }
+        None => reason,
+    };
+    let unlisted = |capped: &&str| names.clone().all(|name| name != *capped);
+    if let Some(name) = options.capped().find(unlisted) {
+        return Err(ListError::UnexpectedCap { path: name.into() }.into());
+    }
+    if let Some(reason) = reason.filter(|_| !options.is_default()) {
+        return Err(Error::Mask(MaskError::Unsupported {
+            method: format!("{plan:?}"),
+            reason,
+        }));
+    }
+    Ok(())
 }

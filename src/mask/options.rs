@@ -137,7 +137,7 @@ impl<'a> GlobalOptions<'a> {
     /// How many entries may be pruned in all, where each tensor has a limit as [`prunable`](Self::prunable) gives it; an
     /// error where more are requested.
     pub(crate) fn achievable(&self, requested: usize, limits: &[usize]) -> Result<usize> {
-        let achievable = limits.iter().sum();
+        let achievable = limits.iter().copied().fold(0, usize::saturating_add);
         match self.lowest_cap() {
             Some(max_sparsity) if requested > achievable => Err(AmountError::Capped {
                 requested,

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use secateurs::checkpoint::{Checkpoint, Existing, Phase, Scope, Zeros, is_weight};
+use secateurs::checkpoint::{Checkpoint, CheckpointReport, Existing, Phase, Scope, Zeros, is_weight};
 
 use crate::error::raise;
 use crate::method::{Method, options};
 
 /// Opens a checkpoint. `progress` is called with the phase, and the bytes that are done and those in all.
-fn open(py: Python<'_>, path: &PathBuf, progress: Option<Py<PyAny>>) -> PyResult<Checkpoint> {
+pub(crate) fn open(py: Python<'_>, path: &PathBuf, progress: Option<Py<PyAny>>) -> PyResult<Checkpoint> {
     let checkpoint = py.detach(|| Checkpoint::open(path)).map_err(raise)?;
     let Some(progress) = progress else {
         return Ok(checkpoint);
@@ -40,7 +40,7 @@ fn names(checkpoint: &Checkpoint, include: Option<Vec<String>>) -> Vec<String> {
     })
 }
 
-fn existing(overwrite: bool) -> Existing {
+pub(crate) fn existing(overwrite: bool) -> Existing {
     if overwrite {
         Existing::Replace
     } else {
@@ -86,7 +86,11 @@ pub(crate) fn prune_checkpoint<'py>(
             None => job.measure(),
         }
     });
-    let report = report.map_err(raise)?;
+    report_dict(py, &report.map_err(raise)?)
+}
+
+/// What was done, as a dictionary.
+pub(crate) fn report_dict<'py>(py: Python<'py>, report: &CheckpointReport) -> PyResult<Bound<'py, PyDict>> {
     let result = PyDict::new(py);
     result.set_item("unit", report.unit.to_string())?;
     result.set_item("requested", report.requested)?;

@@ -14,13 +14,18 @@ pub(crate) fn raise(error: Error) -> PyErr {
     let message = error.to_string();
     match innermost(&error) {
         Error::Pattern(PatternError::DimOutOfRange { .. }) => PyIndexError::new_err(message),
-        Error::Io { error, .. } => match error.kind() {
-            ErrorKind::NotFound => PyFileNotFoundError::new_err(message),
-            ErrorKind::AlreadyExists => PyFileExistsError::new_err(message),
-            ErrorKind::PermissionDenied => PyPermissionError::new_err(message),
-            _ => PyOSError::new_err(message),
-        },
+        Error::Io { error, .. } => of_io(error.kind(), message),
         _ => PyValueError::new_err(message),
+    }
+}
+
+/// The Python exception of an error of the system.
+pub(crate) fn of_io(kind: ErrorKind, message: String) -> PyErr {
+    match kind {
+        ErrorKind::NotFound => PyFileNotFoundError::new_err(message),
+        ErrorKind::AlreadyExists => PyFileExistsError::new_err(message),
+        ErrorKind::PermissionDenied => PyPermissionError::new_err(message),
+        _ => PyOSError::new_err(message),
     }
 }
 

@@ -7,10 +7,12 @@
 
 mod amount;
 mod checkpoint;
+mod distributed;
 mod error;
 mod mask;
 mod method;
 mod scores;
+mod shrink;
 mod threads;
 
 use pyo3::prelude::*;
@@ -21,9 +23,15 @@ mod extension {
     #[pymodule_export]
     use super::checkpoint::{inspect, pack, prune_checkpoint, unpack};
     #[pymodule_export]
+    use super::distributed::{
+        Counts, Search, Selection, Task, apply_selection, count, merge, search, summarize,
+    };
+    #[pymodule_export]
     use super::mask::Mask;
     #[pymodule_export]
     use super::method::{Method, compute, compute_global};
+    #[pymodule_export]
+    use super::shrink::shrink;
     use super::*;
 
     #[pymodule_init]

@@ -164,3 +164,30 @@ def test_bad_input(model):
             call()
             print("no error in case", index)
     assert out.read_bytes() == b"mine" and not (folder / "x.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda bad, out: secateurs.prune_checkpoint(bad, out, 0.5),
+        lambda bad, out: secateurs.inspect(bad),
+        lambda bad, out: secateurs.pack(bad, out),
+        lambda bad, out: secateurs.unpack(bad, out),
+        lambda bad, out: secateurs.distributed.summarize(bad),
+    ],
+    ids=["prune", "inspect", "pack", "unpack", "summarize"],
+)
+def test_what_is_no_file(call, tmp_path):
+    closed = open(tmp_path / "closed.safetensors", "w")
+    closed.close()
+    out = tmp_path / "out"
+    for bad in (closed, None, 3, b"model.safetensors", [], {}):
+        with pytest.raises(TypeError):
+            call(bad, out)
+    for bad in ("", tmp_path / "nowhere", tmp_path / "nowhere.safetensors", "a\0b"):
+        with pytest.raises(OSError, match="cannot read"):
+            call(bad, out)
+    for bad in (tmp_path, closed.name):
+        with pytest.raises(ValueError):
+            call(bad, out)
+    assert not out.exists()

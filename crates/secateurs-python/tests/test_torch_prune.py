@@ -491,6 +491,73 @@ def test_odd_masks_do_what_they_do_in_torch(mask):
             assert one == other
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda prune, m: prune.l1_unstructured(m, "weight", 0.5),
+        lambda prune, m: prune.l1_unstructured(m, "weight", 2),
+        lambda prune, m: prune.l1_unstructured(m, "weight", 2, torch.arange(12.0).reshape(3, 4)),
+        lambda prune, m: [prune.l1_unstructured(m, "weight", 1) for _ in range(2)],
+        lambda prune, m: prune.ln_structured(m, "weight", 1, 2, 0),
+        lambda prune, m: prune.random_unstructured(m, "weight", 1.0),
+        lambda prune, m: prune.random_structured(m, "weight", 1.0, 0),
+        lambda prune, m: prune.identity(m, "weight"),
+        lambda prune, m: prune.custom_from_mask(m, "weight", torch.ones(3, 4)),
+        lambda prune, m: prune.custom_from_mask(m, "weight", torch.eye(3, 4).to_sparse()),
+        lambda prune, m: prune.global_unstructured([(m, "weight")], prune.L1Unstructured, amount=2),
+        lambda prune, m: prune.remove(prune.l1_unstructured(m, "weight", 1), "weight"),
+    ],
+)
+def test_modules_of_odd_tensors_do_what_they_do_in_torch(call):
+    for name, tensor in odd_tensors():
+        # Of ties, and of weights with gaps, PyTorch prunes others, or none.
+        if not isinstance(tensor, torch.Tensor) or name in ("expanded", "strided"):
+            continue
+        outcomes = []
+        for prune in (theirs, ours):
+            module = nn.Module()
+            values = tensor.detach() if tensor.layout is torch.strided else tensor.detach().clone()
+            try:
+                module.weight = nn.Parameter(values, requires_grad=tensor.is_floating_point())
+            except Exception as error:  # cannot be a parameter
+                outcomes.append(type(error))
+                continue
+            try:
+                call(prune, module)
+                state = module.state_dict()
+                values = [v.to_dense().float().tolist() if v.device.type == "cpu" else None for v in state.values()]
+                kinds = [(v.dtype, v.device, v.layout) for v in state.values()]
+                outcomes.append((list(state), kinds, values))
+            except Exception as error:
+                outcomes.append(type(error))
+        assert outcomes[0] == outcomes[1], name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_large_weights_have_the_gradients_of_torch(dtype, frozen):
+    modules = []
+    for prune in (theirs, ours):
+        torch.manual_seed(0)
+        module = nn.Linear(1024, 1025, bias=False, dtype=dtype)
+        module.weight.data[0, 0] = -0.0
+        module.weight.requires_grad_(not frozen)
+        prune.custom_from_mask(module, "weight", (torch.arange(1025 * 1024) % 3 != 0).reshape(1025, 1024))
+        modules.append(module)
+    one, other = modules
+    assert torch.equal(one.weight, other.weight)
+    assert (one.weight.requires_grad, one.weight.is_leaf) == (other.weight.requires_grad, other.weight.is_leaf)
+    assert torch.equal(torch.signbit(one.weight), torch.signbit(other.weight))
+    if frozen:
+        return
+    assert one.weight.grad_fn.name() == other.weight.grad_fn.name()
+    for module in modules:  # before any forward, so that the weight is that of the call; and second order
+        (grad,) = torch.autograd.grad(module.weight.pow(3).sum(), module.weight_orig, create_graph=True)
+        grad.pow(2).sum().backward()
+    assert torch.equal(one.weight_orig.grad, other.weight_orig.grad)
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 def test_grad_modes(mode):
     with mode():

@@ -2,6 +2,8 @@
 
 use safetensors::Dtype;
 
+use crate::checkpoint::listing;
+
 /// What a checkpoint says of one of its tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
@@ -47,11 +49,11 @@ impl TensorInfo {
 
     /// Whether it can be pruned: whether it is of dtype F64, F32, F16 or BF16.
     pub fn is_float(&self) -> bool {
-        matches!(self.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
+        listing::is_float(self.dtype)
     }
 
     /// Whether it is one of the weights that are pruned by default: see [`is_weight`](crate::checkpoint::is_weight).
     pub fn is_weight(&self) -> bool {
-        self.is_float() && self.shape.len() >= 2 && crate::checkpoint::is_weight(&self.name)
+        listing::is_weight(&self.name, self.dtype, &self.shape)
     }
 }

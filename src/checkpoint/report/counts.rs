@@ -9,6 +9,8 @@ pub(in crate::checkpoint) struct Counts {
     pub zeros: usize,
     /// Entries that are zero now and were not before.
     pub newly: usize,
+    /// Pruned entries that are tied with the last one to be pruned.
+    pub ties: usize,
 }
 
 impl Counts {
@@ -16,6 +18,7 @@ impl Counts {
         self.pruned += other.pruned;
         self.zeros += other.zeros;
         self.newly += other.newly;
+        self.ties += other.ties;
     }
 }
 

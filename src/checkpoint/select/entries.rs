@@ -11,7 +11,7 @@ use crate::checkpoint::stream::Phase;
 use crate::checkpoint::stream::chunk::whole;
 use crate::checkpoint::stream::ordered;
 use crate::checkpoint::stream::values::Values;
-use crate::checkpoint::{Checkpoint, TensorInfo, Unit};
+use crate::checkpoint::{Checkpoint, Unit};
 use crate::error::{Error, MaskError, Result};
 use crate::mask::patterns::channels::Channels;
 use crate::mask::patterns::entries::{Part, Ranks, Source, select, select_of, under};
@@ -23,10 +23,10 @@ use crate::mask::{Amount, EntryRank, GlobalOptions, Norm};
 const MOST_KEYS: usize = 1 << 23;
 
 /// Tensors of a checkpoint that are ranked together.
-struct Listed<'a> {
-    checkpoint: &'a Checkpoint,
+pub(in crate::checkpoint) struct Listed<'a> {
+    pub checkpoint: &'a Checkpoint,
     /// Their numbers.
-    tensors: &'a [usize],
+    pub tensors: &'a [usize],
 }
 
 /// What a worker ranks with.
@@ -72,22 +72,16 @@ impl Checkpoint {
         options: &GlobalOptions<'_>,
     ) -> Result<Selections> {
         let infos = tensors.iter().map(|&tensor| &self.tensors()[tensor]);
-        let limits = infos
-            .clone()
-            .map(|info| options.prunable(info.name(), info.entries(), info.entries()));
-        let limits: Vec<usize> = limits.collect();
-        let all: usize = infos.map(TensorInfo::entries).sum();
-        let requested = zeros + amount.units(all - zeros, all)?;
-        let achievable = options.achievable(requested, &limits)?;
+        let sizes = infos.map(|info| (info.name(), info.entries()));
+        let Goal { requested, limits } = Goal::of(sizes, zeros, amount, options)?;
         let listed = Listed {
             checkpoint: self,
             tensors,
         };
-        let caps = (achievable < all).then_some(&limits[..]);
         let selections = select(
             &listed,
             tensors.len(),
-            (requested, caps),
+            (requested, limits.as_deref()),
             by,
             options.is_normalized(),
         )?;
@@ -115,6 +109,35 @@ pub(in crate::checkpoint) fn ranked<'a>(
     buffer: &'a mut Vec<f64>,
 ) -> Floats<'a> {
     ranks.of(chunk.piece(), floats(values), buffer)
+}
+
+/// How much is pruned of tensors that are ranked together.
+pub(in crate::checkpoint) struct Goal {
+    pub requested: usize,
+    /// How many entries of each may be pruned, if a cap leaves fewer than there are.
+    pub limits: Option<Vec<usize>>,
+}
+
+impl Goal {
+    /// The goal for tensors of these names and sizes, of which `zeros` entries count as pruned before.
+    pub fn of<'a>(
+        tensors: impl Iterator<Item = (&'a str, usize)> + Clone,
+        zeros: usize,
+        amount: Amount,
+        options: &GlobalOptions<'_>,
+    ) -> Result<Self> {
+        let sizes = tensors.clone().map(|(_, entries)| entries);
+        let all = sizes.fold(0, usize::saturating_add);
+        let limits: Vec<usize> = tensors
+            .map(|(name, entries)| options.prunable(name, entries, entries))
+            .collect();
+        let requested = zeros + amount.units(all - zeros, all)?;
+        let capped = options.achievable(requested, &limits)? < all;
+        Ok(Goal {
+            requested,
+            limits: capped.then_some(limits),
+        })
+    }
 }
 
 impl Source for Listed<'_> {

@@ -19,7 +19,7 @@ use crate::mask::patterns::{Floats, Piece};
 use crate::mask::select::Order;
 use crate::mask::{Amount, BlockRank, ChannelRank, EntryRank, GlobalOptions, Mask, Plan, random};
 
-pub(super) use entries::ranked;
+pub(super) use entries::{Goal, Listed, ranked};
 
 pub(super) use crate::mask::patterns::channels::Channels;
 
@@ -65,6 +65,12 @@ pub(super) enum Requested {
     Each(Vec<usize>),
     /// There is one cut for all: ties are pruned in the first tensors first.
     Together(usize),
+    /// Of each of some of the tensors that are ranked together, of which others are elsewhere; and how many ties with the
+    /// cut are pruned in all tensors before it.
+    Share {
+        requested: Vec<usize>,
+        ties_before: Vec<usize>,
+    },
 }
 
 impl Checkpoint {

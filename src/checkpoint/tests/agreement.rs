@@ -17,7 +17,7 @@ use crate::mask::{
 const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64];
 
 /// Tensors of all types and of several chunks each, out of the order of their names.
-fn tensors(seed: u64) -> Vec<Tensor> {
+pub(super) fn tensors(seed: u64) -> Vec<Tensor> {
     let shapes: [&[usize]; 8] = [
         &[40, 30],
         &[7, 3, 5, 5],
@@ -46,7 +46,7 @@ fn tensors(seed: u64) -> Vec<Tensor> {
     all
 }
 
-fn weights(all: &[Tensor]) -> Vec<Tensor> {
+pub(super) fn weights(all: &[Tensor]) -> Vec<Tensor> {
     let mut weights: Vec<_> = all
         .iter()
         .filter(|tensor| tensor.name.ends_with("weight"))

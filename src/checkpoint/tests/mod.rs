@@ -3,6 +3,7 @@
 mod agreement;
 mod bad_inputs;
 mod differences;
+mod distributed;
 mod inspection;
 mod masking;
 mod mutations;

@@ -59,7 +59,7 @@ impl MaskedTensors<'_> {
                 worker.counts = Counts {
                     pruned: chunk.len - count(&worker.kept),
                     zeros: with_floats!(&mut worker.values, values => select(values, &worker.kept), raw => 0),
-                    newly: 0,
+                    ..Counts::default()
                 };
                 Ok(())
             },

@@ -4,6 +4,8 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::floats::with_wide;
 use super::{Floats, Piece, with_floats};
 use crate::error::{AmountError, Error, Result};
@@ -20,17 +22,41 @@ const SAMPLED: Range<usize> = if cfg!(test) { 1 << 10 } else { 1 << 18 }..2_000_
 const LARGE: usize = 500_000_000;
 
 /// What the entries of one tensor are ranked by.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Ranks {
     /// The entries themselves.
     Values,
     /// Their share of the norm of the tensor.
-    Shares { norm: f64 },
+    Shares {
+        #[serde(with = "bits")]
+        norm: f64,
+    },
     /// The random stream of this key.
     Random([u8; 32]),
 }
 
+/// A float as its bits, which formats of text hold exactly, too, and where it is infinite.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        x.to_bits().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        u64::deserialize(deserializer).map(f64::from_bits)
+    }
+}
+
 impl Ranks {
+    /// What the entries of the tensor at `place` are ranked by, where norms play no part.
+    pub(crate) fn by(by: EntryRank, place: usize) -> Self {
+        match by {
+            EntryRank::Random { seed } => Ranks::Random(random::stream_key(seed, place as u64, 0)),
+            EntryRank::Magnitude | EntryRank::Value => Ranks::Values,
+        }
+    }
+
     /// The scores of a piece: its `values`, or what is written into `buffer`.
     pub(crate) fn of<'a>(self, piece: Piece, values: Floats<'a>, buffer: &'a mut Vec<f64>) -> Floats<'a> {
         match self {
@@ -136,6 +162,14 @@ pub(crate) trait Source {
 /// How many entries of a tensor may be pruned, if the cap allows fewer than remain.
 pub(crate) type Caps<'a> = Option<&'a [usize]>;
 
+/// The order of the scores.
+pub(crate) fn order(by: EntryRank) -> Order {
+    match by {
+        EntryRank::Magnitude => Order::Magnitude,
+        EntryRank::Value | EntryRank::Random { .. } => Order::Value,
+    }
+}
+
 /// Finds the `requested` lowest of the entries that remain in `tensors` tensors together, pruning no more of each
 /// than its cap allows. All caps together must allow `requested`.
 pub(crate) fn select(
@@ -145,19 +179,13 @@ pub(crate) fn select(
     by: EntryRank,
     normalized: bool,
 ) -> Result<Vec<EntrySelection>> {
-    let order = match by {
-        EntryRank::Magnitude => Order::Magnitude,
-        EntryRank::Value | EntryRank::Random { .. } => Order::Value,
-    };
+    let order = order(by);
     let ranks: Vec<Ranks> = match by {
-        EntryRank::Random { seed } => (0..tensors)
-            .map(|place| Ranks::Random(random::stream_key(seed, place as u64, 0)))
-            .collect(),
-        _ if normalized => {
+        EntryRank::Magnitude | EntryRank::Value if normalized => {
             let norms = source.norms(tensors)?;
             norms.into_iter().map(|norm| Ranks::Shares { norm }).collect()
         }
-        _ => vec![Ranks::Values; tensors],
+        _ => (0..tensors).map(|place| Ranks::by(by, place)).collect(),
     };
     let parts = ranks.into_iter().enumerate();
     let mut parts: Vec<Part> = parts
@@ -169,7 +197,7 @@ pub(crate) fn select(
         .collect();
     // The candidates of all tensors are ranked together. Entries above the cap of their tensor are kept.
     for (part, cap) in parts.iter_mut().zip(caps.unwrap_or_default()) {
-        part.cap = Some(cut(source, std::slice::from_ref(part), *cap, order, None)?);
+        part.cap = Some(cap_of(source, part, *cap, order)?);
     }
     let cut = cut(source, &parts, requested, order, caps)?;
     let selections = parts.into_iter().map(|part| EntrySelection {
@@ -187,24 +215,22 @@ pub(crate) fn select_of(
     requested: usize,
     by: EntryRank,
 ) -> Result<EntrySelection> {
-    let (ranks, order) = match by {
-        EntryRank::Random { seed } => (
-            Ranks::Random(random::stream_key(seed, place as u64, 0)),
-            Order::Value,
-        ),
-        EntryRank::Magnitude => (Ranks::Values, Order::Magnitude),
-        EntryRank::Value => (Ranks::Values, Order::Value),
-    };
+    let ranks = Ranks::by(by, place);
     let part = Part {
         place,
         ranks,
         cap: None,
     };
     Ok(EntrySelection {
-        cut: cut(source, &[part], requested, order, None)?,
+        cut: cut(source, &[part], requested, order(by), None)?,
         ranks,
         cap: None,
     })
+}
+
+/// The cut that the candidates of a tensor are under, where its cap allows so many.
+pub(crate) fn cap_of(source: &impl Source, part: &Part, most: usize, order: Order) -> Result<Cut> {
+    cut(source, std::slice::from_ref(part), most, order, None)
 }
 
 /// The cut that the `requested` lowest entries of these tensors are under. `caps` says how many entries are under the

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use super::element::Element;
 use super::key::{Key, Order, Rank, Scale, fill_keys};
 use super::source::BLOCK;
@@ -18,7 +20,7 @@ use crate::mask::parallel::vectorized;
 /// [`ties_to_prune`]: Cut::ties_to_prune
 /// [`writer`]: Cut::writer
 /// [`CutFinder`]: super::CutFinder
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
     /// The wide key: that of the value as an `f64`.
     pub(super) key: i64,
@@ -56,6 +58,15 @@ impl Cut {
             Order::Value => score.value(),
         };
         key.cmp(&self.key)
+    }
+
+    /// The same cut, by which all of its ties are pruned.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn with_all_ties(self) -> Self {
+        Cut {
+            ties: usize::MAX,
+            ..self
+        }
     }
 
     /// What the entries were ranked by.

@@ -11,6 +11,8 @@ use super::vector::Vector;
 use super::words::{ones, prior_word, words};
 use crate::mask::bits::BITS;
 
+mod stored;
+
 /// Bits of a wide key that the first pass leaves open: it tells apart the sign, the exponent of 11 bits and the first
 /// 10 bits of the mantissa. That is all that `f16` and `bf16` have, so these need one pass, and `f32` a second one for
 /// its other 13 bits.
@@ -25,7 +27,8 @@ const FINE: u32 = 14;
 ///
 /// Feed it the whole stream, end the pass, and repeat with the same stream until the cut is found: one pass for `f16`
 /// and `bf16` (and for values that are exact in these), two for `f32`, four for `f64`. Values of different types
-/// compare exactly. The finder counts entries and stores none, so its memory does not grow with the stream.
+/// compare exactly. The finder counts entries and stores none, so its memory does not grow with the stream. It can be
+/// serialised between chunks; the numbers of chunks then begin again.
 ///
 /// ```
 /// use half::bf16;
@@ -67,7 +70,7 @@ pub struct CutFinder {
     narrow: [Vec<u64>; 2],
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Range {
     low: i64,
     bits: u32,
@@ -132,9 +135,12 @@ impl CutFinder {
     pub fn feed<T: Element>(&mut self, values: &[T], prior: Option<&[u64]>) -> Result<(), SelectError> {
         check_prior(self.chunk, values.len(), prior)?;
         let scale = Scale::of::<T>(self.order);
-        let ends = match &self.counts {
-            Counts::Expected(bracket) => Some(bracket.ends(&scale)),
-            Counts::Coarse(_) | Counts::Fine(_) => None,
+        let ends = match (&self.counts, &self.range) {
+            (Counts::Expected(bracket), _) => Some(bracket.ends(&scale)),
+            (Counts::Fine(_), Some(range)) => {
+                Some(Ends::of(&scale, range.low, range.low + (1 << range.bits)))
+            }
+            _ => None,
         };
         let mut keys = [T::Key::default(); BLOCK];
         for (number, values) in values.chunks(BLOCK).enumerate() {
@@ -170,6 +176,12 @@ impl CutFinder {
                     self.remaining += remaining.count_ones() as usize;
                     if let (Counts::Expected(bracket), Some(ends)) = (&mut self.counts, ends) {
                         bracket.count(vector, keys, remaining, (scale, ends));
+                    } else if let (Counts::Fine(_), Some(ends)) = (&self.counts, ends) {
+                        // Nearly all keys are outside of the range.
+                        let around = ends.around(vector, keys) & remaining;
+                        if around != 0 {
+                            self.count(&keys.map(scale.widen), around, 1);
+                        }
                     } else if let Some(which) = scale.narrow {
                         let counts = &mut self.narrow[which];
                         counts.resize(1 << 16, 0);
@@ -208,10 +220,21 @@ impl CutFinder {
         }
     }
 
+    /// Whether two finders count for the same pass of the same selection, so that they can be merged.
+    pub(crate) fn is_of_pass_of(&self, other: &CutFinder) -> bool {
+        let same_counts = match (&self.counts, &other.counts) {
+            (Counts::Coarse(_), Counts::Coarse(_)) => true,
+            (Counts::Fine(ours), Counts::Fine(theirs)) => ours.len() == theirs.len(),
+            _ => false,
+        };
+        let of_pass = |finder: &CutFinder| (finder.requested, finder.order, finder.range);
+        same_counts && of_pass(self) == of_pass(other)
+    }
+
     /// Adds what another finder counted in other chunks of the same pass. Both must have begun the pass as copies of
     /// one finder.
     pub(crate) fn merge(&mut self, other: CutFinder) {
-        self.remaining += other.remaining;
+        self.remaining = self.remaining.saturating_add(other.remaining);
         self.seen |= other.seen;
         match (&mut self.counts, other.counts) {
             (Counts::Coarse(ours), Counts::Coarse(theirs)) => {
@@ -228,13 +251,8 @@ impl CutFinder {
         }
     }
 
-    /// Ends a pass over the stream. `None` means that another pass over the same stream is needed.
-    ///
-    /// # Errors
-    ///
-    /// [`SelectError::TooLarge`] after the first pass, if more entries are requested than remain;
-    /// [`SelectError::StreamChanged`] if a later pass saw other values than the first one.
-    pub fn end_pass(&mut self) -> Result<Option<Cut>, SelectError> {
+    /// Moves what was counted of keys of 16 bits to the counters of wide keys.
+    fn widen_narrow(&mut self) {
         for (which, widen) in [half::f16::widen as fn(i16) -> i64, half::bf16::widen]
             .into_iter()
             .enumerate()
@@ -247,6 +265,16 @@ impl CutFinder {
             }
             self.narrow[which] = counts;
         }
+    }
+
+    /// Ends a pass over the stream. `None` means that another pass over the same stream is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError::TooLarge`] after the first pass, if more entries are requested than remain;
+    /// [`SelectError::StreamChanged`] if a later pass saw other values than the first one.
+    pub fn end_pass(&mut self) -> Result<Option<Cut>, SelectError> {
+        self.widen_narrow();
         let remaining = std::mem::take(&mut self.remaining);
         self.chunk = 0;
         if self.requested > remaining {
@@ -336,7 +364,7 @@ fn add(ours: &mut Vec<u64>, theirs: Vec<u64>) {
     } else {
         ours.iter_mut()
             .zip(theirs)
-            .for_each(|(ours, theirs)| *ours += theirs);
+            .for_each(|(ours, theirs)| *ours = ours.saturating_add(theirs));
     }
 }
 
@@ -353,13 +381,14 @@ fn each(remaining: u64, visit: impl FnMut(usize)) {
 /// The first bucket at which the running count is at least `wanted`: its number, the count before it, and its own
 /// count.
 fn bucket(counts: impl Iterator<Item = (usize, u64)>, wanted: usize) -> Option<(usize, usize, usize)> {
-    let mut below = 0;
+    let mut below = 0_usize;
     for (at, count) in counts {
         let count = count as usize;
-        if below + count >= wanted && count > 0 {
+        let with = below.saturating_add(count);
+        if with >= wanted && count > 0 {
             return Some((at, below, count));
         }
-        below += count;
+        below = with;
     }
     None
 }

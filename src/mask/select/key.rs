@@ -17,7 +17,7 @@ use crate::mask::bits::BITS;
 use crate::mask::parallel::vectorized;
 
 /// What entries are ranked by. In both orders, −0.0 and +0.0 are tied, −∞ and +∞ can be ranked, and NaN is an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Order {
     /// The absolute value: −9 ranks as 9.
     Magnitude,

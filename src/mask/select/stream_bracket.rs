@@ -30,6 +30,23 @@ pub struct Ends<K> {
     after: K,
 }
 
+impl<K: Key> Ends<K> {
+    /// The ends of wide keys from `low` on and below `after`.
+    pub fn of(scale: &Scale<K>, low: i64, after: i64) -> Self {
+        Ends {
+            low: scale.first_not_below(low),
+            after: scale.first_not_below(after),
+        }
+    }
+
+    /// Bit i is set where key i may be between the ends: where it is, and where it is the first one after them, which
+    /// for the highest key of a type cannot be told.
+    #[inline(always)]
+    pub fn around(&self, vector: Vector, keys: &[K; BITS]) -> u64 {
+        !vector.less(keys, self.low) & !vector.greater(keys, self.after)
+    }
+}
+
 impl StreamBracket {
     /// A guess from the wide keys of a sample, in which the cut is at the share `k / of`. `None` if nothing can be
     /// guessed. The ends are `sigmas` standard deviations from the middle of the guess: a few for a sample of single
@@ -67,10 +84,7 @@ impl StreamBracket {
 
     /// The two ends among the keys of a type.
     pub fn ends<K: Key>(&self, scale: &Scale<K>) -> Ends<K> {
-        Ends {
-            low: scale.first_not_below(self.low),
-            after: scale.first_not_below(self.high + 1),
-        }
+        Ends::of(scale, self.low, self.high + 1)
     }
 
     /// Counts the keys whose bit is set in `remaining`.

@@ -1,22 +1,45 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from ._amount import Until
 
+__all__ = [
+    "Counts",
+    "Mask",
+    "Method",
+    "Search",
+    "Selection",
+    "Task",
+    "__version__",
+    "apply_selection",
+    "compute",
+    "compute_global",
+    "count",
+    "inspect",
+    "merge",
+    "pack",
+    "prune_checkpoint",
+    "search",
+    "shrink",
+    "summarize",
+    "unpack",
+]
 __version__: str
 
 _Amount = int | float | Until
 _Path = str | PathLike[str]
 _Observer = Callable[[str, int, int], Any] | None
 
+@final
 class Mask:
     @staticmethod
     def from_dense(array: np.ndarray) -> Mask | None: ...
     def zero_pruned(self, array: np.ndarray) -> None: ...
 
+@final
 class Method:
     @staticmethod
     def l1(amount: _Amount) -> Method: ...
@@ -70,4 +93,79 @@ def pack(
 ) -> dict[str, Any]: ...
 def unpack(
     path: _Path, output: _Path, *, overwrite: bool = False, progress: _Observer = None
+) -> dict[str, Any]: ...
+
+_Summary = tuple[str, str, list[int]]
+
+@final
+class Task:
+    def to_bytes(self) -> bytes: ...
+    @classmethod
+    def from_bytes(cls, bytes: bytes) -> Task: ...
+
+@final
+class Counts:
+    def to_bytes(self) -> bytes: ...
+    @classmethod
+    def from_bytes(cls, bytes: bytes) -> Counts: ...
+
+@final
+class Selection:
+    @property
+    def pruned(self) -> dict[str, int]: ...
+    def to_bytes(self) -> bytes: ...
+    @classmethod
+    def from_bytes(cls, bytes: bytes) -> Selection: ...
+
+@final
+class Search:
+    @property
+    def task(self) -> Task: ...
+    def end_pass(self, counts: Counts) -> Selection | None: ...
+    def to_bytes(self) -> bytes: ...
+    @classmethod
+    def from_bytes(cls, bytes: bytes) -> Search: ...
+
+def summarize(path: _Path) -> list[_Summary]: ...
+def search(
+    tensors: Sequence[_Summary],
+    method: Method,
+    *,
+    include: Sequence[str] | None = None,
+    max_sparsity: float | None = None,
+    caps: Sequence[tuple[str, float]] = ...,
+    normalize: bool = False,
+) -> Search: ...
+def count(
+    path: _Path, task: Task, *, threads: int | None = None, progress: _Observer = None
+) -> Counts: ...
+def merge(counts: Sequence[Counts]) -> Counts: ...
+def apply_selection(
+    path: _Path,
+    selection: Selection,
+    output: _Path | None,
+    *,
+    masks: _Path | None = None,
+    overwrite: bool = False,
+    threads: int | None = None,
+    progress: _Observer = None,
+) -> dict[str, Any]: ...
+def shrink(
+    path: _Path,
+    output: _Path | None,
+    *,
+    amount: _Amount | None = None,
+    budget: tuple[str, float] | None = None,
+    importance: str = "l2",
+    scores: dict[str, np.ndarray] | None = None,
+    reduction: str = "sum",
+    scope: str = "group",
+    seed: int = 0,
+    round_to: int = 8,
+    keep_at_least: int = 1,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] = ...,
+    masked: _Path | None = None,
+    verify: bool = True,
+    overwrite: bool = False,
 ) -> dict[str, Any]: ...

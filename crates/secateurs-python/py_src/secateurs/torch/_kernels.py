@@ -86,11 +86,12 @@ def is_unpatched(kernel: Kernel) -> bool:
     return kernel.base is None or KERNELS.get(kernel.base.__dict__.get("compute_mask")) is kernel
 
 
-def fresh(method: Any, scores: Any, dtype: torch.dtype) -> torch.Tensor | None:
+def fresh(method: Any, scores: Any, tensor: Any) -> torch.Tensor | None:
     """The mask of a tensor that is not pruned yet."""
     kernel = kernel_of(method)
-    new = None if kernel is None else _compute(kernel, method, scores, None)
-    return None if new is None else dense(new, scores.shape, dtype)
+    # Its mask lies where the tensor does, which may be elsewhere than its scores.
+    new = None if kernel is None or not _is_plain(tensor) else _compute(kernel, method, scores, None)
+    return None if new is None else dense(new, scores.shape, tensor.dtype)
 
 
 def contained(method: Any, scores: Any, mask: Any, dtype: torch.dtype) -> torch.Tensor | None:
@@ -163,11 +164,27 @@ def dense(mask: _rust.Mask, shape: torch.Size, dtype: torch.dtype) -> torch.Tens
 
 
 def _ones(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
-    # NumPy asks for huge pages where it allocates much, PyTorch does not. A new mask is mostly the cost of
+    out = _huge(shape, dtype)
+    return torch.ones(shape, dtype=dtype, device="cpu") if out is None else out.fill_(1)
+
+
+def _huge(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor | None:
+    # NumPy asks for huge pages where it allocates much, PyTorch does not. A new tensor is mostly the cost of
     # its pages.
-    if dtype in HUGE and shape.numel() >= 1 << 20:
-        return torch.from_numpy(np.empty(tuple(shape), HUGE[dtype])).fill_(1)
-    return torch.ones(shape, dtype=dtype, device="cpu")
+    if dtype not in HUGE or shape.numel() < 1 << 20:
+        return None
+    return torch.from_numpy(np.empty(tuple(shape), HUGE[dtype]))
+
+
+def product(orig: Any, mask: Any) -> torch.Tensor | None:
+    """``mask * orig``, with its gradient, of a large tensor; None of any other."""
+    tensors = (orig, mask)
+    if not all(_is_plain(t) and t.is_contiguous() and t.dtype == orig.dtype for t in tensors):
+        return None
+    if mask.requires_grad or mask.shape != orig.shape:
+        return None
+    out = _huge(orig.shape, orig.dtype)
+    return None if out is None else out.copy_(orig).mul_(mask)
 
 
 def _zero(mask: _rust.Mask, out: torch.Tensor) -> None:
@@ -191,6 +208,7 @@ def _is_plain(tensor: Any) -> bool:
         type(tensor) in (torch.Tensor, torch.nn.Parameter)
         and tensor.device.type == "cpu"
         and tensor.layout is torch.strided
+        and not tensor.is_quantized
     )
 
 

@@ -1,0 +1,96 @@
+"""ONNX models without the channels that matter least."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from . import _rust
+from ._amount import Until
+from ._checkpoint import _names
+
+_Path = str | PathLike[str]
+
+
+def shrink(
+    input: _Path,
+    output: _Path | None,
+    amount: int | float | Until | None = None,
+    *,
+    macs: float | None = None,
+    parameters: float | None = None,
+    bytes: float | None = None,
+    importance: str | Mapping[str, Any] = "l2",
+    reduction: str = "sum",
+    scope: str = "group",
+    seed: int = 0,
+    round_to: int = 8,
+    keep_at_least: int = 1,
+    include: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+    masked: _Path | None = None,
+    verify: bool = True,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Removes whole channels from an ONNX model, which makes it smaller and faster, and returns what was done.
+
+    A channel is removed with everything that is coupled to it. The smaller model computes what the model
+    computes with the same channels masked: both are run before anything is written. Channels that cannot be
+    removed exactly are held, and the result says by what.
+
+    Args:
+        input: an ``.onnx`` file. Files of weights beside it are read with it.
+        output: where to write the smaller model. With None, nothing is written.
+        amount: how many channels of each group to remove: a fraction (float) or a count (int). 0.5 by default.
+        macs, parameters, bytes: in place of an amount, the share of multiply-adds, of parameters, or of the
+            file, that is to be left at most.
+        importance: ``"l1"``, ``"l2"``, ``"batch_norm"``, ``"random"``, or arrays of scores by the names of
+            weights. The least important channels are removed.
+        reduction: how the norms of coupled weights are combined: ``"sum"``, ``"mean"`` or ``"max"``.
+        scope: ``"group"`` ranks the channels of each group, ``"global"`` those of all groups of a kind.
+        seed: seed of ``"random"``.
+        round_to: what is kept of a group is rounded up to a multiple of this; 1 rounds nothing.
+        keep_at_least: so many channels of each group are kept.
+        include, exclude: names of weights; only groups with one, or without any, of these lose channels.
+        masked: where to write the model with the same channels masked, too, if wanted.
+        verify: run both models; without it, nothing shows that they compute the same.
+        overwrite: replace outputs that exist.
+
+    Returns:
+        A dictionary with the keys ``before`` and ``after`` (each with ``parameters``, ``bytes``, ``macs`` and
+        ``activations``), ``channels``, ``removed``, ``held`` (by reason), ``deviation`` (the largest
+        difference of outputs), and ``groups``, a list.
+
+    Raises:
+        ValueError: options that do not fit, or a model that cannot be read or run.
+        OSError: files that cannot be read or written.
+    """
+    budgets = {"macs": macs, "parameters": parameters, "bytes": bytes}
+    given = [(name, share) for name, share in budgets.items() if share is not None]
+    if len(given) + (amount is not None) > 1:
+        raise TypeError("`amount`, `macs`, `parameters` and `bytes` exclude each other; give one of them")
+    scores = None
+    if isinstance(importance, Mapping):
+        scores = {name: np.asarray(array, np.float32) for name, array in importance.items()}
+        importance = "l2"
+    return _rust.shrink(
+        input,
+        output,
+        amount=amount,
+        budget=given[0] if given else None,
+        importance=importance,
+        scores=scores,
+        reduction=reduction,
+        scope=scope,
+        seed=seed,
+        round_to=round_to,
+        keep_at_least=keep_at_least,
+        include=_names(include),
+        exclude=_names(exclude) or [],
+        masked=masked,
+        verify=verify,
+        overwrite=overwrite,
+    )

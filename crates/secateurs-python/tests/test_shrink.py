@@ -1,0 +1,134 @@
+"""Smaller ONNX models. Models are made by `onnx.helper`, and run by ONNX's reference evaluator."""
+
+import numpy as np
+import pytest
+import secateurs
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Two convolutions and a linear layer: 32 channels, then 24, then 10 classes."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "first.weight": rng.standard_normal((32, 3, 3, 3)),
+        "first.bias": rng.standard_normal(32),
+        "second.weight": rng.standard_normal((24, 32, 3, 3)),
+        "second.bias": rng.standard_normal(24),
+        "head.weight": rng.standard_normal((10, 24)),
+        "head.bias": rng.standard_normal(10),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "first.weight", "first.bias"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "second.weight", "second.bias"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("GlobalAveragePool", ["d"], ["e"]),
+        helper.make_node("Flatten", ["e"], ["f"]),
+        helper.make_node("Gemm", ["f", "head.weight", "head.bias"], ["y"], transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "model",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 10])],
+        [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
+    )
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def shapes(path):
+    return {w.name: list(w.dims) for w in onnx.load(path).graph.initializer}
+
+
+def run(path):
+    from onnx.reference import ReferenceEvaluator
+
+    x = np.random.default_rng(1).standard_normal((1, 3, 8, 8), dtype=np.float32)
+    return ReferenceEvaluator(str(path)).run(None, {"x": x})[0]
+
+
+def test_half_of_the_channels(model, tmp_path):
+    output, masked = tmp_path / "small.onnx", tmp_path / "masked.onnx"
+    report = secateurs.shrink(model, output, amount=0.5, round_to=8, masked=masked)
+    assert shapes(output)["first.weight"] == [16, 3, 3, 3]
+    assert shapes(output)["second.weight"] == [16, 16, 3, 3]  # 12 are rounded up
+    assert shapes(output)["head.weight"] == [10, 16]
+    onnx.checker.check_model(onnx.load(output))
+    np.testing.assert_allclose(run(output), run(masked), rtol=1e-4, atol=1e-5)
+    assert report["removed"] == 16 + 8
+    assert report["after"]["parameters"] == sum(int(np.prod(s)) for s in shapes(output).values())
+    assert report["before"]["bytes"] == model.stat().st_size
+    assert report["after"]["bytes"] == output.stat().st_size
+    assert report["after"]["macs"] < report["before"]["macs"]
+    assert report["deviation"] < 1e-12
+    groups = {group["channels"]: group for group in report["groups"]}
+    assert groups[32]["removed"] == 16 and "first.weight" in groups[32]["parameters"]
+
+
+def test_budgets_and_rounding(model, tmp_path):
+    report = secateurs.shrink(model, tmp_path / "small.onnx", macs=0.4, round_to=1)
+    assert report["after"]["macs"] <= 0.4 * report["before"]["macs"]
+    secateurs.shrink(model, tmp_path / "third.onnx", 0.25, round_to=3)
+    assert shapes(tmp_path / "third.onnx")["first.weight"][0] == 24
+
+
+def test_a_plan_writes_nothing(model, tmp_path):
+    report = secateurs.shrink(model, None, 0.5)
+    assert report["removed"] == 24 and report["deviation"] is None
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_scores_and_names(model, tmp_path):
+    scores = {"first.weight": np.ones((32, 3, 3, 3))}
+    scores["first.weight"][:8] = 0
+    report = secateurs.shrink(model, tmp_path / "a.onnx", 8, importance=scores, include=["first.weight"])
+    assert report["removed"] == 8
+    kept = {w.name: numpy_helper.to_array(w) for w in onnx.load(tmp_path / "a.onnx").graph.initializer}
+    before = {w.name: numpy_helper.to_array(w) for w in onnx.load(model).graph.initializer}
+    np.testing.assert_array_equal(kept["first.weight"], before["first.weight"][8:])
+    report = secateurs.shrink(model, tmp_path / "b.onnx", 0.5, exclude=["head.weight"], importance="l1")
+    assert shapes(tmp_path / "b.onnx")["first.weight"][0] == 16
+    assert shapes(tmp_path / "b.onnx")["head.weight"] == [10, 24]
+    assert report["removed"] == 16 and report["held"]["the choice of groups"] == 24
+
+
+def test_bad_input(model, tmp_path):
+    output = tmp_path / "small.onnx"
+    for bad in (None, 3, [], open(model, "rb")):
+        with pytest.raises(TypeError):
+            secateurs.shrink(bad, output)
+    with pytest.raises(FileNotFoundError):
+        secateurs.shrink(tmp_path / "nowhere.onnx", output)
+    with pytest.raises(TypeError, match="exclude each other"):
+        secateurs.shrink(model, output, 0.5, macs=0.5)
+    with pytest.raises(TypeError):
+        secateurs.shrink(model, output, "half")
+    with pytest.raises(TypeError, match="list of names"):
+        secateurs.shrink(model, output, include="first.weight")
+    for options in (
+        {"amount": 1.5},
+        {"macs": 0.0},
+        {"macs": 1e-9},
+        {"importance": "l3"},
+        {"scope": "all"},
+        {"reduction": "median"},
+        {"importance": {"first.weight": np.ones(3)}},
+    ):
+        with pytest.raises(ValueError):
+            secateurs.shrink(model, output, **options)
+    (tmp_path / "no.onnx").write_bytes(b"this is no model")
+    with pytest.raises(ValueError):
+        secateurs.shrink(tmp_path / "no.onnx", output)
+    assert not output.exists()
+    secateurs.shrink(model, output)
+    small = output.read_bytes()
+    with pytest.raises((ValueError, OSError), match="exists"):
+        secateurs.shrink(model, output)
+    assert output.read_bytes() == small
+    secateurs.shrink(model, output, 0.25, overwrite=True)
+    assert output.read_bytes() != small
