@@ -32,6 +32,7 @@ impl Threads {
 
     /// Whether this thread is one of the pool. The others are then woken while it works, and if they come too late, it
     /// has done everything itself. Any other thread has to wait for them.
+    #[cfg(feature = "nn")]
     pub(crate) fn in_pool() -> bool {
         #[cfg(feature = "rayon")]
         return rayon::current_thread_index().is_some();
@@ -56,6 +57,7 @@ impl Threads {
     }
 
     /// How many.
+    #[cfg(feature = "nn")]
     pub(crate) fn count(self) -> usize {
         match self {
             Threads::One => 1,
