@@ -1,0 +1,162 @@
+"""The tools of scripts/zoo.py: `secateurs shrink`, Torch-Pruning, and onnxsim's structured pruning.
+
+Each function prunes one model at one ratio, and yields what is known so far, so that a failure of a later step keeps what
+the steps before it have shown.
+"""
+
+import copy
+import json
+import os
+import statistics
+import subprocess
+import time
+
+import onnx
+import torch
+from torch import nn
+
+import zoo_models
+import zoo_tools
+
+
+def export(model, x, path, dynamo=False):
+    """Exports a model as either of PyTorch's exporters does by default, all in one file."""
+    staged = f"{path}.part"
+    names = dict(input_names=["input"], output_names=["output"])
+    if dynamo:
+        torch.onnx.export(model, (x,), staged, dynamo=True, opset_version=18, external_data=False, verbose=False, **names)
+    else:
+        torch.onnx.export(model, (x,), staged, dynamo=False, opset_version=17, **names)
+    os.replace(staged, path)
+
+
+def measured(path, x):
+    """Parameters and multiply-adds of a file, counted alike for every tool."""
+    return {"parameters": zoo_tools.parameters(path), "macs": zoo_tools.multiply_adds(path, x)}
+
+
+def secateurs(command, source, output, ratio, x, runs=3):
+    """`secateurs shrink` from file to file: verified once, and timed without verification."""
+    masked, result = f"{output}.masked", {}
+    arguments = [command, "shrink", source, "-o", output, "--amount", str(ratio), "--force", "--json"]
+    begun = time.perf_counter()
+    done = subprocess.run([*arguments, "--masked", masked], capture_output=True, text=True)
+    result["seconds_verified"] = time.perf_counter() - begun
+    if done.returncode != 0:
+        result["error"] = done.stderr.strip()[-500:]
+        yield result
+        # Perhaps it shrinks, and only cannot prove it.
+        done = subprocess.run([*arguments, "--masked", masked, "--no-verify"], capture_output=True, text=True)
+        if done.returncode != 0:
+            return
+    result["report"] = json.loads(done.stdout)
+    yield result
+    onnx.checker.check_model(str(output))
+    result.update(measured(output, x))
+    result["deviation_f32"] = zoo_tools.deviation(masked, output, x)
+    os.remove(masked)
+    yield result
+    seconds = []
+    for _ in range(runs):
+        begun = time.perf_counter()
+        subprocess.run([*arguments, "--no-verify"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - begun)
+    result["seconds"] = statistics.median(seconds)
+    yield result
+
+
+def last_layer(model):
+    """The layer that makes the outputs, which Torch-Pruning has to be told to keep."""
+    layers = [module for module in model.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
+    return layers[-1]
+
+
+def heads(model):
+    """Fused attention with its number of heads, as Torch-Pruning's example for timm gives it."""
+    fused = [module for module in model.modules() if hasattr(module, "qkv") and hasattr(module, "num_heads")]
+    return {module.qkv: module.num_heads for module in fused if isinstance(module.qkv, nn.Linear)}
+
+
+def torch_pruning(name, output, ratio, round_to):
+    """Torch-Pruning on the model in PyTorch, whether the result equals the masked model, and its export."""
+    import torch_pruning
+
+    model, x = zoo_models.build(name), zoo_models.inputs(name)
+    dense, result = copy.deepcopy(model), {}
+    begun = time.perf_counter()
+    pruner = torch_pruning.pruner.BasePruner(
+        model, x, importance=torch_pruning.importance.GroupMagnitudeImportance(p=2), pruning_ratio=ratio,
+        round_to=round_to, ignored_layers=[last_layer(model)], num_heads=heads(model))
+    pruner.step()
+    result["seconds"] = time.perf_counter() - begun
+    for module in model.modules():
+        if getattr(module, "qkv", None) in pruner.num_heads:
+            module.head_dim = module.qkv.out_features // (3 * module.num_heads)
+            if hasattr(module, "attn_dim"):
+                module.attn_dim = module.head_dim * module.num_heads
+    result["parameters_torch"] = sum(each.numel() for each in model.parameters())
+    with torch.no_grad():
+        small = model(x)  # raises if layers do not fit
+    yield result
+    masked = masked_by_history(dense, x, pruner.pruning_history(), model)
+    if masked is None:
+        result["masked"] = "cannot be built"
+    else:
+        with torch.no_grad():
+            wide, small = masked.double()(real(x)), model.double()(real(x))
+        result["deviation_f64"] = float((wide - small).abs().max() / wide.abs().max())
+        model.float()
+    yield result
+    export(model, x, output)
+    result.update(measured(output, x.numpy()))
+    yield result
+
+
+def real(x):
+    """Double precision, except of tokens."""
+    return x.double() if x.is_floating_point() else x
+
+
+def masked_by_history(dense, x, history, pruned):
+    """The dense model with zeros in place of whatever the pruned one lacks.
+
+    A copy whose parameters hold their own indices is pruned in the same way; what is left in it tells what was kept.
+    """
+    import torch_pruning
+
+    indices = copy.deepcopy(dense).double()
+    with torch.no_grad():
+        for parameter in indices.parameters():
+            parameter.copy_(torch.arange(1, parameter.numel() + 1).view(parameter.shape))
+    graph = torch_pruning.DependencyGraph().build_dependency(indices, example_inputs=real(x))
+    graph.load_pruning_history(history)
+    kept = dict(indices.named_parameters())
+    with torch.no_grad():
+        for name, parameter in dense.named_parameters():
+            if kept[name].shape != dict(pruned.named_parameters())[name].shape:
+                return None
+            places = kept[name].reshape(-1).round().long() - 1
+            # Whatever was not only moved, but computed, cannot be told.
+            if places.numel() and (places.min() < 0 or places.max() >= parameter.numel()):
+                return None
+            mask = torch.zeros(parameter.numel(), dtype=parameter.dtype)
+            mask[places] = 1
+            parameter.mul_(mask.view(parameter.shape))
+    return dense
+
+
+def onnxsim(source, output, ratio, x):
+    """onnxsim's structured pruning of a file; it may leave a model that no longer loads."""
+    import onnxsim as tool
+
+    result = {}
+    begun = time.perf_counter()
+    model = tool.apply_structured_pruning(str(source), sparsity=ratio)
+    onnx.save(model, str(output))
+    result["seconds"] = time.perf_counter() - begun
+    result["parameters"] = zoo_tools.parameters(output)
+    yield result
+    zoo_tools.run(zoo_tools.session(output), x)  # raises if layers do not fit
+    result["runs"] = True
+    result.update(measured(output, x))
+    yield result

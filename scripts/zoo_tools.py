@@ -1,0 +1,100 @@
+"""What scripts/zoo.py measures of an ONNX file, by ONNX Runtime on one thread: the same for every tool."""
+
+import json
+import math
+import pathlib
+import statistics
+import tempfile
+import time
+
+import numpy
+import onnx
+import onnxruntime
+
+
+def session(path, optimise=True, profile=None):
+    """A session on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
+        # Else the shapes of weights that it has packed are not told.
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run(opened, x):
+    """All outputs, flattened into one array."""
+    outputs = opened.run(None, {opened.get_inputs()[0].name: x})
+    return numpy.concatenate([numpy.asarray(output, dtype=numpy.float64).ravel() for output in outputs])
+
+
+def deviation(one, two, x):
+    """The largest difference of outputs of two files, relative to the largest output of the first."""
+    a, b = run(session(one), x), run(session(two), x)
+    if a.shape != b.shape:
+        raise ValueError(f"outputs of {a.size} and of {b.size} numbers")
+    return float(numpy.abs(a - b).max() / numpy.abs(a).max())
+
+
+def parameters(path):
+    """Numbers in all initializers of floats."""
+    floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16}
+    model = onnx.load(str(path), load_external_data=False)
+    return sum(math.prod(each.dims) for each in model.graph.initializer if each.data_type in floats)
+
+
+def multiply_adds(path, x):
+    """Multiply-adds of all products, from the shapes that ONNX Runtime sees when it runs the file unoptimised."""
+    with tempfile.TemporaryDirectory() as folder:
+        opened = session(path, optimise=False, profile=pathlib.Path(folder) / "profile")
+        run(opened, x)
+        events = json.loads(pathlib.Path(opened.end_profiling()).read_text())
+    attributes = {node.name: node for node in onnx.load(str(path), load_external_data=False).graph.node}
+    total = 0
+    for event in events:
+        arguments = event.get("args", {})
+        if not event.get("name", "").endswith("_kernel_time"):
+            continue
+        shapes = lambda key: [next(iter(each.values())) for each in arguments[key]]
+        op = arguments["op_name"]
+        if op not in ("Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "LSTM", "GRU"):
+            continue
+        takes, gives = shapes("input_type_shape"), shapes("output_type_shape")
+        if op == "Conv":
+            total += math.prod(gives[0]) * math.prod(takes[1][1:])
+        elif op == "ConvTranspose":
+            total += math.prod(takes[0]) * math.prod(takes[1][1:])
+        elif op == "MatMul":
+            total += math.prod(gives[0]) * takes[0][-1]
+        elif op == "Gemm":
+            total += math.prod(takes[1]) * gives[0][0]
+        elif op == "Einsum":
+            node = attributes[event["name"].removesuffix("_kernel_time")]
+            equation = node.attribute[0].s.decode().replace(" ", "").split("->")[0].split(",")
+            lengths = {}
+            for letters, shape in zip(equation, takes):
+                lengths.update(zip(letters, shape))
+            total += math.prod(lengths.values())
+        else:
+            length, batch = takes[0][:2]
+            total += length * batch * (math.prod(takes[1]) + math.prod(takes[2]))
+    return total
+
+
+def latencies(paths, x, seconds=2.0, least=7):
+    """Median milliseconds of each file; all take turns, so that what else the machine does strikes all alike."""
+    opened = {name: session(path) for name, path in paths.items()}
+    times = {name: [] for name in opened}
+    for each in opened.values():
+        run(each, x)
+    end = time.perf_counter() + seconds * len(opened)
+    while len(times[next(iter(times))]) < least or time.perf_counter() < end:
+        for name, each in opened.items():
+            begun = time.perf_counter()
+            each.run(None, {each.get_inputs()[0].name: x})
+            times[name].append(time.perf_counter() - begun)
+    return {name: 1000 * statistics.median(taken) for name, taken in times.items()}
