@@ -81,17 +81,17 @@ class Bert(nn.Module):
 class BertLayer(nn.Module):
     def __init__(self, width, heads, hidden):
         super().__init__()
-        self.heads = heads
+        self.heads, self.size = heads, width // heads
         self.q, self.k, self.v, self.out = (nn.Linear(width, width) for _ in range(4))
         self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
 
     def forward(self, x):
-        batch, length, width = x.shape
-        split = lambda y: y.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+        batch, length, _ = x.shape
+        split = lambda y: y.view(batch, length, -1, self.size).transpose(1, 2)
         q, k, v = split(self.q(x)), split(self.k(x)), split(self.v(x))
-        scores = (q @ k.transpose(-1, -2)) / math.sqrt(width // self.heads)
-        mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width)
+        scores = (q @ k.transpose(-1, -2)) / math.sqrt(self.size)
+        mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, -1)
         x = self.norm1(x + self.out(mixed))
         return self.norm2(x + self.down(nn.functional.gelu(self.up(x))))
 
@@ -144,18 +144,18 @@ class LlamaLayer(nn.Module):
         return x * angle.cos() + turned * angle.sin()
 
     def forward(self, x):
-        batch, length, width = x.shape
+        batch, length, _ = x.shape
         y = self.norm1(x)
-        split = lambda z, heads: z.view(batch, length, heads, self.size).transpose(1, 2)
-        q, k, v = split(self.q(y), self.heads), split(self.k(y), self.groups), split(self.v(y), self.groups)
+        split = lambda z: z.view(batch, length, -1, self.size).transpose(1, 2)
+        q, k, v = split(self.q(y)), split(self.k(y)), split(self.v(y))
         q, k = self.rotate(q), self.rotate(k)
         # As transformers writes it: each key and value head serves several query heads.
-        times = self.heads // self.groups
-        repeat = lambda z: z[:, :, None].expand(-1, -1, times, -1, -1).reshape(batch, self.heads, length, self.size)
+        times = q.shape[1] // k.shape[1]
+        repeat = lambda z: z[:, :, None].expand(-1, -1, times, -1, -1).reshape(batch, -1, length, self.size)
         k, v = repeat(k), repeat(v)
         scores = q @ k.transpose(-1, -2) / math.sqrt(self.size)
         scores = scores + torch.full((length, length), float("-inf")).triu(1)
-        mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, self.heads * self.size)
+        mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, -1)
         x = x + self.out(mixed)
         y = self.norm2(x)
         return x + self.down(nn.functional.silu(self.gate(y)) * self.up(y))

@@ -54,6 +54,7 @@ def secateurs(command, source, output, ratio, x, runs=3):
     onnx.checker.check_model(str(output))
     result.update(measured(output, x))
     result["deviation_f32"] = zoo_tools.deviation(masked, output, x)
+    result["kept_entries"] = zoo_tools.kept_entries(source, masked)
     os.remove(masked)
     yield result
     seconds = []
@@ -72,9 +73,22 @@ def last_layer(model):
 
 
 def heads(model):
-    """Fused attention with its number of heads, as Torch-Pruning's example for timm gives it."""
-    fused = [module for module in model.modules() if hasattr(module, "qkv") and hasattr(module, "num_heads")]
-    return {module.qkv: module.num_heads for module in fused if isinstance(module.qkv, nn.Linear)}
+    """Layers that make queries, keys and values, with their numbers of heads, as Torch-Pruning's examples give them."""
+    found = {}
+    for module in model.modules():
+        if isinstance(getattr(module, "qkv", None), nn.Linear) and hasattr(module, "num_heads"):
+            found[module.qkv] = module.num_heads
+        if all(isinstance(getattr(module, name, None), nn.Linear) for name in "qkv"):
+            found.update({module.q: module.heads, module.k: getattr(module, "groups", module.heads)})
+            found[module.v] = found[module.k]
+    return found
+
+
+def whole_heads(model, ratio):
+    """Language models have heads of a fixed size, so whole heads go; elsewhere a part of each."""
+    if isinstance(model, (zoo_models.Bert, zoo_models.Llama)):
+        return dict(prune_num_heads=True, prune_head_dims=False, head_pruning_ratio=ratio)
+    return {}
 
 
 def torch_pruning(name, output, ratio, round_to):
@@ -86,7 +100,7 @@ def torch_pruning(name, output, ratio, round_to):
     begun = time.perf_counter()
     pruner = torch_pruning.pruner.BasePruner(
         model, x, importance=torch_pruning.importance.GroupMagnitudeImportance(p=2), pruning_ratio=ratio,
-        round_to=round_to, ignored_layers=[last_layer(model)], num_heads=heads(model))
+        round_to=round_to, ignored_layers=[last_layer(model)], num_heads=heads(model), **whole_heads(model, ratio))
     pruner.step()
     result["seconds"] = time.perf_counter() - begun
     for module in model.modules():

@@ -10,6 +10,7 @@ import time
 import numpy
 import onnx
 import onnxruntime
+from onnx import numpy_helper
 
 
 def session(path, optimise=True, profile=None):
@@ -45,6 +46,18 @@ def parameters(path):
     floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16}
     model = onnx.load(str(path), load_external_data=False)
     return sum(math.prod(each.dims) for each in model.graph.initializer if each.data_type in floats)
+
+
+def kept_entries(source, masked):
+    """Entries of floats that are not zero in the masked model. It must be the source with zeros, and nothing else."""
+    arrays = lambda path: {each.name: numpy_helper.to_array(each) for each in onnx.load(str(path)).graph.initializer}
+    before, after = arrays(source), arrays(masked)
+    kept = 0
+    for name, array in after.items():
+        if array.shape != before[name].shape or not ((array == before[name]) | (array == 0)).all():
+            raise ValueError(f"masked model: `{name}` is more than masked")
+        kept += int(numpy.count_nonzero(array)) if array.dtype.kind == "f" else 0
+    return kept
 
 
 def multiply_adds(path, x):
