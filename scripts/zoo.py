@@ -69,10 +69,10 @@ def main():
 
 
 def models():
-    """Names and ratios: one model is pruned at a second ratio, where unaligned channels show."""
+    """Labels: names, and one model at a second ratio, where channels that are not aligned show."""
     import zoo_models
 
-    return {**{name: (name, RATIO) for name in zoo_models.MODELS}, "resnet50@0.45": ("resnet50", 0.45)}
+    return [*zoo_models.MODELS, "resnet50@0.45"]
 
 
 def run_all(arguments):
@@ -119,34 +119,40 @@ def step(arguments):
 
 
 def work(arguments):
-    import torch
-
-    import zoo_models
-    import zoo_pruners
-    import zoo_tools
-
-    torch.set_num_threads(1)
-    name, ratio = models()[arguments.model]
+    """The results of one step, growing. Only what needs PyTorch loads it, which takes longer than most steps."""
+    name, _, ratio = arguments.model.partition("@")
+    ratio = float(ratio or RATIO)
     tool, _, kind = arguments.step.partition("-")
     file = lambda *parts: arguments.folder / ".".join([*parts, "onnx"])
     source, output = file(name, kind), file(arguments.model, arguments.step)
-    x = zoo_models.inputs(name)
-    if tool == "export":
-        if not source.exists():
-            zoo_pruners.export(zoo_models.build(name), x, source, dynamo=KINDS[kind])
-        yield zoo_pruners.measured(source, x.numpy())
-    elif tool == "secateurs":
-        yield from zoo_pruners.secateurs(arguments.secateurs, source, output, ratio, x.numpy())
-    elif tool == "torch_pruning":
+    sample = arguments.folder / f"{name}.npy"
+    if tool in ("export", "torch_pruning"):
+        import torch
+
+        import zoo_torch
+
+        torch.set_num_threads(1)
+        if tool == "export":
+            yield zoo_torch.exported(name, source, sample, dynamo=KINDS[kind])
+            return
         import torch_pruning  # not in the time
 
         signal.alarm(LIMIT)
-        yield from zoo_pruners.torch_pruning(name, output, ratio, ROUNDED[kind])
+        yield from zoo_torch.torch_pruning(name, output, ratio, ROUNDED[kind])
+        return
+    import numpy
+
+    import zoo_files
+    import zoo_tools
+
+    x = numpy.load(sample)
+    if tool == "secateurs":
+        yield from zoo_files.secateurs(arguments.secateurs, source, output, ratio, x)
     elif tool == "onnxsim":
         import onnxsim  # not in the time
 
         signal.alarm(LIMIT)
-        yield from zoo_pruners.onnxsim(source, output, ratio, x.numpy())
+        yield from zoo_files.onnxsim(source, output, ratio, x)
     else:
         files = {"dense": file(name, "torchscript")}
         for step in STEPS[2:-1]:
@@ -156,7 +162,7 @@ def work(arguments):
                 files[step] = file(arguments.model, step)
         if "secateurs-dynamo" in files:
             files["dense-dynamo"] = file(name, "dynamo")
-        yield zoo_tools.latencies(files, x.numpy())
+        yield zoo_tools.latencies(files, x)
 
 
 if __name__ == "__main__":

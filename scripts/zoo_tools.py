@@ -48,6 +48,11 @@ def parameters(path):
     return sum(math.prod(each.dims) for each in model.graph.initializer if each.data_type in floats)
 
 
+def measured(path, x):
+    """Parameters and multiply-adds of a file, counted alike for every tool."""
+    return {"parameters": parameters(path), "macs": multiply_adds(path, x)}
+
+
 def kept_entries(source, masked):
     """Entries of floats that are not zero in the masked model. It must be the source with zeros, and nothing else."""
     arrays = lambda path: {each.name: numpy_helper.to_array(each) for each in onnx.load(str(path)).graph.initializer}
@@ -98,7 +103,7 @@ def multiply_adds(path, x):
     return total
 
 
-def latencies(paths, x, seconds=2.0, least=7):
+def latencies(paths, x, seconds=1.0, least=7):
     """Median milliseconds of each file; all take turns, so that what else the machine does strikes all alike."""
     opened = {name: session(path) for name, path in paths.items()}
     times = {name: [] for name in opened}

@@ -1,17 +1,14 @@
-"""The tools of scripts/zoo.py: `secateurs shrink`, Torch-Pruning, and onnxsim's structured pruning.
+"""What scripts/zoo.py does in PyTorch: exports, and Torch-Pruning.
 
-Each function prunes one model at one ratio, and yields what is known so far, so that a failure of a later step keeps what
-the steps before it have shown.
+`torch_pruning` yields what is known so far, so that a failure of a later step keeps what the steps before it have shown.
 """
 
 import copy
-import json
 import os
 import statistics
-import subprocess
 import time
 
-import onnx
+import numpy
 import torch
 from torch import nn
 
@@ -30,40 +27,13 @@ def export(model, x, path, dynamo=False):
     os.replace(staged, path)
 
 
-def measured(path, x):
-    """Parameters and multiply-adds of a file, counted alike for every tool."""
-    return {"parameters": zoo_tools.parameters(path), "macs": zoo_tools.multiply_adds(path, x)}
-
-
-def secateurs(command, source, output, ratio, x, runs=3):
-    """`secateurs shrink` from file to file: verified once, and timed without verification."""
-    masked, result = f"{output}.masked", {}
-    arguments = [command, "shrink", source, "-o", output, "--amount", str(ratio), "--force", "--json"]
-    begun = time.perf_counter()
-    done = subprocess.run([*arguments, "--masked", masked], capture_output=True, text=True)
-    result["seconds_verified"] = time.perf_counter() - begun
-    if done.returncode != 0:
-        result["error"] = done.stderr.strip()[-500:]
-        yield result
-        # Perhaps it shrinks, and only cannot prove it.
-        done = subprocess.run([*arguments, "--masked", masked, "--no-verify"], capture_output=True, text=True)
-        if done.returncode != 0:
-            return
-    result["report"] = json.loads(done.stdout)
-    yield result
-    onnx.checker.check_model(str(output))
-    result.update(measured(output, x))
-    result["deviation_f32"] = zoo_tools.deviation(masked, output, x)
-    result["kept_entries"] = zoo_tools.kept_entries(source, masked)
-    os.remove(masked)
-    yield result
-    seconds = []
-    for _ in range(runs):
-        begun = time.perf_counter()
-        subprocess.run([*arguments, "--no-verify"], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - begun)
-    result["seconds"] = statistics.median(seconds)
-    yield result
+def exported(name, path, sample, dynamo):
+    """Exports a model and its input, unless they are there, and measures it."""
+    x = zoo_models.inputs(name)
+    if not path.exists():
+        export(zoo_models.build(name), x, path, dynamo)
+    numpy.save(sample, x.numpy())
+    return zoo_tools.measured(path, x.numpy())
 
 
 def last_layer(model):
@@ -126,7 +96,7 @@ def torch_pruning(name, output, ratio, round_to, runs=3):
         model.float()
     yield result
     export(model, x, output)
-    result.update(measured(output, x.numpy()))
+    result.update(zoo_tools.measured(output, x.numpy()))
     yield result
 
 
@@ -161,20 +131,3 @@ def masked_by_history(dense, x, history, pruned):
             mask[places] = 1
             parameter.mul_(mask.view(parameter.shape))
     return dense
-
-
-def onnxsim(source, output, ratio, x):
-    """onnxsim's structured pruning of a file; it may leave a model that no longer loads."""
-    import onnxsim as tool
-
-    result = {}
-    begun = time.perf_counter()
-    model = tool.apply_structured_pruning(str(source), sparsity=ratio)
-    onnx.save(model, str(output))
-    result["seconds"] = time.perf_counter() - begun
-    result["parameters"] = zoo_tools.parameters(output)
-    yield result
-    zoo_tools.run(zoo_tools.session(output), x)  # raises if layers do not fit
-    result["runs"] = True
-    result.update(measured(output, x))
-    yield result
