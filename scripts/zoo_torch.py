@@ -49,7 +49,8 @@ def heads(model):
         if isinstance(getattr(module, "qkv", None), nn.Linear) and hasattr(module, "num_heads"):
             found[module.qkv] = module.num_heads
         if all(isinstance(getattr(module, name, None), nn.Linear) for name in "qkv"):
-            found.update({module.q: module.heads, module.k: getattr(module, "groups", module.heads)})
+            of_queries = getattr(module, "num_heads", None) or module.heads
+            found.update({module.q: of_queries, module.k: getattr(module, "groups", of_queries)})
             found[module.v] = found[module.k]
     return found
 
