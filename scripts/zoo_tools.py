@@ -55,12 +55,16 @@ def measured(path, x):
 
 def kept_entries(source, masked):
     """Entries of floats that are not zero in the masked model. It must be the source with zeros, and nothing else."""
-    arrays = lambda path: {each.name: numpy_helper.to_array(each) for each in onnx.load(str(path)).graph.initializer}
-    before, after = arrays(source), arrays(masked)
+    before, after = onnx.load(str(source)).graph, onnx.load(str(masked)).graph
+    known = {each.name: numpy_helper.to_array(each) for each in before.initializer}
+    for node in before.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            known[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
     kept = 0
-    for name, array in after.items():
-        if array.shape != before[name].shape or not ((array == before[name]) | (array == 0)).all():
-            raise ValueError(f"masked model: `{name}` is more than masked")
+    for each in after.initializer:
+        array = numpy_helper.to_array(each)
+        if array.shape != known[each.name].shape or not ((array == known[each.name]) | (array == 0)).all():
+            raise ValueError(f"masked model: `{each.name}` is more than masked")
         kept += int(numpy.count_nonzero(array)) if array.dtype.kind == "f" else 0
     return kept
 
