@@ -28,14 +28,14 @@ RATIO = 0.5
 LIMIT = 60
 # Kind of export: whether by the newer exporter.
 KINDS = {"torchscript": False, "dynamo": True}
-# Channels that Torch-Pruning rounds to; the newer exporter's models are only shrunk by the tools for ONNX.
+# Multiples that Torch-Pruning rounds channels to.
 ROUNDED = {"8": 8, "1": None}
 
 STEPS = [
     *(f"export-{kind}" for kind in KINDS),
     *(f"secateurs-{kind}" for kind in KINDS),
     *(f"torch_pruning-{rounded}" for rounded in ROUNDED),
-    *(f"onnxsim-{kind}" for kind in KINDS),
+    "onnxsim-torchscript",
     "latency",
 ]
 

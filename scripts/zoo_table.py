@@ -6,7 +6,7 @@ import statistics
 
 BEGIN, END = "<!-- scripts/zoo.py: begin -->", "<!-- scripts/zoo.py: end -->"
 SECATEURS = ["secateurs-torchscript", "secateurs-dynamo"]
-OTHERS = ["torch_pruning-8", "torch_pruning-1", "onnxsim-torchscript", "onnxsim-dynamo"]
+OTHERS = ["torch_pruning-8", "torch_pruning-1", "onnxsim-torchscript"]
 # The largest relative deviation of what computes the same: in f64, and in f32.
 EXACT, EXACT_F32 = 1e-12, 1e-5
 
@@ -84,7 +84,6 @@ def summary(results):
         "torch_pruning-8": "Torch-Pruning, multiples of 8",
         "torch_pruning-1": "Torch-Pruning",
         "onnxsim-torchscript": "onnxsim",
-        "onnxsim-dynamo": "onnxsim, newer exporter",
     }
     for step, title in titles.items():
         runs = [each for each in models.values() if each.runs(step)]
@@ -99,15 +98,15 @@ def summary(results):
                f"| {number(statistics.median(seconds)) if seconds else '–'} | {number(max(seconds)) if seconds else '–'} |")
     yield ""
     yield (f"Multiply-adds and latency are geometric means over the {len(exact)} models of which all three tools make one that runs, "
-           "and Torch-Pruning's equals its masked one.")
+           "and Torch-Pruning's with multiples of 8 equals its masked one.")
 
 
 def sizes(results):
     """What is left of parameters and multiply-adds."""
     yield "What is left, in percent, of parameters / multiply-adds:"
     yield ""
-    yield "| model | parameters, M | multiply-adds, M | secateurs | newer exporter | Torch-Pruning, 8 | Torch-Pruning | onnxsim | newer exporter |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "| model | parameters, M | multiply-adds, M | secateurs | newer exporter | Torch-Pruning, 8 | Torch-Pruning | onnxsim |"
+    yield "|---|---|---|---|---|---|---|---|"
     for label, each in results.items():
         dense = each.dense("secateurs-torchscript")
         if not dense:
@@ -125,7 +124,7 @@ def sizes(results):
 
 def proofs(results):
     """Deviations, and what is held."""
-    yield "The largest deviation from the masked model, relative to its largest output; and the channels that secateurs holds (of the newer exporter's model where it differs: see `--plan`):"
+    yield "The largest deviation from the masked model, relative to its largest output; and the channels that secateurs holds of TorchScript's model:"
     yield ""
     yield "| model | secateurs, f64 | f32, ONNX Runtime | newer exporter, f64 | f32 | Torch-Pruning, f64 | held, of all channels |"
     yield "|---|---|---|---|---|---|---|"
