@@ -73,7 +73,8 @@ def architectures(results):
 def summary(results):
     """One line for each tool."""
     models = architectures(results)
-    exact = {label for label, each in models.items() if (each.deviation("torch_pruning-8") or 0) <= EXACT
+    is_exact = lambda deviation: deviation is not None and deviation <= EXACT
+    exact = {label for label, each in models.items() if is_exact(each.deviation("torch_pruning-8"))
              and all(each.runs(step) for step in ("secateurs-torchscript", "torch_pruning-8", "onnxsim-torchscript"))}
     yield (f"| of {len(models)} models | a model that runs | equal to the masked model | multiply-adds left | latency left "
            "| seconds, median | seconds, largest |")
@@ -88,7 +89,7 @@ def summary(results):
     for step, title in titles.items():
         runs = [each for each in models.values() if each.runs(step)]
         deviations = [each.deviation(step) for each in runs]
-        equal = sum(value is not None and value <= EXACT for value in deviations)
+        equal = sum(map(is_exact, deviations))
         common = [models[label] for label in exact if models[label].runs(step)]
         shares = [each.share(step, "macs") for each in common]
         pairs = [each.speed(step) for each in common if all(each.speed(step))]
@@ -154,7 +155,7 @@ def times(results):
 def held(result):
     """The reasons that hold most channels, except that outputs keep theirs."""
     if "report" not in result:
-        return result.get("error", "").splitlines()[0][:120] if result.get("error") else ""
+        return result.get("error", "").removeprefix("error: ").split(":")[0]
     reasons, channels = {}, 0
     for group in result["report"]["groups"]:
         channels += group["channels"]
