@@ -1,0 +1,70 @@
+"""The tools of scripts/zoo.py that prune ONNX files: `secateurs shrink`, and onnxsim's structured pruning.
+
+Each function prunes one model at one ratio, and yields what is known so far, so that a failure of a later step keeps what
+the steps before it have shown.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import time
+
+import onnx
+
+import zoo_tools
+
+
+def spent():
+    """Processor time of all processes that were started and have ended, in all their threads."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def secateurs(command, source, output, ratio, x, runs=3):
+    """`secateurs shrink` from file to file: verified once, and timed without verification."""
+    masked, result = f"{output}.masked", {}
+    arguments = [command, "shrink", source, "-o", output, "--amount", str(ratio), "--force", "--json"]
+    begun = spent()
+    done = subprocess.run([*arguments, "--masked", masked], capture_output=True, text=True)
+    result["seconds_verified"] = spent() - begun
+    if done.returncode != 0:
+        result["error"] = done.stderr.strip()[-500:]
+        yield result
+        # Perhaps it shrinks, and only cannot prove it.
+        done = subprocess.run([*arguments, "--masked", masked, "--no-verify"], capture_output=True, text=True)
+        if done.returncode != 0:
+            return
+    result["report"] = json.loads(done.stdout)
+    yield result
+    onnx.checker.check_model(str(output))
+    result.update(zoo_tools.measured(output, x))
+    result["deviation_f32"] = zoo_tools.deviation(masked, output, x)
+    result["kept_entries"] = zoo_tools.kept_entries(source, masked)
+    os.remove(masked)
+    yield result
+    seconds = []
+    for _ in range(runs):
+        begun = spent()
+        subprocess.run([*arguments, "--no-verify"], check=True, capture_output=True)
+        seconds.append(spent() - begun)
+    result["seconds"] = statistics.median(seconds)
+    yield result
+
+
+def onnxsim(source, output, ratio, x):
+    """onnxsim's structured pruning of a file; it may leave a model that no longer loads."""
+    import onnxsim as tool
+
+    result = {}
+    begun = time.process_time()
+    model = tool.apply_structured_pruning(str(source), sparsity=ratio)
+    onnx.save(model, str(output))
+    result["seconds"] = time.process_time() - begun
+    result["parameters"] = zoo_tools.parameters(output)
+    yield result
+    zoo_tools.run(zoo_tools.session(output), x)  # raises if layers do not fit
+    result["runs"] = True
+    result.update(zoo_tools.measured(output, x))
+    yield result
