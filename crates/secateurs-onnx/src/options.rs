@@ -101,8 +101,8 @@ impl fmt::Debug for Chosen {
 }
 
 impl Options {
-    /// Removes this amount of the channels of each group: a fraction, or a count. What is kept of a group is rounded up to
-    /// a multiple of 8, because many processors compute other numbers more slowly.
+    /// Removes this amount of the channels of each group: a fraction, or a count. What is kept of a group is rounded to
+    /// the nearest multiple of 8, because many processors compute other numbers more slowly.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl Options {
         self
     }
 
-    /// With what is kept of each group rounded up to a multiple of this; 1 rounds nothing.
+    /// With what is kept of each group rounded to the nearest multiple of this, of two the larger one; 1 rounds nothing.
     pub fn round_to(mut self, multiple: usize) -> Self {
         self.round_to = multiple.max(1);
         self

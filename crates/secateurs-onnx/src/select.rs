@@ -226,10 +226,15 @@ impl Group {
         }
     }
 
-    /// How many units the group may lose of so many: what is kept is rounded up, and never nothing.
+    /// How many units the group may lose of so many: what is kept is rounded to the nearest multiple, of two the larger one,
+    /// and never to nothing.
     fn at_most(&self, options: &Options, requested: usize) -> usize {
-        let kept = (self.units.len() - requested).next_multiple_of(self.multiple);
-        let kept = kept.max(options.keep_at_least);
+        if requested == 0 {
+            return 0;
+        }
+        let kept = self.units.len() - requested;
+        let rounded = (2 * kept + self.multiple) / (2 * self.multiple) * self.multiple;
+        let kept = rounded.max(self.multiple).max(options.keep_at_least);
         self.units.len().saturating_sub(kept).min(self.free.len())
     }
 }

@@ -232,6 +232,11 @@ fn the_channels_of_lowest_norm_go_and_counts_are_rounded() {
             .collect::<Vec<_>>(),
         [0, 4, 0]
     );
+    // 10 of 12 would be kept, which are nearer to 8 than to 16.
+    let few = plan(&model, &Options::new(0.2).unwrap()).unwrap();
+    assert_eq!(few.removed(), 4);
+    let none = plan(&model, &Options::new(0).unwrap().round_to(5)).unwrap();
+    assert_eq!(none.removed(), 0, "rounding alone removes nothing");
     let one = shrink(&model, &Options::new(1).unwrap().round_to(1)).unwrap();
     assert_eq!(
         one.report
