@@ -55,19 +55,25 @@ impl Candidates {
     /// The groups of a graph.
     pub fn of(graph: &Graph<'_>, couplings: &Couplings<'_>, options: &Options) -> Result<Self> {
         let importance = importance(graph, couplings, options)?;
-        let mut members: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        // In the order of units, which is that of the nodes that made them.
+        let uses = uses(couplings);
+        // In the order of units, which is that of the nodes that made them. Units of a group that are used in different
+        // places, such as the halves of a split, are not compared with each other.
+        let mut members: BTreeMap<(u32, &[u32]), Vec<u32>> = BTreeMap::new();
         let mut units: Vec<u32> = couplings.weighted_units().into_iter().collect();
         units.sort_unstable();
         for unit in units {
-            members.entry(couplings.units.group(unit)).or_default().push(unit);
+            let key = (couplings.units.group(unit), &uses.of[&unit][..]);
+            members.entry(key).or_default().push(unit);
         }
-        let mut names = names(couplings);
         let multiplicities = couplings.units.multiplicities();
         let heads = couplings.heads.iter().flat_map(|labels| labels.iter());
         let heads: HashSet<u32> = heads.map(|unit| couplings.units.root(*unit)).collect();
-        let groups = members.into_iter().map(|(number, units)| {
-            let parameters = names.remove(&number).unwrap_or_default();
+        let groups = members.into_iter().map(|((_, axes), units)| {
+            let mut parameters: Vec<String> = axes
+                .iter()
+                .map(|axis| uses.names[*axis as usize].to_owned())
+                .collect();
+            parameters.dedup();
             let chosen = options.chosen.as_ref();
             let chosen = chosen.is_none_or(|chosen| (chosen.0)(&parameters));
             let (mut held, mut free) = (BTreeMap::new(), Vec::new());
@@ -255,20 +261,31 @@ fn lowest(units: &[u32], importance: impl Fn(u32) -> f64, count: usize) -> Resul
     Ok(removed.map(|(unit, _)| *unit).collect())
 }
 
-/// The initializers that each group cuts.
-fn names(couplings: &Couplings<'_>) -> HashMap<u32, Vec<String>> {
-    let mut names: HashMap<u32, Vec<String>> = HashMap::new();
+/// The axes of initializers, and of each unit those that it is in.
+struct Uses<'a> {
+    /// Of each axis, the name of its initializer.
+    names: Vec<&'a str>,
+    of: HashMap<u32, Vec<u32>>,
+}
+
+fn uses<'a>(couplings: &Couplings<'a>) -> Uses<'a> {
+    let mut uses = Uses {
+        names: Vec::new(),
+        of: HashMap::new(),
+    };
     let mut parameters: Vec<_> = couplings.parameters.iter().collect();
     parameters.sort_by_key(|(name, _)| **name);
     for (name, axes) in parameters {
-        let groups: HashSet<u32> = axes
-            .iter()
-            .flatten()
-            .flat_map(|labels| labels.iter().map(|unit| couplings.units.group(*unit)))
-            .collect();
-        for group in groups {
-            names.entry(group).or_default().push((*name).to_owned());
+        for labels in axes.iter().flatten() {
+            let axis = uses.names.len() as u32;
+            uses.names.push(name);
+            for unit in labels.iter() {
+                let own = uses.of.entry(couplings.units.root(*unit)).or_default();
+                if own.last() != Some(&axis) {
+                    own.push(axis);
+                }
+            }
         }
     }
-    names
+    uses
 }
