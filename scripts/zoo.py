@@ -119,7 +119,7 @@ def step(arguments):
 
 
 def limit(seconds):
-    """Interrupts this process after so many seconds of processor time; 0 lifts that."""
+    """Interrupts this process after this number of seconds of processor time; 0 removes the limit."""
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 

@@ -164,7 +164,7 @@ impl Options {
         self
     }
 
-    /// With what is kept of each group rounded to the nearest multiple of this, of two the larger one; 1 rounds nothing.
+    /// With what is kept of each group rounded to the nearest multiple of this, a tie to the larger one; 1 rounds nothing.
     pub fn round_to(mut self, multiple: usize) -> Self {
         self.round_to = multiple.max(1);
         self

@@ -232,8 +232,8 @@ impl Group {
         }
     }
 
-    /// How many units the group may lose of so many: what is kept is rounded to the nearest multiple, of two the larger one,
-    /// and never to nothing.
+    /// The number of units that are removed when `requested` are to be: what is kept is rounded to the nearest multiple, a
+    /// tie to the larger one, and never to zero.
     fn at_most(&self, options: &Options, requested: usize) -> usize {
         if requested == 0 {
             return 0;

@@ -478,7 +478,7 @@ fn nan_is_named_by_whoever_counts_it() {
     ));
 }
 
-/// Bytes from elsewhere give an error, or something that can be worked with; never a panic (S21).
+/// Bytes from elsewhere give an error, or something that can be worked with; never a panic.
 #[test]
 fn what_is_received_is_checked() {
     let (_place, [one, other], mut search) = two();

@@ -228,7 +228,7 @@ pub(crate) fn select_of(
     })
 }
 
-/// The cut that the candidates of a tensor are under, where its cap allows so many.
+/// The threshold below which the candidates of a tensor lie, where its cap allows this number of them.
 pub(crate) fn cap_of(source: &impl Source, part: &Part, most: usize, order: Order) -> Result<Cut> {
     cut(source, std::slice::from_ref(part), most, order, None)
 }

@@ -16,8 +16,7 @@ impl<'a> Walk<'a, '_> {
         let dims = self.graph.constants.get(weight)?.dims.clone();
         let (&outputs, &of_group) = (dims.first()?, dims.get(1)?);
         let groups = groups(node)?;
-        self.hold_from(&first, 2, node.op);
-        self.hold_dim(&first, 0, node.op);
+        self.hold_all_but_channels(&first, node.op);
         self.fix_from(weight, 2);
         let out = self.units.fresh(outputs, node.op);
         if groups == 1 {
@@ -53,8 +52,7 @@ impl<'a> Walk<'a, '_> {
         let (&inputs, &of_group) = (dims.first()?, dims.get(1)?);
         let groups = groups(node)?;
         let outputs = of_group.checked_mul(groups)?;
-        self.hold_from(&first, 2, node.op);
-        self.hold_dim(&first, 0, node.op);
+        self.hold_all_but_channels(&first, node.op);
         self.fix_from(weight, 2);
         let out = self.units.fresh(outputs, node.op);
         if groups == 1 {

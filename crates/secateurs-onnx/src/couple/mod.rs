@@ -354,6 +354,12 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
+    /// Holds the units of the batch and of what follows the channels.
+    fn hold_all_but_channels(&mut self, value: &Tracked, reason: &str) {
+        self.hold_from(value, 2, reason);
+        self.hold_dim(value, 0, reason);
+    }
+
     /// The units of a dimension that is consumed; they are held if they are not zero once they are removed.
     fn consume(&mut self, value: &Tracked, dim: usize) -> Option<Labels> {
         let labels = value.units(dim)?.clone();

@@ -348,8 +348,7 @@ impl<'a> Walk<'a, '_> {
         let block = usize::try_from(node.int("blocksize")?)
             .ok()
             .filter(|block| *block > 0)?;
-        self.hold_from(&first, 2, node.op);
-        self.hold_dim(&first, 0, node.op);
+        self.hold_all_but_channels(&first, node.op);
         let mut labels = vec![None; shape.len()];
         if let Some(all) = first.units(1).cloned() {
             let (area, outputs) = (block * block, all.len() / (block * block));

@@ -12,8 +12,7 @@ impl<'a> Walk<'a, '_> {
         first: Tracked,
         weights: &[usize],
     ) -> Option<Tracked> {
-        self.hold_from(&first, 2, node.op);
-        self.hold_dim(&first, 0, node.op);
+        self.hold_all_but_channels(&first, node.op);
         for place in weights {
             let name = node.input(*place)?;
             match first.units(1) {

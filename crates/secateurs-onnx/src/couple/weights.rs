@@ -16,7 +16,7 @@ pub enum Axis {
 }
 
 impl<'a> Walk<'a, '_> {
-    /// The value of this name. The axes of a weight get units of their own unless they have some.
+    /// What is known of the value of this name.
     pub(super) fn value(&self, name: &str) -> Tracked {
         self.values.get(name).cloned().unwrap_or_default()
     }

@@ -53,7 +53,7 @@ def shrink(
         scope: ``"group"`` ranks the channels of each group, ``"global"`` those of all groups of a kind.
         seed: seed of ``"random"``.
         round_to: what is kept of a group is rounded to the nearest multiple of this; 1 rounds nothing.
-        keep_at_least: so many channels of each group are kept.
+        keep_at_least: the smallest number of channels of each group that is kept.
         include, exclude: names of weights; only groups with one, or without any, of these lose channels.
         masked: where to write the model with the same channels masked, too, if wanted.
         verify: run both models; without it, nothing shows that they compute the same.

@@ -41,7 +41,7 @@ impl Sizes {
         share.next_multiple_of(TILE_ROWS).max(TILE_ROWS)
     }
 
-    /// An array `[steps, N, width]` as parts of so many samples, each a list of the steps.
+    /// An array `[steps, N, width]` in parts of `share` samples, each part as a list of its steps.
     fn parts(self, share: usize, width: usize, array: &mut [f32]) -> Vec<Vec<&mut [f32]>> {
         let mut parts: Vec<_> = (0..self.batch.div_ceil(share)).map(|_| Vec::new()).collect();
         if self.batch > 0 {
