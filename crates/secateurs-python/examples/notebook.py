@@ -32,7 +32,8 @@ print(f"2:4 keeps {sn.nm(weight).mean():.0%}")
 try:
     import torch
 except ImportError:
-    raise SystemExit("PyTorch is not installed: this was all") from None
+    print("PyTorch is not installed: this was all")
+    raise SystemExit from None
 from secateurs.torch import prune
 from torch import nn
 
@@ -80,7 +81,8 @@ print(f"{zeros} of {sum(module.weight.numel() for module, _ in layers)} weights 
 try:
     from safetensors.torch import save_file
 except ImportError:
-    raise SystemExit("safetensors is not installed: this was all") from None
+    print("safetensors is not installed: this was all")
+    raise SystemExit from None
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "model.safetensors"
