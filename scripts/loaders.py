@@ -50,7 +50,7 @@ def main():
         except Exception as error:
             print(f"packed: refused; {type(error).__name__}: {str(error).splitlines()[0][:100]}")
         else:
-            sys.exit("packed: loaded, though it is no model")
+            sys.exit("packed: loaded, though it is not a model")
 
 
 if __name__ == "__main__":

@@ -403,7 +403,7 @@ impl<M: Prunable, F: Fn(&[(&str, FloatArray)]) -> M> Suite<'_, F> {
         assert!(hook.is::<L1Unstructured>());
         assert!(
             prune::container(&model, "fc.weight").unwrap().is_none(),
-            "one method is no container"
+            "one method is not a container"
         );
 
         // A call that prunes nothing leaves no trace.

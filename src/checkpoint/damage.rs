@@ -17,7 +17,7 @@ pub enum Damage {
     },
     /// A header that is said to be longer than any can be.
     #[error(
-        "the header claims {claimed} bytes, but at most {limit} are allowed: this is probably no safetensors file"
+        "the header claims {claimed} bytes, but at most {limit} are allowed: this is probably not a safetensors file"
     )]
     HeaderTooLarge {
         /// Length that the file states.
@@ -82,7 +82,7 @@ pub enum Damage {
         dtype: String,
         /// Its shape.
         shape: Vec<usize>,
-        /// Bytes that this needs; `None` where no file can hold them, or they are no whole number.
+        /// Bytes that this needs; `None` where no file can hold them, or they are not a whole number.
         expected: Option<u64>,
         /// Bytes that it has.
         got: u64,
@@ -111,7 +111,7 @@ pub enum Damage {
     #[error("the index lists no tensor")]
     EmptyIndex,
     /// An index that names a file outside of its folder.
-    #[error("the index places `{name}` in `{shard}`, which is no file name")]
+    #[error("the index places `{name}` in `{shard}`, which is not a file name")]
     BadShardName {
         /// Name of the tensor.
         name: String,

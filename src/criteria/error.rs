@@ -18,19 +18,19 @@ pub enum CriteriaError {
         shape: Vec<usize>,
     },
     /// A step of differences that is not above 0 and finite.
-    #[error("{value} is no step for differences; give a finite number above 0, such as 0.001")]
+    #[error("{value} is not a valid step for differences; give a finite number above 0, such as 0.001")]
     Step {
         /// The value that was given.
         value: f64,
     },
     /// A factor of the mean that is not above 0 and finite.
-    #[error("{value} is no factor of the mean; give a finite number above 0, such as 5")]
+    #[error("{value} is not a valid factor of the mean; give a finite number above 0, such as 5")]
     Factor {
         /// The value that was given.
         value: f64,
     },
     /// A setting of OWL that is out of range.
-    #[error("{value} is no {setting}; give a finite number, and for target and lambda one in [0, 1]")]
+    #[error("{value} is not a valid {setting}; give a finite number, and for target and lambda one in [0, 1]")]
     OwlSetting {
         /// Which setting.
         setting: &'static str,

@@ -27,7 +27,7 @@ pub enum TrainError {
     },
     /// A frequency of 0, or for a schedule that lists its steps.
     #[error(
-        "{frequency} is no frequency for this schedule; give 1 or more, and only to a curve over a range of steps"
+        "{frequency} is not a valid frequency for this schedule; give 1 or more, and only to a curve over a range of steps"
     )]
     NoFrequency {
         /// The frequency that was given.

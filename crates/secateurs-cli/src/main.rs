@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let written = stdout.write_all(&out).and_then(|()| stdout.flush());
     match done {
         Ok(code) => match written {
-            // A reader that has seen enough, such as `head`, is no failure.
+            // A reader that has seen enough, such as `head`, is not a failure.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 eprintln!("error: cannot write to standard output: {error}");
                 ExitCode::from(FAILED)

@@ -162,7 +162,7 @@ fn damaged_files_are_refused() {
     );
     // What begins otherwise is not taken for a packed file.
     let error = refused(&|bytes| bytes[3] ^= 1);
-    assert!(error.contains("no safetensors file"), "{error}");
+    assert!(error.contains("not a safetensors file"), "{error}");
     let edit = |from: &str, to: &str| {
         assert_eq!(from.len(), to.len());
         refused(&|bytes| {

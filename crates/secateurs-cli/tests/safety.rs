@@ -240,11 +240,11 @@ fn shards_that_do_not_fit_their_index() {
         "{error}"
     );
     let error = edit(two, "../../etc/passwd");
-    assert!(error.contains("which is no file name"), "{error}");
+    assert!(error.contains("which is not a file name"), "{error}");
     let error = edit("\"ids\"", "\"jds\"");
     assert!(error.contains("`jds`") || error.contains("`ids`"), "{error}");
     let error = edit("weight_map", "weight_mop");
-    assert!(error.contains("no index of a sharded checkpoint"), "{error}");
+    assert!(error.contains("not the index of a sharded checkpoint"), "{error}");
     let error = refused(&|place| place.single(&format!("model/{two}"), &model[2..]));
     assert!(error.contains("tensor `fc.weight` is listed twice"), "{error}");
     let error = refused(&|place| {

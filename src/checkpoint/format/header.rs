@@ -18,7 +18,7 @@ pub(in crate::checkpoint) const PREFIX: u64 = 8;
 /// The longest header that is read, the limit of the format's own implementations.
 pub(in crate::checkpoint) const LIMIT: u64 = 100_000_000;
 
-/// The key that is no tensor, but free text of the writer of the file.
+/// The key that is not a tensor, but free text of the writer of the file.
 pub(in crate::checkpoint) const RESERVED: &str = "__metadata__";
 
 /// What a header says, checked against the length of its file.

@@ -113,7 +113,7 @@ pub(in crate::checkpoint) fn text(index: &Path) -> Result<Vec<u8>> {
 /// Where the text of an index places each tensor.
 pub(in crate::checkpoint) fn placed(text: &[u8]) -> Result<BTreeMap<String, String>, Damage> {
     let Index { weight_map } = serde_json::from_slice(text).map_err(|error| Damage::Json {
-        reason: format!("this is no index of a sharded checkpoint: {error}"),
+        reason: format!("not the index of a sharded checkpoint: {error}"),
     })?;
     match weight_map.duplicate {
         Some(name) => Err(Damage::DuplicateTensor { name }),
@@ -157,7 +157,7 @@ pub(in crate::checkpoint) fn replaced(
             metadata.insert(key.into(), text.into());
         }
     } else if !notes.is_empty() {
-        return Err(damaged("its `metadata` is no object".into()));
+        return Err(damaged("its `metadata` is not an object".into()));
     }
     let mut text = serde_json::to_string_pretty(&json).expect("what was JSON still is");
     text.push('\n');

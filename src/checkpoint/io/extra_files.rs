@@ -8,7 +8,7 @@ use super::failed;
 use super::staging::is_staging;
 use crate::error::{CheckpointError, Error, Result};
 
-/// Folders that are no part of a model: version control and caches.
+/// Folders that are not part of a model: version control and caches.
 const LEFT_OUT: [&str; 3] = [".git", ".cache", "__pycache__"];
 
 /// The files of a folder that are copied as they are, by their paths in it.

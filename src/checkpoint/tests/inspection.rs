@@ -36,7 +36,7 @@ fn patterns_that_hold_are_found_along_both_dimensions() {
         (groups.collect::<Vec<_>>(), channels.collect::<Vec<_>>())
     };
     assert_eq!(seen(&[30, 40], &|_, _| true), (vec![], vec![]));
-    // 2:4 along rows, whose length is no multiple of a chunk.
+    // 2:4 along rows, whose length is not a multiple of a chunk.
     assert_eq!(seen(&[30, 44], &|_, c| c % 4 > 1).0, [(2, 4, 1)]);
     // 1:2, and so 2:4, 4:8 and 8:16, along columns.
     assert_eq!(seen(&[32, 41], &|r, _| r % 2 == 0).0, [(1, 2, 0)]);

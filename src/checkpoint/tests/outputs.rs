@@ -106,7 +106,7 @@ fn an_existing_output_is_refused_unless_it_may_be_replaced() {
         "{error}"
     );
     assert!(home.join("letter").exists());
-    // A file is no folder, and a folder no file.
+    // A file is not a folder, and a folder not a file.
     assert!(prune(&input, &output, Existing::Replace).is_err());
     assert!(prune(&folder, &place.path().join("out.safetensors"), Existing::Replace).is_err());
     assert_eq!(

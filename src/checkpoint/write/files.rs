@@ -25,7 +25,7 @@ use crate::error::Result;
 ///
 /// # Errors
 ///
-/// [`OutputError`](crate::error::OutputError) for an output that exists and is not to be replaced, that is no regular
+/// [`OutputError`](crate::error::OutputError) for an output that exists and is not to be replaced, that is not a regular
 /// file, or that is an input or another output; [`Error::Io`](crate::Error::Io) if a file cannot be written.
 pub fn save_files(files: &[(&Path, &[&[u8]])], inputs: &[&Path], existing: Existing) -> Result<()> {
     let apart = Inputs {

@@ -105,7 +105,7 @@ fn masks_of_another_model() {
         refused(checkpoint::load_masks(&mut model, &path), expected);
         assert!(!prune::is_pruned(&model));
     }
-    // Weights are no masks.
+    // Weights are not masks.
     model.save(&path).unwrap();
     refused(
         checkpoint::load_masks(&mut model, &path),

@@ -191,7 +191,7 @@ def prune_checkpoint(
         outputs = {str(path): str(output)}
     write = partial(_apply_one, selection=selection, outputs=outputs, threads=threads)
     reports = list(map(write, files))
-    # The index comes last: a folder without it is no checkpoint.
+    # The index comes last: a folder without it is not a checkpoint.
     for other in others:
         (output / other).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path / other, output / other)

@@ -62,7 +62,7 @@ pub struct PruneArgs {
     pub seed: Option<u64>,
     #[command(flatten)]
     pub choose: ChooseArgs,
-    /// Leave out tensors whose dimension --dim is no multiple of M, instead of refusing them. Needs N:M.
+    /// Leave out tensors whose dimension --dim is not a multiple of M, instead of refusing them. Needs N:M.
     #[arg(long)]
     pub skip_indivisible: bool,
     /// Prune at most this share of the entries of any tensor (0.9 or 90%). Needs --scope global.

@@ -76,7 +76,7 @@ __all__ = [
 
 
 def _validate_pruning_amount_init(amount: Any) -> None:
-    """Refuses an amount that is no count, no fraction in [0, 1] and no ``secateurs.until``."""
+    """Refuses an amount that is neither a count, nor a fraction in [0, 1], nor a ``secateurs.until``."""
     if not isinstance(amount, Until):
         _theirs._validate_pruning_amount_init(amount)
 
