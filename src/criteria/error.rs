@@ -30,7 +30,9 @@ pub enum CriteriaError {
         value: f64,
     },
     /// A setting of OWL that is out of range.
-    #[error("{value} is not a valid {setting}; give a finite number, and for target and lambda one in [0, 1]")]
+    #[error(
+        "{value} is not a valid {setting}; give a finite number, and for target and lambda one in [0, 1]"
+    )]
     OwlSetting {
         /// Which setting.
         setting: &'static str,
