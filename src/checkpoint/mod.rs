@@ -71,7 +71,7 @@ pub use report::{CheckpointReport, MaskedTensor, MaskingReport, TensorReport, Un
 pub use safetensors::Dtype;
 pub use stream::{Phase, Progress};
 pub use write::mask_tensor::MaskTensorError;
-pub use write::{save_files, save_tensors};
+pub use write::{SavedFile, save_files, save_tensors};
 
 #[cfg(test)]
 mod tests;

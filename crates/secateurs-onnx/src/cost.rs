@@ -24,7 +24,7 @@ pub struct Cost {
 
 impl Cost {
     /// That of a model of this many bytes.
-    pub(crate) fn of(graph: &Graph<'_>, shapes: &HashMap<&str, Shape>, bytes: usize) -> Self {
+    pub(crate) fn of(graph: &Graph<'_>, shapes: &HashMap<&str, Shape>, bytes: u64) -> Self {
         let parameters = graph
             .initializers
             .iter()
@@ -32,7 +32,7 @@ impl Cost {
         let parameters = parameters.filter(|constant| constant.dtype.is_float());
         Cost {
             parameters: parameters.map(|constant| constant.len() as u64).sum(),
-            bytes: bytes as u64,
+            bytes,
             macs: graph.nodes.iter().map(|node| macs(node, shapes)).sum(),
             activations: activations(graph, shapes),
         }

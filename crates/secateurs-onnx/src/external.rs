@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
+use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::graph::{contradiction, field};
+use crate::input_file::InputFile;
 use crate::proto::{Field, fields};
 use crate::tensor;
 
-/// Files of weights, read: by location, pieces by where they begin.
+/// Files of weights: by location, pieces by where they begin.
 #[derive(Default)]
 pub struct External<'a> {
-    files: BTreeMap<String, BTreeMap<usize, &'a [u8]>>,
+    files: BTreeMap<String, BTreeMap<usize, Entries<'a>>>,
 }
 
 /// Where the entries of a tensor are.
@@ -24,11 +26,14 @@ pub struct Place<'a> {
 
 impl<'a> External<'a> {
     /// A file of these pieces.
-    pub fn of(location: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Self {
+    pub fn of<'p>(location: &str, pieces: impl Iterator<Item = &'p Entries<'a>>) -> Self
+    where
+        'a: 'p,
+    {
         let mut begin = 0;
         let mut by_begin = BTreeMap::new();
-        for piece in pieces.filter(|piece| !piece.is_empty()) {
-            by_begin.insert(begin, piece);
+        for piece in pieces.filter(|piece| piece.len() > 0) {
+            by_begin.insert(begin, piece.clone());
             begin += piece.len();
         }
         External {
@@ -37,17 +42,19 @@ impl<'a> External<'a> {
     }
 
     /// Several files, each as a whole.
-    pub fn files(files: &'a [(String, PathBuf, Vec<u8>)]) -> Self {
-        let files = files
-            .iter()
-            .map(|(location, _, bytes)| (location.clone(), BTreeMap::from([(0, &bytes[..])])));
+    pub fn files(files: &'a [(String, InputFile)]) -> Self {
+        let files = files.iter().map(|(location, file)| {
+            let len = usize::try_from(file.len()).unwrap_or(usize::MAX);
+            let all = Entries::File { file, offset: 0, len };
+            (location.clone(), BTreeMap::from([(0, all)]))
+        });
         External {
             files: files.collect(),
         }
     }
 
     /// The entries of a tensor.
-    pub fn slice(&self, name: &str, place: &Place<'_>) -> Result<&'a [u8]> {
+    pub fn entries(&self, name: &str, place: &Place<'_>) -> Result<Entries<'a>> {
         let pieces = self.files.get(place.location);
         let missing = || Error::Inconsistent {
             at: name.to_owned(),
@@ -57,16 +64,17 @@ impl<'a> External<'a> {
             ),
         };
         if place.length == Some(0) {
-            return Ok(&[]);
+            return Ok(Entries::Memory(&[]));
         }
         let pieces = pieces.ok_or_else(missing)?;
         let short = || contradiction(name, "its entries lie beyond the end of the file of weights");
         let (begin, piece) = pieces.range(..=place.offset).next_back().ok_or_else(short)?;
-        let rest = piece.get(place.offset - begin..).ok_or_else(short)?;
-        match place.length {
-            Some(length) => rest.get(..length).ok_or_else(short),
-            None => Ok(rest),
-        }
+        let from = place.offset - begin;
+        let to = match place.length {
+            Some(length) => from.checked_add(length).ok_or_else(short)?,
+            None => piece.len(),
+        };
+        piece.part(from..to).ok_or_else(short)
     }
 }
 
@@ -105,10 +113,10 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Reads the files of weights that a model names: their locations, paths and contents. They have to lie in the folder of
-/// the model, so that a foreign model cannot read others.
-pub fn read_files(model: &Path, bytes: &[u8]) -> Result<Vec<(String, PathBuf, Vec<u8>)>> {
-    let mut files: Vec<(String, PathBuf, Vec<u8>)> = Vec::new();
+/// Opens the files of weights that a model names, by their locations. They have to lie in the folder of the model, so that
+/// a foreign model cannot read others.
+pub fn open_files(model: &Path, bytes: &[u8]) -> Result<Vec<(String, InputFile)>> {
+    let mut files: Vec<(String, InputFile)> = Vec::new();
     let folder = match model.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -127,7 +135,7 @@ pub fn read_files(model: &Path, bytes: &[u8]) -> Result<Vec<(String, PathBuf, Ve
             let name = tensor.iter().find(|each| each.number == tensor::field::NAME);
             let name = name.and_then(Field::text).unwrap_or("");
             let location = Place::read(name, &tensor)?.location;
-            if files.iter().any(|(known, ..)| known == location) {
+            if files.iter().any(|(known, _)| known == location) {
                 continue;
             }
             let path = folder.join(location);
@@ -149,8 +157,7 @@ pub fn read_files(model: &Path, bytes: &[u8]) -> Result<Vec<(String, PathBuf, Ve
             if !real.starts_with(fs::canonicalize(folder).map_err(failed)?) {
                 return Err(outside());
             }
-            let contents = fs::read(&real).map_err(failed)?;
-            files.push((location.to_owned(), path, contents));
+            files.push((location.to_owned(), InputFile::open(&path, &real)?));
         }
     }
     Ok(files)

@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::external::External;
 use crate::proto::{Field, fields};
+use crate::skeleton::Skeleton;
 use crate::tensor::Constant;
 
 /// A model, read.
@@ -13,6 +15,8 @@ pub struct Model<'a> {
     pub fields: Vec<Field<'a>>,
     /// Its graph.
     pub graph: Graph<'a>,
+    /// The entries that are not in its messages.
+    pub parts: &'a [Entries<'a>],
 }
 
 /// A graph, read.
@@ -93,20 +97,21 @@ pub mod field {
 
 impl<'a> Model<'a> {
     /// Reads a model.
-    pub fn read(bytes: &'a [u8], external: &External<'a>) -> Result<Self> {
-        let fields = fields(bytes)?;
+    pub fn read(skeleton: &'a Skeleton<'a>, external: &External<'a>) -> Result<Self> {
+        let fields = fields(&skeleton.bytes)?;
         let graph = fields.iter().find(|each| each.number == field::MODEL_GRAPH);
         let graph = graph.and_then(Field::bytes).ok_or(Error::Damaged {
             reason: "there is no graph",
             offset: 0,
         })?;
-        let graph = Graph::read(graph, external)?;
-        Ok(Model { fields, graph })
+        let graph = Graph::read(graph, &skeleton.parts, external)?;
+        let parts = &skeleton.parts;
+        Ok(Model { fields, graph, parts })
     }
 }
 
 impl<'a> Graph<'a> {
-    fn read(message: &'a [u8], external: &External<'a>) -> Result<Self> {
+    fn read(message: &'a [u8], parts: &[Entries<'a>], external: &External<'a>) -> Result<Self> {
         let fields = fields(message)?;
         let mut graph = Graph {
             nodes: Vec::new(),
@@ -122,13 +127,11 @@ impl<'a> Graph<'a> {
             match each.number {
                 field::GRAPH_NODE => graph.nodes.push(Node::read(bytes)?),
                 field::GRAPH_INITIALIZER => {
-                    let constant = Constant::read(bytes, external)?;
-                    graph.initializers.insert(constant.name);
-                    if graph.constants.insert(constant.name, constant.clone()).is_some() {
-                        return Err(contradiction(
-                            constant.name,
-                            "there are two initializers of this name",
-                        ));
+                    let constant = Constant::read(bytes, parts, external)?;
+                    let name = constant.name;
+                    graph.initializers.insert(name);
+                    if graph.constants.insert(name, constant).is_some() {
+                        return Err(contradiction(name, "there are two initializers of this name"));
                     }
                 }
                 field::GRAPH_INPUT => graph.inputs.push(value_info(bytes)?),
@@ -156,7 +159,7 @@ impl<'a> Graph<'a> {
             }
             if let ("Constant", Some(message), [output]) = (node.op, node.tensor("value"), &node.outputs[..])
             {
-                let constant = Constant::read(message, external)?;
+                let constant = Constant::read(message, &[], external)?;
                 if constant.dtype.is_float() && !constant.dims.is_empty() {
                     graph.initializers.insert(output);
                     graph.copies.insert(output, number);

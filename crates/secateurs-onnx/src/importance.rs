@@ -10,6 +10,10 @@ use crate::couple::Couplings;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::options::{Importance, Options, Reduction};
+use crate::sums::{MOST, Sums};
+
+/// What takes the values of a weight, [`MOST`] at once.
+type Take<'t> = dyn FnMut(&[f64]) + 't;
 
 /// The importance of each unit that has any.
 pub fn importance(
@@ -18,9 +22,8 @@ pub fn importance(
     options: &Options,
 ) -> Result<HashMap<u32, f64>> {
     let norms = |squared: bool, only: Option<&HashSet<&str>>| {
-        let values = |name: &str| {
-            let values = graph.constants[name].floats()?;
-            only.is_none_or(|only| only.contains(name)).then_some(values)
+        let values = |name: &str, take: &mut Take<'_>| {
+            only.is_none_or(|only| only.contains(name)) && graph.constants[name].for_each_chunk(MOST, take)
         };
         reduced(graph, couplings, options.reduction, squared, values)
     };
@@ -39,7 +42,14 @@ pub fn importance(
             for (name, scores) in scores.iter() {
                 check(graph, name, scores)?;
             }
-            let values = |name: &str| Some(scores.get(name)?.iter().map(|x| f64::from(*x)).collect());
+            let values = |name: &str, take: &mut Take<'_>| {
+                let Some(scores) = scores.get(name) else {
+                    return false;
+                };
+                let all: Vec<f64> = scores.iter().map(|x| f64::from(*x)).collect();
+                all.chunks(MOST).for_each(take);
+                true
+            };
             reduced(graph, couplings, options.reduction, false, values)
         }
     })
@@ -75,25 +85,20 @@ fn reduced(
     couplings: &Couplings<'_>,
     reduction: Reduction,
     squared: bool,
-    values: impl Fn(&str) -> Option<Vec<f64>>,
+    values: impl Fn(&str, &mut Take<'_>) -> bool,
 ) -> HashMap<u32, f64> {
     let root = |sum: f64| if squared { sum.sqrt() } else { sum };
     let mut all: HashMap<u32, (f64, u32)> = HashMap::new();
     let mut names: Vec<&&str> = couplings.parameters.keys().collect();
     names.sort(); // sums have one order
     for name in names {
-        let Some(values) = values(name) else { continue };
-        let dims = &graph.constants[*name].dims;
-        for (dim, labels) in couplings.parameters[*name].iter().enumerate() {
-            let Some(labels) = labels else { continue };
-            let inner: usize = dims[dim + 1..].iter().product();
-            let mut own = vec![0.0; labels.len()];
-            for (number, run) in values.chunks(inner.max(1)).enumerate() {
-                own[number % labels.len()] += match squared {
-                    false => run.iter().map(|x| x.abs()).sum::<f64>(),
-                    true => run.iter().map(|x| x * x).sum::<f64>(),
-                };
-            }
+        let axes = &couplings.parameters[*name];
+        let dims = axes.iter().enumerate().filter(|(_, labels)| labels.is_some());
+        let mut sums = Sums::new(&graph.constants[*name].dims, dims.map(|(dim, _)| dim), squared);
+        if !values(name, &mut |values| sums.add(values)) {
+            continue;
+        }
+        for (labels, own) in axes.iter().flatten().zip(sums.finish()) {
             let mut of_units: HashMap<u32, f64> = HashMap::new();
             for (unit, sum) in labels.iter().zip(own) {
                 *of_units.entry(couplings.units.root(*unit)).or_insert(0.0) += sum;

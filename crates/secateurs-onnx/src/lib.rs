@@ -28,10 +28,12 @@
 
 mod cost;
 mod couple;
+mod entries;
 mod error;
 mod external;
 mod graph;
 mod importance;
+mod input_file;
 mod options;
 mod proto;
 mod reference;
@@ -40,6 +42,8 @@ mod select;
 mod sent;
 mod shapes;
 mod shrink;
+mod skeleton;
+mod sums;
 mod tensor;
 #[cfg(test)]
 mod tests;

@@ -1,20 +1,22 @@
 //! [`shrink`], [`shrink_file`] and [`plan`].
 
 use std::collections::HashSet;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secateurs::checkpoint::{Existing, save_files};
 use secateurs::mask::Amount;
 
 use crate::cost::Cost;
 use crate::couple::{Couplings, couplings};
+use crate::entries::Entries;
 use crate::error::{Error, Result};
-use crate::external::{External, read_files};
+use crate::external::{External, open_files};
 use crate::graph::Model;
+use crate::input_file::InputFile;
 use crate::options::{Options, Resource, Target};
 use crate::report::Report;
 use crate::select::{Candidates, Selection};
+use crate::skeleton::Skeleton;
 use crate::verify::deviation;
 use crate::write::{Written, cut, mask};
 
@@ -56,10 +58,16 @@ pub struct Outputs<'a> {
 /// - [`Error::NothingToRemove`] if every channel is held;
 /// - [`Error::NotExact`] if the smaller model does not compute what the masked one does.
 pub fn shrink(model: &[u8], options: &Options) -> Result<Smaller> {
-    let read = Model::read(model, &External::default())?;
-    let done = Shrunk::of(&read, options, "weights.data", model.len())?;
+    let skeleton = Skeleton::of_bytes(model)?;
+    let read = Model::read(&skeleton, &External::default())?;
+    let done = Shrunk::of(&read, options, "weights.data", model.len() as u64)?;
+    let mut bytes = Vec::new();
+    done.smaller.model.for_each_chunk(&mut |chunk| {
+        bytes.extend_from_slice(chunk);
+        Ok(())
+    })?;
     Ok(Smaller {
-        bytes: done.smaller.model,
+        bytes,
         report: done.report,
     })
 }
@@ -70,7 +78,9 @@ pub fn shrink(model: &[u8], options: &Options) -> Result<Smaller> {
 ///
 /// As [`shrink`], except that a model of which nothing can be removed is no error, and nothing is run.
 pub fn plan(model: &[u8], options: &Options) -> Result<Report> {
-    plan_of(&Model::read(model, &External::default())?, options, model.len())
+    let skeleton = Skeleton::of_bytes(model)?;
+    let read = Model::read(&skeleton, &External::default())?;
+    plan_of(&read, options, model.len() as u64)
 }
 
 /// What [`shrink_file`] would remove.
@@ -79,9 +89,11 @@ pub fn plan(model: &[u8], options: &Options) -> Result<Report> {
 ///
 /// As [`plan`], and [`Error::Io`] for a file that cannot be read.
 pub fn plan_file(input: &Path, options: &Options) -> Result<Report> {
-    let (model, files) = read(input)?;
-    let bytes = model.len() + files.iter().map(|(_, _, bytes)| bytes.len()).sum::<usize>();
-    plan_of(&Model::read(&model, &External::files(&files))?, options, bytes)
+    let file = InputFile::open(input, input)?;
+    let inputs = Inputs::of(&file)?;
+    let read = Model::read(&inputs.skeleton, &External::files(&inputs.files))?;
+    let planned = plan_of(&read, options, inputs.bytes());
+    inputs.check().and(planned)
 }
 
 /// Removes channels from the model in a file. Outputs appear whole or not at all, and no input is ever replaced.
@@ -91,9 +103,9 @@ pub fn plan_file(input: &Path, options: &Options) -> Result<Report> {
 /// As [`shrink`]; [`Error::Io`] for a file that cannot be read, [`Error::Outside`] for weights that the model says are
 /// elsewhere than in its folder, and [`Error::Prune`] for an output that cannot be written.
 pub fn shrink_file(input: &Path, outputs: &Outputs<'_>, options: &Options) -> Result<Report> {
-    let (model, files) = read(input)?;
-    let bytes = model.len() + files.iter().map(|(_, _, bytes)| bytes.len()).sum::<usize>();
-    let read = Model::read(&model, &External::files(&files))?;
+    let file = InputFile::open(input, input)?;
+    let inputs = Inputs::of(&file)?;
+    let read = Model::read(&inputs.skeleton, &External::files(&inputs.files))?;
     let beside = |path: &Path| {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(".data");
@@ -106,7 +118,10 @@ pub fn shrink_file(input: &Path, outputs: &Outputs<'_>, options: &Options) -> Re
             .to_string_lossy()
             .into_owned()
     };
-    let done = Shrunk::of(&read, options, &location(outputs.smaller), bytes)?;
+    let done = Shrunk::of(&read, options, &location(outputs.smaller), inputs.bytes());
+    // What could not be read is the reason of whatever else went wrong.
+    inputs.check()?;
+    let done = done?;
     let mut written = vec![(outputs.smaller, done.smaller)];
     if let Some(path) = outputs.masked {
         written.push((
@@ -114,20 +129,31 @@ pub fn shrink_file(input: &Path, outputs: &Outputs<'_>, options: &Options) -> Re
             mask(&read, &done.couplings, &done.selection.removed, &location(path))?,
         ));
     }
-    let mut new = Vec::new();
+    let mut new: Vec<(PathBuf, Contents<'_, '_>)> = Vec::new();
     for (path, written) in &written {
-        new.push((path.to_path_buf(), vec![&written.model[..]]));
+        new.push((path.to_path_buf(), Contents::Model(&written.model)));
         if written.data.len() > 0 {
-            new.push((beside(path), written.data.pieces().collect()));
+            new.push((beside(path), Contents::Weights(written.data.pieces())));
         }
     }
-    let new: Vec<(&Path, &[&[u8]])> = new.iter().map(|(path, pieces)| (&**path, &pieces[..])).collect();
-    let inputs: Vec<&Path> = [input]
-        .into_iter()
-        .chain(files.iter().map(|(_, path, _)| &**path))
-        .collect();
-    save_files(&new, &inputs, outputs.existing)?;
+    let paths: Vec<&Path> = new.iter().map(|(path, _)| &**path).collect();
+    save_files(&paths, &inputs.paths(), outputs.existing, |number, file| {
+        let mut take = |chunk: &[u8]| Ok(file.append(chunk)?);
+        match &new[number].1 {
+            Contents::Model(model) => model.for_each_chunk(&mut take)?,
+            Contents::Weights(pieces) => pieces
+                .iter()
+                .try_for_each(|piece| piece.for_each_chunk(&mut take))?,
+        }
+        inputs.check()
+    })?;
     Ok(done.report)
+}
+
+/// What a new file holds.
+enum Contents<'w, 'a> {
+    Model(&'w Skeleton<'a>),
+    Weights(&'w [Entries<'a>]),
 }
 
 /// The names of the weights of the model in a file: all initializers of floats, in the order of the file.
@@ -136,22 +162,48 @@ pub fn shrink_file(input: &Path, outputs: &Outputs<'_>, options: &Options) -> Re
 ///
 /// As [`plan_file`].
 pub fn weight_names(input: &Path) -> Result<Vec<String>> {
-    let (model, files) = read(input)?;
-    let read = Model::read(&model, &External::files(&files))?;
+    let file = InputFile::open(input, input)?;
+    let inputs = Inputs::of(&file)?;
+    let read = Model::read(&inputs.skeleton, &External::files(&inputs.files))?;
     Ok(read.graph.weight_names().map(str::to_owned).collect())
 }
 
-/// A model, and the files of weights that it names.
-type Files = (Vec<u8>, Vec<(String, std::path::PathBuf, Vec<u8>)>);
+/// The file of a model, and the files of weights that it names.
+struct Inputs<'a> {
+    model: &'a InputFile,
+    skeleton: Skeleton<'a>,
+    files: Vec<(String, InputFile)>,
+}
 
-fn read(input: &Path) -> Result<Files> {
-    let model = fs::read(input).map_err(|error| Error::Io {
-        action: "read",
-        path: input.to_owned(),
-        error,
-    })?;
-    let files = read_files(input, &model)?;
-    Ok((model, files))
+impl<'a> Inputs<'a> {
+    fn of(model: &'a InputFile) -> Result<Self> {
+        let skeleton = Skeleton::of_file(model)?;
+        let files = open_files(model.path(), &skeleton.bytes)?;
+        Ok(Inputs {
+            model,
+            skeleton,
+            files,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &InputFile> {
+        [self.model]
+            .into_iter()
+            .chain(self.files.iter().map(|(_, file)| file))
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        self.all().map(InputFile::path).collect()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.all().map(InputFile::len).sum()
+    }
+
+    /// An error if something could not be read, or has changed since it was.
+    fn check(&self) -> Result<()> {
+        self.all().try_for_each(InputFile::check)
+    }
 }
 
 /// A model that was shrunk.
@@ -163,20 +215,16 @@ struct Shrunk<'a> {
 }
 
 impl<'a> Shrunk<'a> {
-    fn of(read: &Model<'a>, options: &Options, location: &str, bytes: usize) -> Result<Self> {
+    fn of(read: &Model<'a>, options: &Options, location: &str, bytes: u64) -> Result<Self> {
         let couplings = couplings(&read.graph);
         let before = Cost::of(&read.graph, &couplings.shapes, bytes);
         let (selection, smaller) = selected(read, &couplings, options, location, &before)?;
-        let external = External::of(location, smaller.data.pieces());
+        let external = External::of(location, smaller.data.pieces().iter());
         let again = Model::read(&smaller.model, &external)?;
         let left = crate::couple::couplings(&again.graph);
         let mut report = Report {
             before,
-            after: Cost::of(
-                &again.graph,
-                &left.shapes,
-                smaller.model.len() + smaller.data.len(),
-            ),
+            after: Cost::of(&again.graph, &left.shapes, smaller.len()?),
             groups: selection.groups.clone(),
             deviation: None,
         };
@@ -226,9 +274,9 @@ fn nothing(report: &Report, options: &Options) -> Error {
     Error::NothingToRemove { reason }
 }
 
-fn cost(model: &Model<'_>, written: &Written<'_>) -> Cost {
+fn cost(model: &Model<'_>, written: &Written<'_>) -> Result<Cost> {
     let shapes = couplings(&model.graph).shapes;
-    Cost::of(&model.graph, &shapes, written.model.len() + written.data.len())
+    Ok(Cost::of(&model.graph, &shapes, written.len()?))
 }
 
 /// The units that reach the target, and the model without them.
@@ -266,9 +314,9 @@ fn selected<'a>(
     };
     let all = of(before).ok_or_else(unknown)? as f64;
     let share = |smaller: &Written<'a>| -> Result<f64> {
-        let external = External::of(location, smaller.data.pieces());
+        let external = External::of(location, smaller.data.pieces().iter());
         let again = Model::read(&smaller.model, &external)?;
-        Ok(of(&cost(&again, smaller)).ok_or_else(unknown)? as f64 / all)
+        Ok(of(&cost(&again, smaller)?).ok_or_else(unknown)? as f64 / all)
     };
     // Least first: the smallest amount that meets the budget.
     let mut best = with(Amount::fraction(1.0)?)?;
@@ -292,15 +340,15 @@ fn selected<'a>(
     Ok(best)
 }
 
-fn plan_of(read: &Model<'_>, options: &Options, bytes: usize) -> Result<Report> {
+fn plan_of(read: &Model<'_>, options: &Options, bytes: u64) -> Result<Report> {
     let couplings = couplings(&read.graph);
     let before = Cost::of(&read.graph, &couplings.shapes, bytes);
     let (selection, smaller) = selected(read, &couplings, options, "weights.data", &before)?;
-    let external = External::of("weights.data", smaller.data.pieces());
+    let external = External::of("weights.data", smaller.data.pieces().iter());
     let again = Model::read(&smaller.model, &external)?;
     Ok(Report {
         before,
-        after: cost(&again, &smaller),
+        after: cost(&again, &smaller)?,
         groups: selection.groups,
         deviation: None,
     })

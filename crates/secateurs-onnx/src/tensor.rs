@@ -2,9 +2,11 @@
 
 use half::{bf16, f16};
 
+use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::external::{External, Place};
 use crate::proto::{Field, fields};
+use crate::skeleton::part;
 
 /// An array that is part of the model.
 #[derive(Clone, Debug)]
@@ -58,7 +60,7 @@ pub enum DType {
 #[derive(Clone, Debug)]
 enum Data<'a> {
     /// Little-endian, as `raw_data` has them.
-    Raw(&'a [u8]),
+    Raw(Entries<'a>),
     /// From one of the typed fields.
     Floats(Vec<f64>),
     Ints(Vec<i64>),
@@ -132,8 +134,9 @@ impl<'a> Constant<'a> {
         Ok(name.and_then(Field::text).unwrap_or(""))
     }
 
-    /// Reads a `TensorProto`, and checks that it has as many entries as its shape.
-    pub fn read(message: &'a [u8], external: &External<'a>) -> Result<Self> {
+    /// Reads a `TensorProto`, and checks that it has as many entries as its shape. `parts` and `external` are where
+    /// entries can be that are not in the message.
+    pub fn read(message: &'a [u8], parts: &[Entries<'a>], external: &External<'a>) -> Result<Self> {
         let fields = fields(message)?;
         let (mut dims, mut number, mut name, mut raw) = (Vec::new(), 0, "", None);
         let (mut floats, mut ints) = (Vec::new(), Vec::new());
@@ -142,7 +145,12 @@ impl<'a> Constant<'a> {
                 field::DIMS => each.ints(&mut dims)?,
                 field::DATA_TYPE => number = each.int().unwrap_or(0),
                 field::NAME => name = each.text().unwrap_or(""),
-                field::RAW_DATA => raw = each.bytes(),
+                field::RAW_DATA => {
+                    raw = each
+                        .bytes()
+                        .map(Entries::Memory)
+                        .or_else(|| part(parts, each).cloned())
+                }
                 field::FLOAT_DATA => {
                     match (each.bytes(), each.float()) {
                         (Some(packed), _) => floats.extend(packed.chunks_exact(4).map(|four| {
@@ -164,7 +172,7 @@ impl<'a> Constant<'a> {
         }
         let is_external = is_external(&fields);
         if is_external {
-            raw = Some(external.slice(name, &Place::read(name, &fields)?)?);
+            raw = Some(external.entries(name, &Place::read(name, &fields)?)?);
         }
         let dtype = DType::of(number);
         let dims = dims
@@ -226,20 +234,35 @@ impl<'a> Constant<'a> {
     pub fn floats(&self) -> Option<Vec<f64>> {
         match (&self.data, self.dtype) {
             (Data::Floats(floats), _) => Some(floats.clone()),
-            (Data::Raw(raw), DType::F32) => Some(
-                raw.chunks_exact(4)
-                    .map(|four| f64::from(f32::from_le_bytes(four.try_into().expect("chunks of four"))))
-                    .collect(),
-            ),
-            (Data::Raw(raw), DType::F64) => Some(
-                raw.chunks_exact(8)
-                    .map(|eight| f64::from_le_bytes(eight.try_into().expect("chunks of eight")))
-                    .collect(),
-            ),
-            (Data::Raw(raw), DType::F16) => Some(halves(raw, |bits| f16::from_bits(bits).to_f64())),
-            (Data::Raw(raw), DType::BF16) => Some(halves(raw, |bits| bf16::from_bits(bits).to_f64())),
-            _ => None,
+            _ => {
+                let mut all = Vec::with_capacity(self.len());
+                let appended = self.for_each_chunk(usize::MAX, &mut |values| all.extend_from_slice(values));
+                appended.then_some(all)
+            }
         }
+    }
+
+    /// Gives the entries in f64, in order, at most this number at once; all but the last pieces have as many. `false` if
+    /// they are not floats, or cannot be read.
+    pub fn for_each_chunk(&self, most: usize, take: &mut dyn FnMut(&[f64])) -> bool {
+        let (raw, size) = match (&self.data, self.dtype.size()) {
+            (Data::Raw(raw), Some(size)) if self.dtype.is_float() => (raw, size),
+            (Data::Floats(floats), _) => {
+                floats.chunks(most).for_each(take);
+                return true;
+            }
+            _ => return false,
+        };
+        let mut values = Vec::new();
+        let read = raw.for_each_chunk(&mut |chunk| {
+            for bytes in chunk.chunks(most.saturating_mul(size)) {
+                values.clear();
+                widen(self.dtype, bytes, &mut values);
+                take(&values);
+            }
+            Ok(())
+        });
+        read.is_ok()
     }
 
     /// The entries as integers; `None` if they are not of int64.
@@ -255,7 +278,7 @@ impl<'a> Constant<'a> {
         let raw = match &self.data {
             Data::Ints(ints) => return Some(ints.clone()),
             Data::Floats(_) => return None,
-            Data::Raw(raw) => raw,
+            Data::Raw(raw) => raw.bytes().ok()?,
         };
         Some(match self.dtype.number() {
             2 | 9 => raw.iter().map(|x| i64::from(*x)).collect(),
@@ -290,21 +313,35 @@ impl<'a> Constant<'a> {
     }
 
     /// The entries as `raw_data` has them.
-    pub fn raw(&self) -> Option<std::borrow::Cow<'a, [u8]>> {
+    pub fn raw(&self) -> Option<Entries<'a>> {
+        let own = |bytes: Vec<u8>| Entries::Own(bytes.into());
         match &self.data {
-            Data::Raw(raw) => Some((*raw).into()),
-            Data::Floats(floats) => encode(self.dtype.number(), floats).map(Into::into),
+            Data::Raw(raw) => Some(raw.clone()),
+            Data::Floats(floats) => encode(self.dtype.number(), floats).map(own),
             Data::Ints(ints) if self.dtype == DType::I64 => {
-                Some(ints.iter().flat_map(|x| x.to_le_bytes()).collect())
+                Some(own(ints.iter().flat_map(|x| x.to_le_bytes()).collect()))
             }
             Data::Ints(_) => None,
         }
     }
 }
 
-fn halves(raw: &[u8], value: impl Fn(u16) -> f64) -> Vec<f64> {
-    let pairs = raw.as_chunks::<2>().0.iter();
-    pairs.map(|pair| value(u16::from_le_bytes(*pair))).collect()
+/// Appends floats of this type in f64.
+fn widen(dtype: DType, bytes: &[u8], values: &mut Vec<f64>) {
+    let halves = bytes.as_chunks().0.iter().map(|two| u16::from_le_bytes(*two));
+    match dtype {
+        DType::F32 => values.extend(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|four| f64::from(f32::from_le_bytes(*four))),
+        ),
+        DType::F64 => values.extend(bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight))),
+        DType::F16 => values.extend(halves.map(|bits| f16::from_bits(bits).to_f64())),
+        DType::BF16 => values.extend(halves.map(|bits| bf16::from_bits(bits).to_f64())),
+        DType::I64 | DType::Other(_) => {}
+    }
 }
 
 fn wrong(name: &str, reason: &str) -> Error {

@@ -8,6 +8,7 @@ use crate::couple::couplings;
 use crate::external::External;
 use crate::graph::Model;
 use crate::proto::{bytes_field, varint_field};
+use crate::skeleton::Skeleton;
 use crate::{Error, Options, plan, shrink};
 
 /// A graph under construction.
@@ -155,7 +156,8 @@ fn half() -> Options {
 
 /// The shapes of initializers.
 fn shapes(model: &[u8]) -> HashMap<String, Vec<usize>> {
-    let model = Model::read(model, &External::default()).unwrap();
+    let skeleton = Skeleton::of_bytes(model).unwrap();
+    let model = Model::read(&skeleton, &External::default()).unwrap();
     let constants = model.graph.constants.iter();
     constants
         .map(|(name, constant)| ((*name).to_owned(), constant.dims.clone()))
@@ -289,7 +291,8 @@ fn depthwise_grouped_concatenated_and_gated_channels_are_followed() {
         (&shapes["s1"][..], &shapes["s2"][..], &shapes["w"][..]),
         (&[2, 10, 1, 1][..], &[10, 2, 1, 1][..], &[10, 3][..])
     );
-    let read = Model::read(&smaller.bytes, &External::default()).unwrap();
+    let skeleton = Skeleton::of_bytes(&smaller.bytes).unwrap();
+    let read = Model::read(&skeleton, &External::default()).unwrap();
     let groups: Vec<_> = read
         .graph
         .nodes
@@ -376,7 +379,8 @@ fn reshapes_with_written_lengths_follow() {
         (&shapes["a.weight"][..1], &shapes["w"][..], &shapes["b"][..]),
         (&[4][..], &[4, 3][..], &[3][..])
     );
-    let read = Model::read(&smaller.bytes, &External::default()).unwrap();
+    let skeleton = Skeleton::of_bytes(&smaller.bytes).unwrap();
+    let read = Model::read(&skeleton, &External::default()).unwrap();
     assert_eq!(
         read.graph.constants["target"].ints().unwrap(),
         [2, 8, 16],
@@ -533,6 +537,7 @@ fn large_graphs_take_linear_time_and_no_stack() {
         );
     }
     let model = b.output("v3000").model();
-    let read = Model::read(&model, &External::default()).unwrap();
+    let skeleton = Skeleton::of_bytes(&model).unwrap();
+    let read = Model::read(&skeleton, &External::default()).unwrap();
     assert_eq!(couplings(&read.graph).parameters.len(), 1);
 }

@@ -8,7 +8,7 @@ pub(super) mod new_files;
 pub(super) mod plan;
 mod tensor_file;
 
-pub use files::save_files;
+pub use files::{SavedFile, save_files};
 pub(super) use new_files::NewFiles;
 pub(super) use plan::{NewFile, OutputPlan};
 pub use tensor_file::save_tensors;

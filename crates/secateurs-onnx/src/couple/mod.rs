@@ -275,7 +275,7 @@ impl<'a> Walk<'a, '_> {
     fn note_zeros(&mut self, node: &Node<'a>) {
         let zeros = match node.op {
             "ConstantOfShape" => node.tensor("value").is_none_or(|value| {
-                let value = Constant::read(value, &External::default()).ok();
+                let value = Constant::read(value, &[], &External::default()).ok();
                 value
                     .and_then(|value| value.floats())
                     .is_some_and(|values| values == [0.0])

@@ -149,7 +149,7 @@ impl Inputs<'_, '_> {
                 let shape: Vec<usize> = self.get(0)?.iter().map(|length| *length as usize).collect();
                 let value = node
                     .tensor("value")
-                    .map(|value| crate::tensor::Constant::read(value, &External::default()))
+                    .map(|value| crate::tensor::Constant::read(value, &[], &External::default()))
                     .transpose()?;
                 let value = value.and_then(|value| super::from_constant(&value)?.first().copied());
                 Ok(ArrayD::from_elem(IxDyn(&shape), value.unwrap_or(0.0)))

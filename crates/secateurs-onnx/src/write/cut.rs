@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::edit::Edit;
 use super::{Changes, NewTensor, Written, new_tensor, write};
 use crate::couple::{Change, Couplings, Labels};
+use crate::entries::{Entries, Kept};
 use crate::error::Result;
 use crate::graph::{Model, contradiction};
 use crate::tensor::{Constant, INT64};
@@ -28,7 +29,7 @@ pub fn cut<'a>(
         let all =
             |(kept, dim): (&Option<Vec<usize>>, &usize)| kept.as_ref().is_none_or(|kept| kept.len() == *dim);
         if !kept.iter().zip(&constant.dims).all(all) {
-            changes.tensors.insert(name, without(constant, &kept)?);
+            changes.tensors.insert(name, without(constant, kept)?);
         }
     }
     let mut names = Names::of(graph);
@@ -123,28 +124,13 @@ impl<'g> Names<'g> {
 }
 
 /// The tensor with only these indices of each dimension.
-fn without(constant: &Constant<'_>, kept: &[Option<Vec<usize>>]) -> Result<NewTensor> {
-    let size = constant.dtype.size();
-    let (Some(mut data), Some(size)) = (constant.raw(), size) else {
+fn without<'a>(constant: &Constant<'a>, kept: Vec<Option<Vec<usize>>>) -> Result<NewTensor<'a>> {
+    let (Some(entries), Some(size)) = (constant.raw(), constant.dtype.size()) else {
         return Err(contradiction(constant.name, "its entries cannot be cut"));
     };
-    let mut dims = constant.dims.clone();
-    // The last dimensions first: what is moved in larger pieces is less then.
-    for (dim, kept) in kept.iter().enumerate().rev() {
-        let Some(kept) = kept.as_ref().filter(|kept| kept.len() < dims[dim]) else {
-            continue;
-        };
-        let inner = dims[dim + 1..].iter().product::<usize>() * size;
-        let mut smaller = Vec::with_capacity(data.len() / dims[dim].max(1) * kept.len());
-        for outer in data.chunks((dims[dim] * inner).max(1)) {
-            for index in kept {
-                smaller.extend_from_slice(&outer[index * inner..][..inner]);
-            }
-        }
-        (data, dims[dim]) = (smaller.into(), kept.len());
-    }
+    let kept = Kept::new(entries, &constant.dims, size, kept)?;
     Ok(NewTensor {
-        dims,
-        raw: data.into_owned(),
+        dims: kept.dims(),
+        entries: Entries::Kept(kept.into()),
     })
 }

@@ -1,17 +1,16 @@
 //! [`NewData`]: the file of weights that goes with a model.
 
-use std::borrow::Cow;
-
+use crate::entries::Entries;
 use crate::proto::bytes_field;
 use crate::tensor::field::EXTERNAL_DATA;
 
 /// Where tensors begin, so that a runtime can map the file into memory.
 const ALIGNMENT: usize = 64;
 
-/// The pieces of a file of weights. Those of tensors that do not change are slices of the file that was read.
+/// The pieces of a file of weights.
 pub struct NewData<'a> {
     location: String,
-    pieces: Vec<Cow<'a, [u8]>>,
+    pieces: Vec<Entries<'a>>,
     len: usize,
 }
 
@@ -26,10 +25,10 @@ impl<'a> NewData<'a> {
     }
 
     /// Adds the entries of a tensor, and writes into its message where they are.
-    pub fn add(&mut self, raw: Cow<'a, [u8]>, message: &mut Vec<u8>) {
+    pub fn add(&mut self, raw: Entries<'a>, message: &mut Vec<u8>) {
         let padding = self.len.next_multiple_of(ALIGNMENT) - self.len;
         if padding > 0 {
-            self.pieces.push(vec![0; padding].into());
+            self.pieces.push(Entries::Memory(&[0; ALIGNMENT][..padding]));
         }
         let begin = self.len + padding;
         self.len = begin + raw.len();
@@ -48,8 +47,8 @@ impl<'a> NewData<'a> {
     }
 
     /// Its pieces, in order.
-    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        self.pieces.iter().map(|piece| &piece[..])
+    pub fn pieces(&self) -> &[Entries<'a>] {
+        &self.pieces
     }
 
     /// Its length in bytes.

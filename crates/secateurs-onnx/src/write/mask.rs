@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{Changes, NewTensor, Written, write};
 use crate::couple::Couplings;
+use crate::entries::{Entries, Masked};
 use crate::error::Result;
 use crate::graph::Model;
 
@@ -17,25 +18,20 @@ pub fn mask<'a>(
     let mut changes = Changes::default();
     for (name, axes) in &couplings.parameters {
         let constant = &model.graph.constants[name];
-        let mut new = None;
+        let mut zeros = Vec::new();
         for (dim, labels) in axes.iter().enumerate() {
             for (index, unit) in labels.iter().flat_map(|labels| labels.iter().enumerate()) {
-                if !removed.contains(&couplings.units.root(*unit)) {
-                    continue;
-                }
-                let new: &mut NewTensor = match &mut new {
-                    Some(new) => new,
-                    none => none.insert(NewTensor::of(constant)?),
-                };
-                let size = constant.dtype.size().unwrap_or(1);
-                let inner = new.dims[dim + 1..].iter().product::<usize>() * size;
-                for outer in new.raw.chunks_mut((new.dims[dim] * inner).max(1)) {
-                    outer[index * inner..][..inner].fill(0);
+                if removed.contains(&couplings.units.root(*unit)) {
+                    zeros.push((dim, index));
                 }
             }
         }
-        if let Some(new) = new {
-            changes.tensors.insert(name, new);
+        if !zeros.is_empty() {
+            let NewTensor { dims, entries } = NewTensor::of(constant)?;
+            let size = constant.dtype.size().unwrap_or(1);
+            let masked = Masked::new(entries, &dims, size, &zeros);
+            let entries = Entries::Masked(masked.into());
+            changes.tensors.insert(name, NewTensor { dims, entries });
         }
     }
     write(model, changes, location)

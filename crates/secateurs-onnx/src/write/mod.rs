@@ -5,29 +5,45 @@ mod edit;
 mod external;
 mod mask;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 pub use cut::cut;
 pub use external::NewData;
 pub use mask::mask;
 
+use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Model, field};
 use crate::proto::{bytes_field, fields, length_delimited, varint_field};
+use crate::skeleton::{Skeleton, part_field};
 use crate::tensor::{self, Constant};
 
-/// A model that was written: its file, and the pieces of the file that holds its weights, if it has one.
+/// A model that was written, and the pieces of the file that holds its weights, if it has one.
 pub struct Written<'a> {
-    pub model: Vec<u8>,
+    pub model: Skeleton<'a>,
     pub data: NewData<'a>,
+}
+
+impl Written<'_> {
+    /// Number of bytes of both files.
+    pub fn len(&self) -> Result<u64> {
+        Ok(self.model.len()? + self.data.len() as u64)
+    }
+}
+
+/// Where the entries of tensors go that are written anew.
+struct Places<'a> {
+    /// Entries that are in the model.
+    parts: Vec<Entries<'a>>,
+    /// Those that are beside it.
+    data: NewData<'a>,
 }
 
 /// What differs from the model that was read.
 #[derive(Default)]
 struct Changes<'a> {
     /// Initializers with another shape or other entries.
-    tensors: HashMap<&'a str, NewTensor>,
+    tensors: HashMap<&'a str, NewTensor<'a>>,
     /// Nodes that are written anew, by number.
     nodes: HashMap<usize, Vec<Vec<u8>>>,
     /// Initializers that are added: whole messages.
@@ -35,15 +51,18 @@ struct Changes<'a> {
 }
 
 /// The shape and the entries of a tensor that is written anew.
-struct NewTensor {
+struct NewTensor<'a> {
     dims: Vec<usize>,
-    raw: Vec<u8>,
+    entries: Entries<'a>,
 }
 
 /// A model with these changes, its weights in a file of this name if they were in one.
 fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Result<Written<'a>> {
     let graph = &model.graph;
-    let mut data = NewData::new(location);
+    let mut places = Places {
+        parts: model.parts.to_vec(),
+        data: NewData::new(location),
+    };
     let dropped = own_copies(graph, &mut changes)?;
     let mut body = Vec::new();
     let mut number = 0;
@@ -65,12 +84,12 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
                 let constant = &graph.constants[name];
                 match changes.tensors.remove(name) {
                     Some(new) => {
-                        let message = tensor_like(constant, &new.dims, Cow::Owned(new.raw), &mut data);
+                        let message = tensor_like(constant, &new.dims, new.entries, &mut places);
                         bytes_field(&mut body, field::GRAPH_INITIALIZER, &message);
                     }
                     None if constant.is_external => {
-                        let raw = constant.raw().unwrap_or_default();
-                        let message = tensor_like(constant, &constant.dims, raw, &mut data);
+                        let entries = constant.raw().unwrap_or(Entries::Memory(&[]));
+                        let message = tensor_like(constant, &constant.dims, entries, &mut places);
                         bytes_field(&mut body, field::GRAPH_INITIALIZER, &message);
                     }
                     None => body.extend_from_slice(each.raw),
@@ -91,10 +110,10 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
         bytes_field(&mut body, field::GRAPH_INITIALIZER, &message);
     }
     // What is left are copies.
-    let mut copies: Vec<(&str, NewTensor)> = changes.tensors.into_iter().collect();
+    let mut copies: Vec<(&str, NewTensor<'_>)> = changes.tensors.into_iter().collect();
     copies.sort_by_key(|(name, _)| graph.copies.get(name).copied());
     for (name, new) in copies {
-        let message = tensor_like(&graph.constants[name], &new.dims, Cow::Owned(new.raw), &mut data);
+        let message = tensor_like(&graph.constants[name], &new.dims, new.entries, &mut places);
         bytes_field(&mut body, field::GRAPH_INITIALIZER, &message);
     }
     let mut out = Vec::with_capacity(body.len() + 1024);
@@ -106,7 +125,13 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
             out.extend_from_slice(each.raw);
         }
     }
-    Ok(Written { model: out, data })
+    Ok(Written {
+        model: Skeleton {
+            bytes: out,
+            parts: places.parts,
+        },
+        data: places.data,
+    })
 }
 
 /// A copy that is changed, or that is made of what is changed, becomes an initializer of its own; the nodes that made
@@ -133,7 +158,7 @@ fn own_copies<'a>(graph: &Graph<'a>, changes: &mut Changes<'a>) -> Result<HashSe
     Ok(dropped)
 }
 
-fn names_any(input: &[u8], tensors: &HashMap<&str, NewTensor>) -> Result<bool> {
+fn names_any(input: &[u8], tensors: &HashMap<&str, NewTensor<'_>>) -> Result<bool> {
     let name = fields(input)?
         .iter()
         .find(|each| each.number == 1)
@@ -141,13 +166,13 @@ fn names_any(input: &[u8], tensors: &HashMap<&str, NewTensor>) -> Result<bool> {
     Ok(name.is_some_and(|name| tensors.contains_key(name)))
 }
 
-impl NewTensor {
+impl<'a> NewTensor<'a> {
     /// The tensor as it is.
-    fn of(constant: &Constant<'_>) -> Result<Self> {
+    fn of(constant: &Constant<'a>) -> Result<Self> {
         match (constant.raw(), constant.dtype.size()) {
-            (Some(raw), Some(_)) => Ok(NewTensor {
+            (Some(entries), Some(_)) => Ok(NewTensor {
                 dims: constant.dims.clone(),
-                raw: raw.into_owned(),
+                entries,
             }),
             _ => Err(crate::graph::contradiction(
                 constant.name,
@@ -161,12 +186,11 @@ impl NewTensor {
 fn tensor_like<'a>(
     constant: &Constant<'a>,
     dims: &[usize],
-    raw: Cow<'a, [u8]>,
-    data: &mut NewData<'a>,
+    entries: Entries<'a>,
+    places: &mut Places<'a>,
 ) -> Vec<u8> {
     use tensor::field::*;
-    let in_message = if constant.is_external { 0 } else { raw.len() };
-    let mut message = Vec::with_capacity(in_message + 64);
+    let mut message = Vec::new();
     dims.iter()
         .for_each(|dim| varint_field(&mut message, DIMS, *dim as u64));
     for each in &constant.fields {
@@ -177,8 +201,11 @@ fn tensor_like<'a>(
     }
     bytes_field(&mut message, NAME, constant.name.as_bytes());
     match constant.is_external {
-        true => data.add(raw, &mut message),
-        false => bytes_field(&mut message, RAW_DATA, &raw),
+        true => places.data.add(entries, &mut message),
+        false => {
+            part_field(&mut message, places.parts.len());
+            places.parts.push(entries);
+        }
     }
     message
 }
