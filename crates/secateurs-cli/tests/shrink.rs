@@ -119,7 +119,7 @@ fn outputs_that_exist_and_inputs_stay() {
 fn bad_options_and_models_are_refused() {
     let place = place();
     let refused = |args: &[&str]| place.refused(&[&["shrink"], args].concat());
-    fs::write(place.path("text.onnx"), "this is no model").unwrap();
+    fs::write(place.path("text.onnx"), "this is not a model").unwrap();
     fs::write(place.path("half.onnx"), &fs::read(MODEL).unwrap()[..5000]).unwrap();
     for model in ["text.onnx", "half.onnx"] {
         assert!(refused(&[model, "-o", "out.onnx"]).contains("not an ONNX model, or a damaged one"));
@@ -128,6 +128,11 @@ fn bad_options_and_models_are_refused() {
     assert!(refused(&["model.onnx", "-o", "out.onnx", "--macs", "1%"]).contains("the budget cannot be met"));
     assert!(refused(&["model.onnx", "-o", "out.onnx", "--macs", "150%"]).contains("such as 60% or 0.6"));
     assert!(refused(&["model.onnx", "-o", "out.onnx", "--amount", "0"]).contains("nothing can be removed"));
+    let norm = |args: &[&str]| refused(&[&["model.onnx", "-o", "out.onnx"], args].concat());
+    assert!(norm(&["--importance", "norm"]).contains("needs the order of the norm: --norm"));
+    assert!(norm(&["--norm", "3"]).contains("--norm is the order of --importance norm"));
+    assert!(norm(&["--importance", "norm", "--norm", "0"]).contains("0 is not a valid order"));
+    assert!(norm(&["--no-normalize"]).contains("needs --scope global"));
     let glob = refused(&["model.onnx", "-o", "out.onnx", "--include", "nothing*"]);
     assert!(glob.contains("matches no tensor"), "{glob}");
     let scores = refused(&["model.onnx", "-o", "out.onnx", "--scores", "text.onnx"]);

@@ -1,5 +1,6 @@
 //! How important each unit is.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use ndarray::ArrayD;
@@ -9,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::couple::Couplings;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::options::{Importance, Options, Reduction};
-use crate::sums::{MOST, Sums};
+use crate::options::{Importance, Options, Reduction, ScoreFunction};
+use crate::sums::{MOST, Norm, Sums};
 
 /// What takes the values of a weight, [`MOST`] at once.
 type Take<'t> = dyn FnMut(&[f64]) + 't;
@@ -21,16 +22,22 @@ pub fn importance(
     couplings: &Couplings<'_>,
     options: &Options,
 ) -> Result<HashMap<u32, f64>> {
-    let norms = |squared: bool, only: Option<&HashSet<&str>>| {
+    let norms = |norm: Norm, only: Option<&HashSet<&str>>| {
         let values = |name: &str, take: &mut Take<'_>| {
             only.is_none_or(|only| only.contains(name)) && graph.constants[name].for_each_chunk(MOST, take)
         };
-        reduced(graph, couplings, options.reduction, squared, values)
+        reduced(graph, couplings, options.reduction, norm, values)
     };
     Ok(match &options.importance {
-        Importance::L1 => norms(false, None),
-        Importance::L2 => norms(true, None),
-        Importance::BatchNorm => norms(false, Some(&scales(graph))),
+        Importance::L1 => norms(Norm(1.0), None),
+        Importance::L2 => norms(Norm(2.0), None),
+        Importance::Norm(order) if *order > 0.0 => norms(Norm(*order), None),
+        Importance::Norm(order) => {
+            return Err(Error::Options {
+                reason: format!("{order} is not a valid order of a norm; give a number above 0, or infinity"),
+            });
+        }
+        Importance::BatchNorm => norms(Norm(1.0), Some(&scales(graph))),
         Importance::Random(seed) => {
             let mut random = ChaCha8Rng::seed_from_u64(*seed);
             let mut units: Vec<u32> = couplings.weighted_units().into_iter().collect();
@@ -42,17 +49,47 @@ pub fn importance(
             for (name, scores) in scores.iter() {
                 check(graph, name, scores)?;
             }
+            let values =
+                |name: &str, take: &mut Take<'_>| scores.get(name).is_some_and(|scores| give(scores, take));
+            reduced(graph, couplings, options.reduction, Norm(1.0), values)
+        }
+        Importance::Function(function) => {
+            let failed = RefCell::new(None);
             let values = |name: &str, take: &mut Take<'_>| {
-                let Some(scores) = scores.get(name) else {
-                    return false;
-                };
-                let all: Vec<f64> = scores.iter().map(|x| f64::from(*x)).collect();
-                all.chunks(MOST).for_each(take);
-                true
+                let scores = of_function(graph, name, function);
+                match scores.unwrap_or_else(|error| failed.replace(Some(error)).and(None)) {
+                    Some(scores) => give(&scores, take),
+                    None => false,
+                }
             };
-            reduced(graph, couplings, options.reduction, false, values)
+            let importance = reduced(graph, couplings, options.reduction, Norm(1.0), values);
+            match failed.into_inner() {
+                Some(error) => return Err(error),
+                None => importance,
+            }
         }
     })
+}
+
+/// The scores that a function has for a weight, if it has any.
+fn of_function(graph: &Graph<'_>, name: &str, function: &ScoreFunction) -> Result<Option<ArrayD<f32>>> {
+    let constant = &graph.constants[name];
+    let weight = constant.floats().and_then(|values| {
+        let values = values.into_iter().map(|x| x as f32).collect();
+        ArrayD::from_shape_vec(constant.dims.as_slice(), values).ok()
+    });
+    let Some(scores) = weight.and_then(|weight| (function.0)(name, weight.view())) else {
+        return Ok(None);
+    };
+    check(graph, name, &scores)?;
+    Ok(Some(scores))
+}
+
+/// Gives scores to what takes values; always `true`.
+fn give(scores: &ArrayD<f32>, take: &mut Take<'_>) -> bool {
+    let all: Vec<f64> = scores.iter().map(|x| f64::from(*x)).collect();
+    all.chunks(MOST).for_each(take);
+    true
 }
 
 fn check(graph: &Graph<'_>, name: &str, scores: &ArrayD<f32>) -> Result<()> {
@@ -84,31 +121,31 @@ fn reduced(
     graph: &Graph<'_>,
     couplings: &Couplings<'_>,
     reduction: Reduction,
-    squared: bool,
+    norm: Norm,
     values: impl Fn(&str, &mut Take<'_>) -> bool,
 ) -> HashMap<u32, f64> {
-    let root = |sum: f64| if squared { sum.sqrt() } else { sum };
     let mut all: HashMap<u32, (f64, u32)> = HashMap::new();
     let mut names: Vec<&&str> = couplings.parameters.keys().collect();
     names.sort(); // sums have one order
     for name in names {
         let axes = &couplings.parameters[*name];
         let dims = axes.iter().enumerate().filter(|(_, labels)| labels.is_some());
-        let mut sums = Sums::new(&graph.constants[*name].dims, dims.map(|(dim, _)| dim), squared);
+        let mut sums = Sums::new(&graph.constants[*name].dims, dims.map(|(dim, _)| dim), norm);
         if !values(name, &mut |values| sums.add(values)) {
             continue;
         }
         for (labels, own) in axes.iter().flatten().zip(sums.finish()) {
             let mut of_units: HashMap<u32, f64> = HashMap::new();
             for (unit, sum) in labels.iter().zip(own) {
-                *of_units.entry(couplings.units.root(*unit)).or_insert(0.0) += sum;
+                let total = of_units.entry(couplings.units.root(*unit)).or_insert(0.0);
+                *total = norm.add(*total, sum);
             }
             for (unit, sum) in of_units {
                 let (total, count) = all.entry(unit).or_insert((0.0, 0));
                 *total = match reduction {
-                    Reduction::Sum => *total + sum,
-                    Reduction::Mean => *total + root(sum),
-                    Reduction::Max => total.max(root(sum)),
+                    Reduction::Sum => norm.add(*total, sum),
+                    Reduction::Mean => *total + norm.root(sum),
+                    Reduction::Max => total.max(norm.root(sum)),
                 };
                 *count += 1;
             }
@@ -116,7 +153,7 @@ fn reduced(
     }
     let finish = |(unit, (total, count)): (u32, (f64, u32))| {
         let value = match reduction {
-            Reduction::Sum => root(total),
+            Reduction::Sum => norm.root(total),
             Reduction::Mean => total / f64::from(count),
             Reduction::Max => total,
         };

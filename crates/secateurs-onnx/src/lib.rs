@@ -52,7 +52,7 @@ mod write;
 
 pub use cost::Cost;
 pub use error::{Error, Result};
-pub use options::{Importance, Options, Reduction, Resource, Scope};
+pub use options::{Importance, Options, Reduction, Resource, Scope, ScoreFunction};
 pub use report::Report;
 pub use select::GroupReport;
 pub use shrink::{Outputs, Smaller, plan, plan_file, shrink, shrink_file, weight_names};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 use secateurs::mask::Amount;
 
 use crate::error::{Error, Result};
@@ -16,6 +16,7 @@ pub struct Options {
     pub(crate) importance: Importance,
     pub(crate) reduction: Reduction,
     pub(crate) scope: Scope,
+    pub(crate) normalize: bool,
     pub(crate) round_to: usize,
     pub(crate) keep_at_least: usize,
     pub(crate) chosen: Option<Chosen>,
@@ -54,6 +55,9 @@ pub enum Importance {
     /// The Euclidean norm over all weights of the channel (Li et al. 2017; with all coupled weights, Fang et al. 2023).
     #[default]
     L2,
+    /// The norm of this order over all weights of the channel: a number above 0, or infinity for the largest absolute
+    /// value.
+    Norm(f64),
     /// The absolute scale of the channel's batch norm (network slimming, Liu et al. 2017). Groups without batch norm are
     /// left alone.
     BatchNorm,
@@ -62,6 +66,40 @@ pub enum Importance {
     /// Scores that were computed elsewhere, such as Taylor scores: for weights by name, arrays of the weights' shapes. The
     /// importance of a channel is the sum of absolute scores. Groups without scores are left alone.
     Scores(Arc<BTreeMap<String, ArrayD<f32>>>),
+    /// Scores that a function computes from each weight, made by [`function`](Self::function).
+    Function(ScoreFunction),
+}
+
+impl Importance {
+    /// Scores that a function computes: it is given the name of a weight and the weight, and returns scores of the same
+    /// shape, or `None` for a weight that does not count. The importance of a channel is the sum of absolute scores.
+    /// Groups without scores are left alone.
+    ///
+    /// ```
+    /// use secateurs_onnx::{Importance, Options};
+    ///
+    /// // Biases and scales do not count.
+    /// let matrices = Importance::function(|_, weight| (weight.ndim() > 1).then(|| weight.mapv(f32::abs)));
+    /// let options = Options::new(0.5)?.importance(matrices);
+    /// # Ok::<(), secateurs_onnx::Error>(())
+    /// ```
+    pub fn function(
+        scores: impl Fn(&str, ArrayViewD<'_, f32>) -> Option<ArrayD<f32>> + Send + Sync + 'static,
+    ) -> Self {
+        Importance::Function(ScoreFunction(Arc::new(scores)))
+    }
+}
+
+/// A function that computes scores of a weight.
+#[derive(Clone)]
+pub struct ScoreFunction(pub(crate) Arc<Scoring>);
+
+type Scoring = dyn Fn(&str, ArrayViewD<'_, f32>) -> Option<ArrayD<f32>> + Send + Sync;
+
+impl fmt::Debug for ScoreFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ScoreFunction")
+    }
 }
 
 /// How the norms of the weights that are coupled in one channel become its importance.
@@ -84,7 +122,8 @@ pub enum Scope {
     /// Those of each group.
     #[default]
     Group,
-    /// Those of all groups whose channels are made by the same operator, relative to the mean of their group.
+    /// Those of all groups whose channels are made by the same operator, relative to the mean of their group unless
+    /// [`normalize`](Options::normalize) says otherwise.
     Global,
 }
 
@@ -139,6 +178,7 @@ impl Options {
             importance: Importance::default(),
             reduction: Reduction::default(),
             scope: Scope::default(),
+            normalize: true,
             round_to: 8,
             keep_at_least: 1,
             chosen: None,
@@ -161,6 +201,13 @@ impl Options {
     /// With channels that rank in another scope.
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
+        self
+    }
+
+    /// Whether importances are divided by the mean of their group before groups rank against each other in
+    /// [`Scope::Global`], which is the default. Without it, groups of small weights lose most.
+    pub fn normalize(mut self, normalize: bool) -> Self {
+        self.normalize = normalize;
         self
     }
 

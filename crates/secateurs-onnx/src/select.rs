@@ -164,7 +164,7 @@ impl Candidates {
         self.groups.iter().map(of_group).collect()
     }
 
-    /// Ranks the units of all groups of a kind against each other, each relative to the mean of its group; then each
+    /// Ranks the units of all groups of a kind against each other, relative to the mean of their group or not; then each
     /// group loses as many of its own as rounding allows.
     fn of_each_kind(&self, options: &Options, amount: Amount) -> Result<Vec<Vec<u32>>> {
         let mut kinds: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -177,7 +177,10 @@ impl Candidates {
             let mut units = Vec::new();
             for group in numbers.iter().map(|number| &self.groups[*number]) {
                 let sum: f64 = group.free.iter().map(|unit| self.importance[unit]).sum();
-                let mean = (sum / group.free.len() as f64).max(f64::MIN_POSITIVE);
+                let mean = match options.normalize {
+                    true => (sum / group.free.len() as f64).max(f64::MIN_POSITIVE),
+                    false => 1.0,
+                };
                 let own = group
                     .free
                     .iter()

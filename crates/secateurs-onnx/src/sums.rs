@@ -1,4 +1,4 @@
-//! [`Sums`]: absolute values or squares of a weight, summed along its dimensions in one pass.
+//! [`Sums`]: what the norms of a weight along its dimensions add up, in one pass; [`Norm`]: what that is.
 
 /// Entries that are added at once: in f64 they fit in the processor's cache. The order of additions depends on it, and
 /// on nothing else.
@@ -7,9 +7,47 @@ pub const MOST: usize = 1 << 13;
 /// Sums that run beside each other, which a processor adds at once.
 const LANES: usize = 16;
 
+/// A norm of order p: the p-th root of the sum of |x| to the power of p, and for infinity the largest |x|.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norm(pub f64);
+
+impl Norm {
+    /// What an entry adds.
+    fn term(self, x: f64) -> f64 {
+        match self.0 {
+            1.0 | f64::INFINITY => x.abs(),
+            2.0 => x * x,
+            order => libm::pow(x.abs(), order),
+        }
+    }
+
+    /// Adds what others added up.
+    pub fn add(self, a: f64, b: f64) -> f64 {
+        if self.0 == f64::INFINITY {
+            largest(a, b)
+        } else {
+            a + b
+        }
+    }
+
+    /// The norm of what adds up to this.
+    pub fn root(self, sum: f64) -> f64 {
+        match self.0 {
+            1.0 | f64::INFINITY => sum,
+            2.0 => sum.sqrt(),
+            order => libm::pow(sum, 1.0 / order),
+        }
+    }
+}
+
+/// The larger one, or NaN if one of them is.
+fn largest(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b { a } else { b }
+}
+
 /// For each index of some dimensions of a weight, the sum over all entries that have it.
 pub struct Sums {
-    squared: bool,
+    norm: Norm,
     /// Where the next entry is.
     at: usize,
     axes: Vec<Axis>,
@@ -25,13 +63,13 @@ struct Axis {
 
 impl Sums {
     /// Of a weight of this shape, along these dimensions.
-    pub fn new(dims: &[usize], along: impl Iterator<Item = usize>, squared: bool) -> Self {
+    pub fn new(dims: &[usize], along: impl Iterator<Item = usize>, norm: Norm) -> Self {
         let axes = along.map(|dim| Axis {
             inner: dims[dim + 1..].iter().product(),
             sums: vec![0.0; dims[dim]],
         });
         Sums {
-            squared,
+            norm,
             at: 0,
             axes: axes.collect(),
             terms: Vec::new(),
@@ -41,12 +79,18 @@ impl Sums {
     /// Adds the next entries, [`MOST`] of them or the last ones.
     pub fn add(&mut self, values: &[f64]) {
         self.terms.clear();
-        match self.squared {
-            false => self.terms.extend(values.iter().map(|x| x.abs())),
-            true => self.terms.extend(values.iter().map(|x| x * x)),
+        let norm = self.norm;
+        match norm.0 {
+            // Loops of their own, for speed.
+            1.0 | f64::INFINITY => self.terms.extend(values.iter().map(|x| x.abs())),
+            2.0 => self.terms.extend(values.iter().map(|x| x * x)),
+            _ => self.terms.extend(values.iter().map(|x| norm.term(*x))),
         }
         for axis in &mut self.axes {
-            axis.add(self.at, &self.terms);
+            match norm.0 {
+                f64::INFINITY => axis.add(self.at, &self.terms, largest),
+                _ => axis.add(self.at, &self.terms, |a, b| a + b),
+            }
         }
         self.at += values.len();
     }
@@ -59,16 +103,18 @@ impl Sums {
 
 impl Axis {
     /// Adds terms, the first of which is at this place.
-    fn add(&mut self, mut at: usize, mut terms: &[f64]) {
+    fn add(&mut self, mut at: usize, mut terms: &[f64], plus: impl Fn(f64, f64) -> f64 + Copy) {
         while !terms.is_empty() {
             let index = at / self.inner % self.sums.len();
             let taken = if self.inner == 1 {
                 let to = &mut self.sums[index..];
-                to.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+                to.iter_mut()
+                    .zip(terms)
+                    .for_each(|(sum, term)| *sum = plus(*sum, *term));
                 to.len().min(terms.len())
             } else {
                 let taken = (self.inner - at % self.inner).min(terms.len());
-                self.sums[index] += sum(&terms[..taken]);
+                self.sums[index] = plus(self.sums[index], sum(&terms[..taken], plus));
                 taken
             };
             at += taken;
@@ -78,20 +124,24 @@ impl Axis {
 }
 
 /// The sum of terms: of a few in order, of more of every sixteenth one first, then of these sums, by halves.
-fn sum(terms: &[f64]) -> f64 {
+fn sum(terms: &[f64], plus: impl Fn(f64, f64) -> f64 + Copy) -> f64 {
     if terms.len() < 2 * LANES {
-        return terms.iter().sum();
+        return terms.iter().fold(0.0, |sum, term| plus(sum, *term));
     }
     let (lines, rest) = terms.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
-    for line in lines {
-        lanes.iter_mut().zip(line).for_each(|(lane, term)| *lane += term);
-    }
-    lanes.iter_mut().zip(rest).for_each(|(lane, term)| *lane += term);
+    let into = |lanes: &mut [f64], terms: &[f64]| {
+        lanes
+            .iter_mut()
+            .zip(terms)
+            .for_each(|(lane, term)| *lane = plus(*lane, *term));
+    };
+    lines.iter().for_each(|line| into(&mut lanes, line));
+    into(&mut lanes, rest);
     let mut half = LANES / 2;
     while half > 0 {
         let (low, high) = lanes.split_at_mut(half);
-        low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+        into(low, high);
         half /= 2;
     }
     lanes[0]
@@ -113,19 +163,32 @@ mod tests {
         ] {
             let len = dims.iter().product::<usize>();
             let values: Vec<f64> = (0..len).map(|i| ((i * 37) % 101) as f64 - 50.0).collect();
-            for squared in [false, true] {
-                let mut sums = Sums::new(&dims, 0..dims.len(), squared);
+            for norm in [1.0, 2.0, 3.0, f64::INFINITY].map(Norm) {
+                let mut sums = Sums::new(&dims, 0..dims.len(), norm);
                 values.chunks(MOST).for_each(|chunk| sums.add(chunk));
                 for (dim, got) in sums.finish().enumerate() {
-                    let mut expected = vec![0.0; dims[dim]];
+                    let mut expected = vec![0.0_f64; dims[dim]];
                     let inner = dims[dim + 1..].iter().product::<usize>();
                     for (place, x) in values.iter().enumerate() {
-                        expected[place / inner % dims[dim]] += if squared { x * x } else { x.abs() };
+                        let sum = &mut expected[place / inner % dims[dim]];
+                        *sum = match norm.0 {
+                            f64::INFINITY => sum.max(x.abs()),
+                            order => *sum + x.abs().powi(order as i32),
+                        };
                     }
                     // All are whole numbers, so no order of additions rounds.
-                    assert_eq!(got, expected, "{dims:?} along {dim}, squared: {squared}");
+                    assert_eq!(got, expected, "{dims:?} along {dim}, {norm:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_largest_of_nan_is_nan() {
+        for values in [[f64::NAN, 1.0, 2.0], [2.0, f64::NAN, 1.0], [1.0, 2.0, f64::NAN]] {
+            let mut sums = Sums::new(&[1, 3], 0..1, Norm(f64::INFINITY));
+            sums.add(&values);
+            assert!(sums.finish().flatten().all(f64::is_nan));
         }
     }
 }

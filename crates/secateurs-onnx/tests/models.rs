@@ -140,7 +140,13 @@ fn every_importance_scope_and_reduction_gives_an_exact_model() {
         assert!(smaller.report.deviation.unwrap() <= 1e-12);
         (smaller.report.removed(), smaller.bytes)
     };
-    let importances = [Importance::L1, Importance::L2, Importance::Random(7)];
+    let importances = [
+        Importance::L1,
+        Importance::L2,
+        Importance::Norm(3.0),
+        Importance::Norm(f64::INFINITY),
+        Importance::Random(7),
+    ];
     let mut different = std::collections::HashSet::new();
     for importance in importances {
         for reduction in [Reduction::Sum, Reduction::Mean, Reduction::Max] {
@@ -149,9 +155,22 @@ fn every_importance_scope_and_reduction_gives_an_exact_model() {
         }
     }
     assert!(different.len() > 3);
+    // Norms of the same order, by other ways.
+    let with = |importance| removed_with(unrounded(0.5).importance(importance)).1;
+    assert_eq!(with(Importance::Norm(2.0)), with(Importance::L2));
+    assert_eq!(
+        with(Importance::function(|_, weight| Some(weight.to_owned()))),
+        with(Importance::L1)
+    );
+    for order in [0.0, -1.0, f64::NAN] {
+        let wrong = plan(&model, &unrounded(0.5).importance(Importance::Norm(order))).unwrap_err();
+        assert!(wrong.to_string().contains("not a valid order"), "{wrong}");
+    }
     // All of a kind together: as many as half of them, wherever they are.
-    let (together, _) = removed_with(unrounded(0.5).scope(Scope::Global));
+    let (together, relative) = removed_with(unrounded(0.5).scope(Scope::Global));
     assert!((20..=24).contains(&together), "{together}");
+    let (_, absolute) = removed_with(unrounded(0.5).scope(Scope::Global).normalize(false));
+    assert_ne!(relative, absolute);
     // Scores that name one weight: only its group has an importance.
     let shape: Vec<usize> = vec![8, 3, 3, 3];
     let scores = ArrayD::from_shape_fn(shape.clone(), |at| (8 - at[0]) as f32);
@@ -172,6 +191,22 @@ fn every_importance_scope_and_reduction_gives_an_exact_model() {
     )
     .unwrap_err();
     assert!(wrong.to_string().contains("have shape [8]"), "{wrong}");
+    // A function that has scores for the same weight alone, and one whose scores do not fit.
+    let of = name.clone();
+    let function = Importance::function(move |name, weight| {
+        (name == of).then(|| ArrayD::from_shape_fn(weight.raw_dim(), |at| (8 - at[0]) as f32))
+    });
+    let by_function = plan(&model, &unrounded(0.5).importance(function)).unwrap();
+    assert_eq!(by_function.groups, report.groups);
+    for scores in [ArrayD::zeros(vec![8]), ArrayD::from_elem(shape, f32::NAN)] {
+        let of = name.clone();
+        let function = Importance::function(move |name, _| (name == of).then(|| scores.clone()));
+        let wrong = plan(&model, &unrounded(0.5).importance(function)).unwrap_err();
+        assert!(
+            wrong.to_string().contains(&format!("scores for `{name}`")),
+            "{wrong}"
+        );
+    }
 }
 
 #[test]

@@ -42,8 +42,8 @@ where
 /// channels, or what is to be left: a resource and its share.
 #[pyfunction]
 #[pyo3(signature = (
-    path, output, *, amount=None, budget=None, importance="l2", scores=None, reduction="sum", scope="group", seed=0,
-    round_to=8, keep_at_least=1, include=None, exclude=Vec::new(), masked=None, verify=true, overwrite=false
+    path, output, *, amount=None, budget=None, importance="l2", norm=None, scores=None, reduction="sum", scope="group",
+    normalize=true, seed=0, round_to=8, keep_at_least=1, include=None, exclude=Vec::new(), masked=None, verify=true, overwrite=false
 ))]
 #[allow(clippy::too_many_arguments)] // named in Python
 pub(crate) fn shrink<'py>(
@@ -53,9 +53,11 @@ pub(crate) fn shrink<'py>(
     amount: Option<AmountArg>,
     budget: Option<(String, f64)>,
     importance: &str,
+    norm: Option<f64>,
     scores: Option<BTreeMap<String, PyReadonlyArrayDyn<'py, f32>>>,
     reduction: &str,
     scope: &str,
+    normalize: bool,
     seed: u64,
     round_to: usize,
     keep_at_least: usize,
@@ -77,6 +79,20 @@ pub(crate) fn shrink<'py>(
         (None, Some(amount)) => Options::new(amount.0),
         (None, None) => Options::new(0.5),
     };
+    let order = match (importance, norm) {
+        ("norm", None) => {
+            return Err(PyValueError::new_err(
+                "importance \"norm\" needs the order of the norm: `norm`",
+            ));
+        }
+        ("norm", Some(order)) => order,
+        (_, None) => 2.0,
+        (_, Some(_)) => {
+            return Err(PyValueError::new_err(
+                "`norm` is the order of importance \"norm\"",
+            ));
+        }
+    };
     let importance = match scores {
         Some(scores) => {
             let scores = scores.into_iter();
@@ -89,6 +105,7 @@ pub(crate) fn shrink<'py>(
             &[
                 ("l1", Importance::L1),
                 ("l2", Importance::L2),
+                ("norm", Importance::Norm(order)),
                 ("batch_norm", Importance::BatchNorm),
                 ("random", Importance::Random(seed)),
             ],
@@ -105,6 +122,7 @@ pub(crate) fn shrink<'py>(
         .importance(importance)
         .reduction(choice("reduction", reduction, &reductions)?)
         .scope(choice("scope", scope, &scopes)?)
+        .normalize(normalize)
         .round_to(round_to)
         .keep_at_least(keep_at_least)
         .verify(verify);

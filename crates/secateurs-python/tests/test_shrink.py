@@ -92,6 +92,8 @@ def test_scores_and_names(model, tmp_path):
     before = {w.name: numpy_helper.to_array(w) for w in onnx.load(model).graph.initializer}
     np.testing.assert_array_equal(kept["first.weight"], before["first.weight"][8:])
     report = secateurs.shrink(model, tmp_path / "b.onnx", 0.5, exclude=["head.weight"], importance="l1")
+    by_norm = secateurs.shrink(model, None, 0.5, exclude=["head.weight"], importance="norm", norm=1.0)
+    assert by_norm["groups"] == report["groups"]
     assert shapes(tmp_path / "b.onnx")["first.weight"][0] == 16
     assert shapes(tmp_path / "b.onnx")["head.weight"] == [10, 24]
     assert report["removed"] == 16 and report["held"]["the choice of groups"] == 24
@@ -115,13 +117,16 @@ def test_bad_input(model, tmp_path):
         {"macs": 0.0},
         {"macs": 1e-9},
         {"importance": "l3"},
+        {"importance": "norm"},
+        {"importance": "norm", "norm": 0.0},
+        {"norm": 3.0},
         {"scope": "all"},
         {"reduction": "median"},
         {"importance": {"first.weight": np.ones(3)}},
     ):
         with pytest.raises(ValueError):
             secateurs.shrink(model, output, **options)
-    (tmp_path / "no.onnx").write_bytes(b"this is no model")
+    (tmp_path / "no.onnx").write_bytes(b"this is not a model")
     with pytest.raises(ValueError):
         secateurs.shrink(tmp_path / "no.onnx", output)
     assert not output.exists()

@@ -60,12 +60,19 @@ pub struct ShrinkArgs {
     /// How important a channel is. The least important ones are removed.
     #[arg(long, value_enum, default_value_t, conflicts_with = "scores")]
     pub importance: ImportanceArg,
+    /// The order of --importance norm: a number above 0, or inf for the largest absolute value.
+    #[arg(long, value_name = "P")]
+    pub norm: Option<f64>,
     /// Take importance scores from a .safetensors file: for weights by name, tensors of their shapes.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub scores: Option<PathBuf>,
     /// How the norms of the weights that are coupled in one channel are combined.
     #[arg(long, value_enum, default_value_t)]
     pub reduction: ReductionArg,
+    /// With --scope global, rank importances as they are, and not relative to the mean of their group. Groups of small
+    /// weights then lose most.
+    #[arg(long)]
+    pub no_normalize: bool,
     /// The seed of --importance random.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -109,6 +116,8 @@ pub enum ImportanceArg {
     /// The Euclidean norm over all weights of the channel.
     #[default]
     L2,
+    /// The norm of order --norm over all weights of the channel.
+    Norm,
     /// The absolute scale of its batch norm; groups without batch norm are left alone.
     BatchNorm,
     /// Random, from --seed.
@@ -211,10 +220,26 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
         Some((share, resource)) => Options::budget(resource, share)?,
         None => Options::new(args.amount)?,
     };
+    if args.norm.is_some() && !matches!(args.importance, ImportanceArg::Norm) {
+        return Err(Failure::options("--norm is the order of --importance norm"));
+    }
+    if args.no_normalize && !matches!(args.scope, ScopeArg::Global) {
+        return Err(Failure::options(
+            "--no-normalize needs --scope global: in a group, nothing is compared with others",
+        ));
+    }
     let importance = match (&args.scores, args.importance) {
         (Some(path), _) => Importance::Scores(Arc::new(scores(path)?)),
         (None, ImportanceArg::L1) => Importance::L1,
         (None, ImportanceArg::L2) => Importance::L2,
+        (None, ImportanceArg::Norm) => match args.norm {
+            Some(order) => Importance::Norm(order),
+            None => {
+                return Err(Failure::options(
+                    "--importance norm needs the order of the norm: --norm",
+                ));
+            }
+        },
         (None, ImportanceArg::BatchNorm) => Importance::BatchNorm,
         (None, ImportanceArg::Random) => Importance::Random(args.seed),
     };
@@ -229,6 +254,7 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
             ScopeArg::Group => Scope::Group,
             ScopeArg::Global => Scope::Global,
         })
+        .normalize(!args.no_normalize)
         .round_to(if args.zeros { 1 } else { args.round_to })
         .keep_at_least(args.keep_at_least)
         .verify(!args.no_verify);

@@ -24,8 +24,10 @@ def shrink(
     parameters: float | None = None,
     bytes: float | None = None,
     importance: str | Mapping[str, Any] = "l2",
+    norm: float | None = None,
     reduction: str = "sum",
     scope: str = "group",
+    normalize: bool = True,
     seed: int = 0,
     round_to: int = 8,
     keep_at_least: int = 1,
@@ -47,10 +49,12 @@ def shrink(
         amount: how many channels of each group to remove: a fraction (float) or a count (int). 0.5 by default.
         macs, parameters, bytes: in place of an amount, the share of multiply-adds, of parameters, or of the
             file, that is to be left at most.
-        importance: ``"l1"``, ``"l2"``, ``"batch_norm"``, ``"random"``, or arrays of scores by the names of
-            weights. The least important channels are removed.
+        importance: ``"l1"``, ``"l2"``, ``"norm"``, ``"batch_norm"``, ``"random"``, or arrays of scores by the
+            names of weights. The least important channels are removed.
+        norm: the order of ``"norm"``: a number above 0, or ``math.inf`` for the largest absolute value.
         reduction: how the norms of coupled weights are combined: ``"sum"``, ``"mean"`` or ``"max"``.
         scope: ``"group"`` ranks the channels of each group, ``"global"`` those of all groups of a kind.
+        normalize: with ``"global"``, rank importances relative to the mean of their group.
         seed: seed of ``"random"``.
         round_to: what is kept of a group is rounded to the nearest multiple of this; 1 rounds nothing.
         keep_at_least: the smallest number of channels of each group that is kept.
@@ -82,9 +86,11 @@ def shrink(
         amount=amount,
         budget=given[0] if given else None,
         importance=importance,
+        norm=norm,
         scores=scores,
         reduction=reduction,
         scope=scope,
+        normalize=normalize,
         seed=seed,
         round_to=round_to,
         keep_at_least=keep_at_least,
