@@ -87,6 +87,15 @@ pub enum Error {
         /// What is allowed.
         tolerance: f64,
     },
+    /// A module that cannot be exported to ONNX.
+    #[cfg(feature = "nn")]
+    #[error("the module `{path}` cannot be exported: {reason}")]
+    Export {
+        /// Its path, such as `0.1`; empty for the model itself.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
     /// What the pruning library refuses: an amount, or an output that exists.
     #[error(transparent)]
     Prune(#[from] secateurs::Error),

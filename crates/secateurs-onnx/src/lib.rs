@@ -34,6 +34,8 @@ mod external;
 mod graph;
 mod importance;
 mod input_file;
+#[cfg(feature = "nn")]
+mod modules;
 mod options;
 mod proto;
 mod reference;
@@ -52,6 +54,8 @@ mod write;
 
 pub use cost::Cost;
 pub use error::{Error, Result};
+#[cfg(feature = "nn")]
+pub use modules::{SmallerModule, export, shrink_module};
 pub use options::{Importance, Options, Reduction, Resource, Scope, ScoreFunction};
 pub use report::Report;
 pub use select::GroupReport;

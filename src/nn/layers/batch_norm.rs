@@ -132,6 +132,16 @@ impl<const D: usize> BatchNorm<D> {
         })
     }
 
+    /// The term that is added to the variance.
+    pub fn eps(&self) -> f64 {
+        self.eps
+    }
+
+    /// The share of a batch in the running statistics; `None` if these are means over all batches.
+    pub fn momentum(&self) -> Option<f64> {
+        self.momentum
+    }
+
     fn normalise(&self, input: &Tensor) -> Result<Tensor> {
         let (weight, bias) = (
             self.store.optional_tensor("weight"),

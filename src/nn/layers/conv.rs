@@ -1,5 +1,6 @@
 //! [`Conv1d`], [`Conv2d`] and [`Conv3d`]: one layer over the number of spatial dimensions.
 
+use ndarray::{Array1, ArrayD};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +143,38 @@ impl<const D: usize> Conv<D> {
             store,
             options: config.options,
         })
+    }
+
+    /// A layer with the given weight `[out_channels, in_channels / groups, kernel…]` and bias `[out_channels]`.
+    ///
+    /// ```
+    /// use ndarray::{ArrayD, array};
+    /// use secateurs::nn::Conv2d;
+    /// use secateurs::tensor::ConvOptions;
+    ///
+    /// let weight = ArrayD::zeros(vec![2, 3, 5, 5]);
+    /// let layer = Conv2d::from_arrays(weight, Some(array![0.5, 0.0]), ConvOptions::new(2).padding(&[2, 2]))?;
+    /// assert_eq!(layer.options().padding, [2, 2]);
+    /// # Ok::<(), secateurs::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError::ShapeMismatch`](crate::error::MaskError::ShapeMismatch) if the weight does not have `D + 2`
+    /// dimensions or the bias another length than its first one, and
+    /// [`NnError::InvalidSetting`](crate::error::NnError::InvalidSetting) for options that do not fit.
+    pub fn from_arrays(weight: ArrayD<f32>, bias: Option<Array1<f32>>, options: ConvOptions) -> Result<Self> {
+        let mut store = ParamStore::new();
+        store.insert_parameter("weight", weight)?;
+        if let Some(bias) = bias {
+            store.insert_parameter("bias", bias)?;
+        }
+        Conv::try_from(Raw { store, options })
+    }
+
+    /// Stride, padding, dilation and groups.
+    pub fn options(&self) -> &ConvOptions {
+        &self.options
     }
 }
 

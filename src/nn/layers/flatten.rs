@@ -47,6 +47,16 @@ impl Flatten {
             end_dim,
         }
     }
+
+    /// The first dimension that is flattened; negative from the end.
+    pub fn start_dim(&self) -> isize {
+        self.start_dim
+    }
+
+    /// The last dimension that is flattened; negative from the end.
+    pub fn end_dim(&self) -> isize {
+        self.end_dim
+    }
 }
 
 crate::param_tree!(Flatten { store: store });

@@ -63,6 +63,11 @@ macro_rules! pool {
                 let store = ParamStore::new();
                 $name::try_from(Raw { store, options })
             }
+
+            /// Kernel, stride and padding.
+            pub fn options(&self) -> &PoolOptions {
+                &self.options
+            }
         }
 
         impl TryFrom<Raw> for $name {
@@ -164,6 +169,11 @@ impl AdaptiveAvgPool2d {
             store: ParamStore::new(),
             size: size.per_dim(),
         }
+    }
+
+    /// The height and width of the output.
+    pub fn size(&self) -> [usize; 2] {
+        self.size
     }
 }
 
