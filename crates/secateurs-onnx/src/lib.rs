@@ -19,6 +19,10 @@
 //!
 #![doc = include_str!("rules.md")]
 //!
+//! # Features
+//!
+//! `nn`: `export` writes a network of `secateurs::nn` as an ONNX model, and `shrink_module` makes it smaller.
+//!
 //! # What is removed exactly
 //!
 //! A model with channels removed computes what the same model computes with all weights of these channels set to zero,

@@ -137,7 +137,7 @@ impl Layer<'_> {
             return Ok(None);
         }
         let image = &self.from[2..];
-        if (0..2).all(|dim| size[dim] > 0 && image[dim] % size[dim] == 0) {
+        if (0..2).all(|dim| size[dim] > 0 && image[dim].is_multiple_of(size[dim])) {
             return Ok(Some([image[0] / size[0], image[1] / size[1]]));
         }
         let reason =

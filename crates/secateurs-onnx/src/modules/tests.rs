@@ -9,7 +9,7 @@ use secateurs::nn::{
     Dropout, Flatten, Linear, Lstm, LstmConfig, MaxPool2d, Module, ParamTreeExt, PoolConfig, Relu,
     Sequential, Sigmoid, Tanh,
 };
-use secateurs::prune::{self, Norm};
+use secateurs::prune;
 use secateurs::tensor::Tensor;
 
 use super::{INPUT, export, shrink_module};
@@ -267,7 +267,7 @@ proptest! {
     ) {
         let mut model = network(&widths, &norms, depthwise, seed);
         for path in prune::weights(&model) {
-            prune::ln_structured(&mut model, &path, share, Norm::try_from(2).unwrap(), 0).unwrap();
+            prune::ln_structured(&mut model, &path, share, 2, 0).unwrap();
         }
         let input = random(&[2, 2, 4, 4], &mut rng());
         match shrink_module(&model, &[2, 4, 4], &Options::masked()) {
