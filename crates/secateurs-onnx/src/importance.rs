@@ -124,7 +124,9 @@ fn reduced(
     norm: Norm,
     values: impl Fn(&str, &mut Take<'_>) -> bool,
 ) -> HashMap<u32, f64> {
-    let mut all: HashMap<u32, (f64, u32)> = HashMap::new();
+    // By the number of the unit; there are too many to hash one by one.
+    let mut all = vec![(0.0_f64, 0_u32); couplings.units.len()];
+    let mut of_axis: Vec<Option<f64>> = vec![None; couplings.units.len()];
     let mut names: Vec<&&str> = couplings.parameters.keys().collect();
     names.sort(); // sums have one order
     for name in names {
@@ -135,13 +137,13 @@ fn reduced(
             continue;
         }
         for (labels, own) in axes.iter().flatten().zip(sums.finish()) {
-            let mut of_units: HashMap<u32, f64> = HashMap::new();
             for (unit, sum) in labels.iter().zip(own) {
-                let total = of_units.entry(couplings.units.root(*unit)).or_insert(0.0);
+                let total = of_axis[couplings.units.root(*unit) as usize].get_or_insert(0.0);
                 *total = norm.add(*total, sum);
             }
-            for (unit, sum) in of_units {
-                let (total, count) = all.entry(unit).or_insert((0.0, 0));
+            for unit in labels.iter().map(|unit| couplings.units.root(*unit) as usize) {
+                let Some(sum) = of_axis[unit].take() else { continue };
+                let (total, count) = &mut all[unit];
                 *total = match reduction {
                     Reduction::Sum => norm.add(*total, sum),
                     Reduction::Mean => *total + norm.root(sum),
@@ -151,13 +153,14 @@ fn reduced(
             }
         }
     }
-    let finish = |(unit, (total, count)): (u32, (f64, u32))| {
+    let finish = |(unit, (total, count)): (usize, (f64, u32))| {
         let value = match reduction {
             Reduction::Sum => norm.root(total),
             Reduction::Mean => total / f64::from(count),
             Reduction::Max => total,
         };
-        (unit, value)
+        (unit as u32, value)
     };
-    all.into_iter().map(finish).collect()
+    let some = all.into_iter().enumerate().filter(|(_, (_, count))| *count > 0);
+    some.map(finish).collect()
 }

@@ -39,8 +39,8 @@ pub struct Smaller {
 /// The files that [`shrink_file`] writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Outputs<'a> {
-    /// The smaller model. One whose weights are in files of their own gets a file of weights beside it, with `.data` at
-    /// the end of its name.
+    /// The smaller model. One whose weights are in files of their own, or that would be larger than 2 GB with them, gets a
+    /// file of weights beside it, with `.data` at the end of its name.
     pub smaller: &'a Path,
     /// The model in which the same channels are masked and none is removed, to compare the smaller one with.
     pub masked: Option<&'a Path>,
@@ -61,6 +61,14 @@ pub fn shrink(model: &[u8], options: &Options) -> Result<Smaller> {
     let skeleton = Skeleton::of_bytes(model)?;
     let read = Model::read(&skeleton, &External::default())?;
     let done = Shrunk::of(&read, options, "weights.data", model.len() as u64)?;
+    if done.smaller.data.len() > 0 {
+        return Err(Error::Unsupported {
+            what: "the smaller model is larger than 2 GB, so that its weights have to be in a file of their own; \
+                   use `shrink_file`"
+                .into(),
+            at: None,
+        });
+    }
     let mut bytes = Vec::new();
     done.smaller.model.for_each_chunk(&mut |chunk| {
         bytes.extend_from_slice(chunk);

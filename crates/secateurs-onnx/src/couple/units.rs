@@ -40,6 +40,11 @@ impl Units {
         labels
     }
 
+    /// Number of labels: every unit has one of them.
+    pub fn len(&self) -> usize {
+        self.parents.len()
+    }
+
     /// The unit that an index belongs to.
     pub fn root(&self, mut unit: u32) -> u32 {
         while self.parents[unit as usize] != unit {

@@ -1,5 +1,6 @@
 //! Writes models: the fields of the file that was read, with some tensors and nodes in the place of others.
 
+mod beside;
 mod cut;
 mod edit;
 mod external;
@@ -56,7 +57,7 @@ struct NewTensor<'a> {
     entries: Entries<'a>,
 }
 
-/// A model with these changes, its weights in a file of this name if they were in one.
+/// A model with these changes, its weights in a file of this name if they were in one, or if it is too large without.
 fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Result<Written<'a>> {
     let graph = &model.graph;
     let mut places = Places {
@@ -125,13 +126,14 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
             out.extend_from_slice(each.raw);
         }
     }
-    Ok(Written {
+    let written = Written {
         model: Skeleton {
             bytes: out,
             parts: places.parts,
         },
         data: places.data,
-    })
+    };
+    beside::beside(written, beside::MOST)
 }
 
 /// A copy that is changed, or that is made of what is changed, becomes an initializer of its own; the nodes that made
