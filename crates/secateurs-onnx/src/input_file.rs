@@ -24,12 +24,16 @@ type State = (u64, Option<SystemTime>);
 impl InputFile {
     /// Opens a file. `real` is where it lies, `path` what errors call it.
     pub fn open(path: &Path, real: &Path) -> Result<Self> {
-        let opened = File::open(real).and_then(|file| Ok((state(&file.metadata()?), file)));
-        let (state, file) = opened.map_err(|error| failed(path, error))?;
+        let opened = File::open(real).and_then(|file| Ok((file.metadata()?, file)));
+        let (metadata, file) = opened.map_err(|error| failed(path, error))?;
+        if !metadata.is_file() {
+            let error = "it is not a regular file, so that no part of it can be read by itself";
+            return Err(failed(path, io::Error::other(error)));
+        }
         Ok(InputFile {
             path: path.to_owned(),
             file: Mutex::new(file),
-            state,
+            state: state(&metadata),
             failed: OnceLock::new(),
         })
     }

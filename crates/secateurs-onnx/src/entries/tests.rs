@@ -129,3 +129,13 @@ fn a_file_that_changes_is_an_error() {
     fs::write(&path, [1; 100]).unwrap();
     assert!(file.check().unwrap_err().to_string().contains("cannot read"));
 }
+
+#[test]
+fn what_is_not_a_file_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = InputFile::open(folder.path(), folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("not a regular file"), "{message}");
+    assert!(InputFile::open(&folder.path().join("none"), &folder.path().join("none")).is_err());
+}
