@@ -432,6 +432,18 @@ fn everything_else_is_copied_byte_for_byte() {
 }
 
 #[test]
+fn weights_without_entries_take_no_memory() {
+    for dims in [[0, 1 << 40], [0, 1 << 31], [1 << 40, 0]] {
+        let mut b = Builder::new();
+        b.input("x", &[-1, 8]).tensor("w", &dims, 1, &[]);
+        b.node("MatMul", &["x", "w"], "y", &[]);
+        let model = b.output("y").model();
+        // Nothing is counted, and above all nothing is allocated.
+        assert!(plan(&model, &Options::new(0.5).unwrap()).unwrap().groups.is_empty());
+    }
+}
+
+#[test]
 fn damaged_models_give_errors() {
     let model = residual().model();
     for length in (0..model.len()).step_by(7) {

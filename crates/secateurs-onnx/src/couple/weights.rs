@@ -21,10 +21,11 @@ impl<'a> Walk<'a, '_> {
         self.values.get(name).cloned().unwrap_or_default()
     }
 
-    /// Whether this is a weight that can be cut.
+    /// Whether this is a weight that can be cut. One without entries is not: its other dimensions may have any length.
     pub(super) fn is_weight(&self, name: &str) -> bool {
         let constant = self.graph.constants.get(name);
-        self.graph.initializers.contains(name) && constant.is_some_and(|constant| constant.dtype.is_float())
+        let constant = constant.filter(|constant| constant.dtype.is_float() && constant.len() > 0);
+        self.graph.initializers.contains(name) && constant.is_some()
     }
 
     fn axes(&mut self, name: &'a str) -> &mut Vec<Axis> {
