@@ -1,6 +1,6 @@
 """Writes the models that crates/secateurs-onnx/tests/models.rs shrinks: small versions of common architectures.
 
-    python scripts/tiny_models.py crates/secateurs-onnx/tests/data
+    python scripts/tiny_models.py crates/secateurs-onnx/tests/data [MODEL ...]
 
 Needs torch 2.12, onnx and onnxscript. Each is exported by both of PyTorch's exporters; the files are committed, so that the
 tests need neither.
@@ -304,6 +304,23 @@ class GroupNorm(nn.Module):
         return self.head(F.relu(self.b(F.relu(self.norm(self.a(x))))))
 
 
+class LayerNorm(nn.Module):
+    """Norms of vectors and of maps, written out."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.head = nn.Conv2d(3, 12, 3), nn.Conv2d(12, 12, 1), nn.Linear(12, 5)
+        self.norm = nn.LayerNorm(12)
+        self.weight, self.bias = nn.Parameter(torch.randn(12, 1, 1)), nn.Parameter(torch.randn(12, 1, 1))
+
+    def forward(self, x):
+        x = self.a(x)
+        mean = x.mean(1, keepdim=True)
+        variance = (x - mean).pow(2).mean(1, keepdim=True)
+        x = x + self.b((x - mean) / torch.sqrt(variance + 1e-6) * self.weight + self.bias)
+        return self.head(self.norm(x.mean((2, 3))))
+
+
 IMAGE, IDS = torch.zeros(1, 3, 16, 16), torch.zeros(1, 8, dtype=torch.long)
 MODELS = {
     "vgg": (vgg, IMAGE), "resnet": (resnet, IMAGE), "resnext": (resnext, IMAGE), "mobilenet": (mobilenet, IMAGE),
@@ -311,15 +328,20 @@ MODELS = {
     "segmentation": (Segment, IMAGE), "superresolution": (superresolution, IMAGE), "convnext": (convnext, IMAGE),
     "groupnorm": (GroupNorm, IMAGE), "vit": (ViT, IMAGE), "mixer": (Mixer, IMAGE), "swin": (Windows, IMAGE),
     "einsum": (Einsums, torch.zeros(1, 6, 16)), "bert": (BERT, IDS), "llama": (LLaMA, IDS),
-    "lstm": (lambda: Recurrent(nn.LSTM), IDS), "gru": (lambda: Recurrent(nn.GRU), IDS),
+    "lstm": (lambda: Recurrent(nn.LSTM), IDS), "gru": (lambda: Recurrent(nn.GRU), IDS), "layernorm": (LayerNorm, IMAGE),
 }
 
 
-def main(folder):
+# Versions of the operators that the older exporter writes, where not 17: without one for layer norms.
+OPSETS = {"layernorm": 14}
+
+
+def main(folder, *names):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore")
-    for name, (build, example) in MODELS.items():
+    for name in names or MODELS:
+        build, example = MODELS[name]
         torch.manual_seed(0)
         model = build().eval()
         for module in model.modules():
@@ -327,7 +349,7 @@ def main(folder):
                 for tensor in (module.running_mean, module.weight.data, module.bias.data):
                     tensor.normal_()
                 module.running_var.uniform_(0.5, 2)
-        torch.onnx.export(model, (example,), folder / f"{name}.onnx", dynamo=False, opset_version=17, input_names=["x"],
+        torch.onnx.export(model, (example,), folder / f"{name}.onnx", dynamo=False, opset_version=OPSETS.get(name, 17), input_names=["x"],
                           output_names=["y"], dynamic_axes={"x": {0: "batch"}} if name in DYNAMIC else None)
         torch.onnx.export(model, (example,), folder / f"{name}_new.onnx", dynamo=True, external_data=False, verbose=False,
                           input_names=["x"], output_names=["y"])

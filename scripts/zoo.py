@@ -34,6 +34,7 @@ ROUNDED = {"8": 8, "1": None}
 STEPS = [
     *(f"export-{kind}" for kind in KINDS),
     *(f"secateurs-{kind}" for kind in KINDS),
+    *(f"inexact-{kind}" for kind in KINDS),
     *(f"torch_pruning-{rounded}" for rounded in ROUNDED),
     "onnxsim-torchscript",
     "latency",
@@ -153,6 +154,8 @@ def work(arguments):
     x = numpy.load(sample)
     if tool == "secateurs":
         yield from zoo_files.secateurs(arguments.secateurs, source, output, ratio, x)
+    elif tool == "inexact":
+        yield from zoo_files.inexact(arguments.secateurs, source, output, ratio, x)
     elif tool == "onnxsim":
         import onnxsim  # not in the time
 

@@ -6,6 +6,7 @@ import statistics
 
 BEGIN, END = "<!-- scripts/zoo.py: begin -->", "<!-- scripts/zoo.py: end -->"
 SECATEURS = ["secateurs-torchscript", "secateurs-dynamo"]
+INEXACT = "inexact-torchscript"
 OTHERS = ["torch_pruning-8", "torch_pruning-1", "onnxsim-torchscript"]
 # The largest relative deviation of what computes the same: in f64, and in f32.
 EXACT, EXACT_F32 = 1e-12, 1e-5
@@ -20,7 +21,7 @@ def write(folder, file):
     before, found, rest = whole.partition(BEGIN)
     if not found:
         raise SystemExit(f"{file} has no line {BEGIN}")
-    body = "\n".join([*summary(results), "", *sizes(results), "", *proofs(results), "", *times(results)])
+    body = "\n".join([*summary(results), "", *sizes(results), "", *proofs(results), "", *inexact(results), "", *times(results)])
     file.write_text(before + BEGIN + "\n\n" + body + "\n\n" + END + rest.partition(END)[2])
 
 
@@ -134,6 +135,26 @@ def proofs(results):
         for step in SECATEURS:
             cells += [small(each.deviation(step)), small(each[step].get("deviation_f32"))]
         yield f"| {label} | {' | '.join(cells)} | {small(each.deviation('torch_pruning-8'))} | {held(each['secateurs-torchscript'])} |"
+
+
+def inexact(results):
+    """What layer norms hold, and what cutting them all the same saves and changes."""
+    yield ("Models whose layer norms hold channels, and the same with `--inexact layer-norm` (TorchScript's export): channels that can "
+           "be removed, what is left of parameters / multiply-adds, and the largest deviation from the masked model, relative to "
+           "its largest output: with norms over the channels that remain, and with plain ones:")
+    yield ""
+    yield "| model | removable, exact | inexact | left, exact | inexact | proof, f64 | accepted deviation |"
+    yield "|---|---|---|---|---|---|---|"
+    for label, each in architectures(results).items():
+        report, exact = each[INEXACT].get("report"), each["secateurs-torchscript"].get("report")
+        if not report or not exact:
+            continue
+        cells = [percent(1 - sum(of["held"].values()) / of["channels"]) for of in (exact, report)]
+        for of in (exact, report):
+            left = [of["after"][key] / of["before"][key] if of["after"][key] else None for key in ("parameters", "macs")]
+            cells.append(" / ".join(percent(share) for share in left))
+        cells += [small(report["deviation"]), small(report["accepted_deviation"])]
+        yield f"| {label} | {' | '.join(cells)} |"
 
 
 def times(results):

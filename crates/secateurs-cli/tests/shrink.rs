@@ -64,6 +64,29 @@ fn a_model_becomes_smaller_and_is_verified() {
 }
 
 #[test]
+fn an_inexact_cut_is_a_choice_whose_deviation_is_reported() {
+    let place = Place::new();
+    fs::copy(MODEL.replace("resnet", "vit"), place.path("model.onnx")).unwrap();
+    let command = ["shrink", "model.onnx", "--round-to", "1"];
+    let with = |args: &[&str]| place.done(&[&command[..], args].concat());
+    let out = with(&["-o", "exact.onnx"]);
+    assert!(
+        out.contains("channels by LayerNormalization") && !out.contains("accepted"),
+        "{out}"
+    );
+    let out = with(&["-o", "small.onnx", "--inexact", "layer-norm"]);
+    assert!(
+        !out.contains("by LayerNormalization") && out.contains("accepted"),
+        "{out}"
+    );
+    let json = with(&["-o", "again.onnx", "--inexact", "layer-norm,maximum", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json["deviation"].as_f64().unwrap() <= 1e-12);
+    assert!(json["accepted_deviation"].as_f64().unwrap() > 1e-6);
+    assert!(json["inexact"]["layer norms"].as_u64().unwrap() > 0);
+}
+
+#[test]
 fn a_plan_writes_nothing_and_says_what_is_coupled() {
     let place = place();
     let before = fs::read_dir(place.path(".")).unwrap().count();

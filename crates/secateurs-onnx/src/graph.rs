@@ -286,6 +286,11 @@ impl<'a> Node<'a> {
         self.attribute(name)?.tensor
     }
 
+    /// The first output, unless it is missing.
+    pub fn output(&self) -> Option<&'a str> {
+        self.outputs.first().copied().filter(|output| !output.is_empty())
+    }
+
     /// An input, unless it is missing.
     pub fn input(&self, number: usize) -> Option<&'a str> {
         self.inputs.get(number).copied().filter(|input| !input.is_empty())

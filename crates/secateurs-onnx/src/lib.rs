@@ -28,7 +28,8 @@
 //! A model with channels removed computes what the same model computes with all weights of these channels set to zero,
 //! but for the order in which floats are added. That holds where a removed channel is zero wherever it is read. Where it
 //! is not, as behind a sigmoid, or where an operator looks at all channels together, as layer norm does, channels are
-//! held, and the report says by what.
+//! held, and the report says by what. [`Options::inexact`] lets go of those of some operators, with the deviation in the
+//! report; everything else stays exact and proven.
 
 mod cost;
 mod couple;
@@ -60,7 +61,7 @@ pub use cost::Cost;
 pub use error::{Error, Result};
 #[cfg(feature = "nn")]
 pub use modules::{SmallerModule, export, shrink_module};
-pub use options::{Importance, Options, Reduction, Resource, Scope, ScoreFunction};
+pub use options::{Importance, Inexact, Options, Reduction, Resource, Scope, ScoreFunction};
 pub use report::Report;
 pub use select::GroupReport;
 pub use shrink::{Outputs, Smaller, plan, plan_file, shrink, shrink_file, weight_names};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ndarray::{ArrayD, ArrayViewD};
 use secateurs::mask::Amount;
 
+use crate::couple::Choice;
 use crate::error::{Error, Result};
 
 /// How much to remove, and how.
@@ -21,6 +22,7 @@ pub struct Options {
     pub(crate) keep_at_least: usize,
     pub(crate) chosen: Option<Chosen>,
     pub(crate) verify: bool,
+    pub(crate) choice: Choice,
 }
 
 /// What is to be reached.
@@ -127,6 +129,17 @@ pub enum Scope {
     Global,
 }
 
+/// Operators that range over all channels together, so that removing some changes what they make of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Inexact {
+    /// Layer norms, also where they are written out as means, differences and squares: mean and variance are then those of
+    /// the channels that remain.
+    LayerNorm,
+    /// `ReduceMax` and `ReduceMin` over channels: the extreme of those that remain.
+    Maximum,
+}
+
 /// Which groups may be cut, by the names of their weights.
 #[derive(Clone)]
 pub(crate) struct Chosen(pub Arc<Predicate>);
@@ -183,6 +196,7 @@ impl Options {
             keep_at_least: 1,
             chosen: None,
             verify: true,
+            choice: Choice::default(),
         }
     }
 
@@ -226,6 +240,21 @@ impl Options {
     /// With only those groups cut that a predicate accepts. It is given the names of all weights that are cut together.
     pub fn only(mut self, predicate: impl Fn(&[String]) -> bool + Send + Sync + 'static) -> Self {
         self.chosen = Some(Chosen(Arc::new(predicate)));
+        self
+    }
+
+    /// Lets channels go over which operators of this kind range, though that changes what these compute: in the smaller
+    /// model, they range over the channels that remain. By default such channels are held.
+    ///
+    /// The smaller model is still proven to compute the masked model, with these operators ranging over the channels that
+    /// remain; how far that is from the plain masked model is [`Report::accepted_deviation`].
+    ///
+    /// [`Report::accepted_deviation`]: crate::Report::accepted_deviation
+    pub fn inexact(mut self, kind: Inexact) -> Self {
+        match kind {
+            Inexact::LayerNorm => self.choice.layer_norm = true,
+            Inexact::Maximum => self.choice.maximum = true,
+        }
         self
     }
 

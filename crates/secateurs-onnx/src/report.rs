@@ -18,7 +18,19 @@ pub struct Report {
     pub groups: Vec<GroupReport>,
     /// The largest difference between the outputs of the masked and the smaller model in f64, relative to the largest
     /// output. `None` if they were not run.
+    ///
+    /// Operators over whose channels the user accepted a cut, by [`Options::inexact`], range over the channels that remain
+    /// in both.
+    ///
+    /// [`Options::inexact`]: crate::Options::inexact
     pub deviation: Option<f64>,
+    /// Of the channels that were removed, those that operators range over which now range over the others, by
+    /// [`Options::inexact`](crate::Options::inexact): their number, by kind of operator.
+    pub inexact: BTreeMap<String, usize>,
+    /// The largest difference between the outputs of the plain masked model and the smaller one, relative to the largest
+    /// output, which the user accepted by [`Options::inexact`](crate::Options::inexact). `None` if the cut is exact, or if
+    /// the models were not run.
+    pub accepted_deviation: Option<f64>,
 }
 
 impl Report {
@@ -65,12 +77,29 @@ impl fmt::Display for Report {
         for (reason, count) in self.held() {
             writeln!(f, "held              {count:>14} channels by {reason}")?;
         }
-        match self.deviation {
-            Some(deviation) => write!(
+        for (kind, count) in &self.inexact {
+            writeln!(
                 f,
-                "verified          outputs differ from the masked model's by {deviation:.1e} at most, relative"
-            ),
-            None => Ok(()),
+                "inexact           {count:>14} channels removed that {kind} range over"
+            )?;
         }
+        let Some(deviation) = self.deviation else {
+            return Ok(());
+        };
+        write!(
+            f,
+            "verified          outputs differ from the masked model's by {deviation:.1e} at most, relative"
+        )?;
+        let Some(accepted) = self.accepted_deviation else {
+            return Ok(());
+        };
+        let kinds: Vec<&str> = self.inexact.keys().map(String::as_str).collect();
+        let kinds = kinds.join(", ");
+        write!(
+            f,
+            ",\n{:18}where {kinds} range over the channels that remain\n\
+             accepted          outputs differ from the plain masked model's by {accepted:.1e} at most, relative",
+            ""
+        )
     }
 }

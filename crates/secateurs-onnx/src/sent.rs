@@ -137,6 +137,8 @@ fn made(
     let bias = match node.op {
         "Conv" | "ConvTranspose" | "Gemm" => node.input(2),
         "MatMul" => None,
+        // Whatever comes in: zero where scale and shift are.
+        "LayerNormalization" => return scaled(graph, couplings, node, dim, labels, masked),
         _ => return None,
     };
     let bias = match bias {
@@ -149,6 +151,31 @@ fn made(
         (true, Some(bias)) => bias.iter().nth(index).copied().unwrap_or(f64::NAN),
     };
     let mut shape = vec![1; couplings.labels[output].len()];
+    shape[dim] = labels.len();
+    ArrayD::from_shape_vec(IxDyn(&shape), labels.iter().enumerate().map(of).collect()).ok()
+}
+
+/// What a norm sends: zero where its scale and its shift are zero, and otherwise something that is not known.
+fn scaled(
+    graph: &Graph<'_>,
+    couplings: &Couplings<'_>,
+    node: &Node<'_>,
+    dim: usize,
+    labels: &Labels,
+    masked: &HashSet<u32>,
+) -> Option<ArrayD<f64>> {
+    let weights = node.inputs.iter().skip(1).filter(|name| !name.is_empty());
+    let weights: Vec<ArrayD<f64>> = weights
+        .map(|name| from_constant(graph.constants.get(name)?))
+        .collect::<Option<_>>()?;
+    let of = |(index, unit): (usize, &u32)| {
+        let zero = weights
+            .iter()
+            .all(|values| values.iter().nth(index) == Some(&0.0));
+        let zero = zero && masked.contains(&couplings.units.root(*unit));
+        if zero { 0.0 } else { f64::NAN }
+    };
+    let mut shape = vec![1; couplings.labels[node.output()?].len()];
     shape[dim] = labels.len();
     ArrayD::from_shape_vec(IxDyn(&shape), labels.iter().enumerate().map(of).collect()).ok()
 }

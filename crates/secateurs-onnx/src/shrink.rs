@@ -1,13 +1,13 @@
 //! [`shrink`], [`shrink_file`] and [`plan`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use secateurs::checkpoint::{Existing, save_files};
 use secateurs::mask::Amount;
 
 use crate::cost::Cost;
-use crate::couple::{Couplings, couplings};
+use crate::couple::{Couplings, couplings, couplings_by};
 use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::external::{External, open_files};
@@ -17,7 +17,7 @@ use crate::options::{Options, Resource, Target};
 use crate::report::Report;
 use crate::select::{Candidates, Selection};
 use crate::skeleton::Skeleton;
-use crate::verify::deviation;
+use crate::verify::{Deviations, deviations};
 use crate::write::{Written, cut, mask};
 
 /// What the masked and the smaller model may differ by in f64, relative to the largest output.
@@ -224,7 +224,7 @@ struct Shrunk<'a> {
 
 impl<'a> Shrunk<'a> {
     fn of(read: &Model<'a>, options: &Options, location: &str, bytes: u64) -> Result<Self> {
-        let couplings = couplings(&read.graph);
+        let couplings = couplings_by(&read.graph, options.choice);
         let before = Cost::of(&read.graph, &couplings.shapes, bytes);
         let (selection, smaller) = selected(read, &couplings, options, location, &before)?;
         let external = External::of(location, smaller.data.pieces().iter());
@@ -235,6 +235,8 @@ impl<'a> Shrunk<'a> {
             after: Cost::of(&again.graph, &left.shapes, smaller.len()?),
             groups: selection.groups.clone(),
             deviation: None,
+            inexact: inexact(&couplings, &selection),
+            accepted_deviation: None,
         };
         if selection.removed.is_empty() {
             return Err(nothing(&report, options));
@@ -246,7 +248,13 @@ impl<'a> Shrunk<'a> {
                 Target::Masked => &none,
                 _ => &selection.removed,
             };
-            let deviation = deviation(&read.graph, &couplings, masked, (&again.graph, &left))?;
+            let Deviations { deviation, accepted } = deviations(
+                &read.graph,
+                &couplings,
+                masked,
+                &selection.removed,
+                (&again.graph, &left),
+            )?;
             // NaN is a deviation, too.
             if deviation.is_nan() || deviation > TOLERANCE {
                 return Err(Error::NotExact {
@@ -255,6 +263,7 @@ impl<'a> Shrunk<'a> {
                 });
             }
             report.deviation = Some(deviation);
+            report.accepted_deviation = accepted;
         }
         drop(again);
         Ok(Shrunk {
@@ -264,6 +273,20 @@ impl<'a> Shrunk<'a> {
             report,
         })
     }
+}
+
+/// How many of the units that are removed operators range over which will range over the others, by kind.
+fn inexact(couplings: &Couplings<'_>, selection: &Selection) -> BTreeMap<String, usize> {
+    let mut removed: BTreeMap<&str, HashSet<u32>> = BTreeMap::new();
+    for over in couplings.over_kept.values() {
+        let roots = over.labels.iter().map(|unit| couplings.units.root(*unit));
+        let roots = roots.filter(|root| selection.removed.contains(root));
+        removed.entry(over.kind).or_default().extend(roots);
+    }
+    let counts = removed.into_iter().filter(|(_, units)| !units.is_empty());
+    counts
+        .map(|(kind, units)| (kind.to_owned(), units.len()))
+        .collect()
 }
 
 /// Why nothing was removed.
@@ -349,7 +372,7 @@ fn selected<'a>(
 }
 
 fn plan_of(read: &Model<'_>, options: &Options, bytes: u64) -> Result<Report> {
-    let couplings = couplings(&read.graph);
+    let couplings = couplings_by(&read.graph, options.choice);
     let before = Cost::of(&read.graph, &couplings.shapes, bytes);
     let (selection, smaller) = selected(read, &couplings, options, "weights.data", &before)?;
     let external = External::of("weights.data", smaller.data.pieces().iter());
@@ -357,7 +380,9 @@ fn plan_of(read: &Model<'_>, options: &Options, bytes: u64) -> Result<Report> {
     Ok(Report {
         before,
         after: cost(&again, &smaller)?,
+        inexact: inexact(&couplings, &selection),
         groups: selection.groups,
         deviation: None,
+        accepted_deviation: None,
     })
 }

@@ -439,7 +439,12 @@ fn weights_without_entries_take_no_memory() {
         b.node("MatMul", &["x", "w"], "y", &[]);
         let model = b.output("y").model();
         // Nothing is counted, and above all nothing is allocated.
-        assert!(plan(&model, &Options::new(0.5).unwrap()).unwrap().groups.is_empty());
+        assert!(
+            plan(&model, &Options::new(0.5).unwrap())
+                .unwrap()
+                .groups
+                .is_empty()
+        );
     }
 }
 
@@ -552,4 +557,14 @@ fn large_graphs_take_linear_time_and_no_stack() {
     let skeleton = Skeleton::of_bytes(&model).unwrap();
     let read = Model::read(&skeleton, &External::default()).unwrap();
     assert_eq!(couplings(&read.graph).parameters.len(), 1);
+}
+
+#[test]
+fn axes_that_no_memory_holds_are_held() {
+    let mut builder = Builder::new();
+    builder.input("x", &[1, 3, 1 << 24, 1 << 24]);
+    builder.conv("x", "a", (3, 8, 1));
+    builder.node("Flatten", &["a"], "b", &[]).output("b");
+    let report = plan(&builder.model(), &Options::new(0.5).unwrap()).unwrap();
+    assert_eq!(report.held()["Flatten"], 8);
 }

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 use crate::couple::Couplings;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
-use crate::reference::{self, from_constant};
+use crate::reference::{self, Kept, from_constant};
 
 /// The length that a dimension of any length gets: the first one, which is the batch, and others.
 const BATCH: usize = 2;
@@ -15,27 +15,36 @@ const ANY: usize = 32;
 /// Most entries of an input.
 const MOST_ENTRIES: usize = 1 << 28;
 
-/// The largest difference between the outputs of the masked model and the smaller one, relative to the largest output.
-/// In the masked model, all entries of parameters that belong to removed units are zero.
-pub fn deviation(
+/// The largest differences between outputs, relative to the largest output.
+pub struct Deviations {
+    /// Of the smaller model from the masked one.
+    pub deviation: f64,
+    /// Of the smaller model from the plain masked one, if they differ by the user's choice.
+    pub accepted: Option<f64>,
+}
+
+/// How far the smaller model is from the masked one. In the masked model, all entries of parameters that belong to `masked`
+/// units are zero, and operators range over the channels that are not `removed` where the user accepted that.
+pub fn deviations(
     graph: &Graph<'_>,
     couplings: &Couplings<'_>,
+    masked: &HashSet<u32>,
     removed: &HashSet<u32>,
     smaller: (&Graph<'_>, &Couplings<'_>),
-) -> Result<f64> {
-    let mut masked: HashMap<&str, ArrayD<f64>> = couplings.computed.clone();
+) -> Result<Deviations> {
+    let mut parameters: HashMap<&str, ArrayD<f64>> = couplings.computed.clone();
     for (name, axes) in &couplings.parameters {
         let Some(mut array) = from_constant(&graph.constants[name]) else {
             continue;
         };
         for (dim, labels) in axes.iter().enumerate() {
             for (index, unit) in labels.iter().flat_map(|labels| labels.iter().enumerate()) {
-                if removed.contains(&couplings.units.root(*unit)) {
+                if masked.contains(&couplings.units.root(*unit)) {
                     array.index_axis_mut(ndarray::Axis(dim), index).fill(0.0);
                 }
             }
         }
-        masked.insert(name, array);
+        parameters.insert(name, array);
     }
     for Input { name, shape, .. } in &graph.inputs {
         // One that a real model has fits in memory many times.
@@ -53,15 +62,48 @@ pub fn deviation(
         .enumerate()
         .map(|(number, input)| (input.name, noise(input, number as u64)))
         .collect();
+    let kept = over_kept(couplings, removed);
     let (expected, got) = rayon::join(
-        || reference::run(graph, &inputs, &masked),
-        || reference::run(smaller.0, &inputs, &smaller.1.computed),
+        || reference::run(graph, &inputs, &parameters, &kept),
+        || reference::run(smaller.0, &inputs, &smaller.1.computed, &HashMap::new()),
     );
-    let (expected, got) = (expected?, got?);
+    let got = got?;
+    let deviation = difference(&expected?, &got);
+    let accepted = match kept.is_empty() {
+        true => None,
+        false => {
+            let plain = reference::run(graph, &inputs, &parameters, &HashMap::new())?;
+            Some(difference(&plain, &got))
+        }
+    };
+    Ok(Deviations { deviation, accepted })
+}
+
+/// The nodes that range over what is kept, where something is removed, and the indices that are kept.
+fn over_kept(couplings: &Couplings<'_>, removed: &HashSet<u32>) -> HashMap<usize, Kept> {
+    let mut nodes = HashMap::new();
+    for (node, over) in &couplings.over_kept {
+        let stays = |index: &usize| !removed.contains(&couplings.units.root(over.labels[*index]));
+        let indices: Vec<usize> = (0..over.labels.len()).filter(stays).collect();
+        if indices.len() < over.labels.len() {
+            nodes.insert(
+                *node,
+                Kept {
+                    dim: over.dim,
+                    indices,
+                },
+            );
+        }
+    }
+    nodes
+}
+
+/// The largest difference, relative to the largest expected entry; NaN if shapes or entries cannot be compared.
+fn difference(expected: &[ArrayD<f64>], got: &[ArrayD<f64>]) -> f64 {
     let (mut difference, mut largest) = (0.0_f64, 0.0_f64);
-    for (expected, got) in expected.iter().zip(&got) {
+    for (expected, got) in expected.iter().zip(got) {
         if expected.shape() != got.shape() {
-            return Ok(f64::NAN);
+            return f64::NAN;
         }
         for (expected, got) in expected.iter().zip(got) {
             let each = (expected - got).abs();
@@ -74,7 +116,7 @@ pub fn deviation(
             largest = largest.max(expected.abs());
         }
     }
-    Ok(difference / largest.max(f64::MIN_POSITIVE))
+    difference / largest.max(f64::MIN_POSITIVE)
 }
 
 /// An input of pseudo-random numbers between −1 and 1, or of integers, which may be indices: only 0 and 1.

@@ -9,7 +9,8 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use secateurs_onnx::{
-    Cost, Error, Importance, Options, Outputs, Reduction, Report, Resource, Scope, plan_file, shrink_file,
+    Cost, Error, Importance, Inexact, Options, Outputs, Reduction, Report, Resource, Scope, plan_file,
+    shrink_file,
 };
 
 use crate::amount::AmountArg;
@@ -43,7 +44,8 @@ where
 #[pyfunction]
 #[pyo3(signature = (
     path, output, *, amount=None, budget=None, importance="l2", norm=None, scores=None, reduction="sum", scope="group",
-    normalize=true, seed=0, round_to=8, keep_at_least=1, include=None, exclude=Vec::new(), masked=None, verify=true, overwrite=false
+    normalize=true, seed=0, round_to=8, keep_at_least=1, include=None, exclude=Vec::new(), inexact=Vec::new(), masked=None,
+    verify=true, overwrite=false
 ))]
 #[allow(clippy::too_many_arguments)] // named in Python
 pub(crate) fn shrink<'py>(
@@ -63,6 +65,7 @@ pub(crate) fn shrink<'py>(
     keep_at_least: usize,
     include: Option<Vec<String>>,
     exclude: Vec<String>,
+    inexact: Vec<String>,
     masked: Option<PathBuf>,
     verify: bool,
     overwrite: bool,
@@ -126,6 +129,10 @@ pub(crate) fn shrink<'py>(
         .round_to(round_to)
         .keep_at_least(keep_at_least)
         .verify(verify);
+    let kinds = [("layer_norm", Inexact::LayerNorm), ("maximum", Inexact::Maximum)];
+    for kind in &inexact {
+        options = options.inexact(choice("an inexact operator", kind, &kinds)?);
+    }
     if include.is_some() || !exclude.is_empty() {
         options = options.only(move |group| {
             let any = |list: &[String]| group.iter().any(|name| list.contains(name));
@@ -172,6 +179,8 @@ fn report_dict<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyD
     result.set_item("removed", report.removed())?;
     result.set_item("held", report.held())?;
     result.set_item("deviation", report.deviation)?;
+    result.set_item("inexact", &report.inexact)?;
+    result.set_item("accepted_deviation", report.accepted_deviation)?;
     result.set_item("groups", groups)?;
     Ok(result)
 }

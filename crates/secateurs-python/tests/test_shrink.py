@@ -70,6 +70,32 @@ def test_half_of_the_channels(model, tmp_path):
     assert groups[32]["removed"] == 16 and "first.weight" in groups[32]["parameters"]
 
 
+def test_an_inexact_cut_is_a_choice(tmp_path):
+    rng = np.random.default_rng(0)
+    shapes = {"a.weight": (16, 3), "scale": (16,), "shift": (16,), "b.weight": (4, 16)}
+    nodes = [
+        helper.make_node("Gemm", ["x", "a.weight"], ["a"], transB=1),
+        helper.make_node("LayerNormalization", ["a", "scale", "shift"], ["b"]),
+        helper.make_node("Gemm", ["b", "b.weight"], ["y"], transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "model",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        [numpy_helper.from_array(rng.standard_normal(s).astype(np.float32), name) for name, s in shapes.items()],
+    )
+    path = tmp_path / "norm.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    with pytest.raises(ValueError, match="LayerNormalization"):
+        secateurs.shrink(path, tmp_path / "small.onnx")
+    report = secateurs.shrink(path, tmp_path / "small.onnx", inexact=["layer_norm"])
+    assert report["inexact"] == {"layer norms": 8}
+    assert report["deviation"] < 1e-12 < report["accepted_deviation"]
+    with pytest.raises(ValueError, match="inexact operator"):
+        secateurs.shrink(path, None, inexact=["softmax"])
+
+
 def test_budgets_and_rounding(model, tmp_path):
     report = secateurs.shrink(model, tmp_path / "small.onnx", macs=0.4, round_to=1)
     assert report["after"]["macs"] <= 0.4 * report["before"]["macs"]

@@ -9,7 +9,7 @@ use ndarray::{ArrayD, IxDyn};
 use safetensors::{Dtype, SafeTensors};
 use secateurs::mask::Amount;
 use secateurs_onnx::{
-    Error, Importance, Options, Outputs, Reduction, Report, Resource, Scope, plan_file, shrink_file,
+    Error, Importance, Inexact, Options, Outputs, Reduction, Report, Resource, Scope, plan_file, shrink_file,
     weight_names,
 };
 use serde::Serialize;
@@ -26,7 +26,7 @@ use crate::text::{self, Align, Table, bytes, count, percent, some_of};
 /// batch norm between, and the channels that are added to it elsewhere. The smaller model computes exactly what the
 /// model computes with the same channels masked: before anything is written, both are run on the same inputs in double
 /// precision, and a difference above 1e-12 is an error. Channels that cannot be removed exactly are held, and the report
-/// says by which operator. Train the smaller model for a while afterwards, as after any pruning.
+/// says by which operator; see --inexact. Train the smaller model for a while afterwards, as after any pruning.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ShrinkArgs {
@@ -84,6 +84,10 @@ pub struct ShrinkArgs {
     pub keep_at_least: usize,
     #[command(flatten)]
     pub choose: ChooseArgs,
+    /// Let channels go over which operators of this kind range, which then range over the channels that remain. The result
+    /// is proven to be that, and the report says how far it is from the masked model. By default, such channels stay.
+    #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
+    pub inexact: Vec<InexactArg>,
     /// Show what is coupled and what would be removed, and write nothing.
     #[arg(long, conflicts_with_all = ["output", "masked", "force", "no_verify"])]
     pub plan: bool,
@@ -136,6 +140,15 @@ pub enum ReductionArg {
     Max,
 }
 
+/// Operators that range over channels.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum InexactArg {
+    /// Layer norms, as in transformers: mean and variance of the channels that remain.
+    LayerNorm,
+    /// Maxima and minima over channels: those of the channels that remain.
+    Maximum,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   Half of the channels of each group:
@@ -149,6 +162,9 @@ Examples:
 
   What is masked already, such as by torch.nn.utils.prune.ln_structured:
     secateurs shrink masked.onnx -o small.onnx --zeros
+
+  A transformer, its layer norms over the channels that remain (not exact; train it afterwards):
+    secateurs shrink vit.onnx -o small.onnx --inexact layer-norm
 
   Beside the model in which the same channels are masked:
     secateurs shrink resnet50.onnx -o small.onnx --masked masked.onnx
@@ -258,6 +274,12 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
         .round_to(if args.zeros { 1 } else { args.round_to })
         .keep_at_least(args.keep_at_least)
         .verify(!args.no_verify);
+    for kind in &args.inexact {
+        options = options.inexact(match kind {
+            InexactArg::LayerNorm => Inexact::LayerNorm,
+            InexactArg::Maximum => Inexact::Maximum,
+        });
+    }
     if !args.choose.include.is_empty() || !args.choose.exclude.is_empty() {
         let names = weight_names(&args.input)?;
         let shown: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -360,6 +382,8 @@ struct Json<'a> {
     removed: usize,
     held: BTreeMap<&'a str, usize>,
     deviation: Option<f64>,
+    inexact: &'a BTreeMap<String, usize>,
+    accepted_deviation: Option<f64>,
     groups: Vec<Group<'a>>,
 }
 
@@ -410,6 +434,8 @@ impl<'a> Json<'a> {
             removed: report.removed(),
             held: report.held(),
             deviation: report.deviation,
+            inexact: &report.inexact,
+            accepted_deviation: report.accepted_deviation,
             groups: groups.collect(),
         }
     }

@@ -2,9 +2,11 @@
 //!
 //! `rules.md` has the rule of each operator.
 
+mod choice;
 mod contractions;
 mod elementwise;
 mod follow;
+mod inexact;
 mod layers;
 mod parts;
 mod recurrent;
@@ -17,8 +19,10 @@ mod weights;
 
 use std::collections::{HashMap, HashSet};
 
+pub use choice::Choice;
 pub use contractions::equation;
 pub use follow::{Change, Follow};
+pub use inexact::OverKept;
 use ndarray::ArrayD;
 use tracked::Tracked;
 pub use units::{FIXED, Labels, Units};
@@ -49,6 +53,8 @@ pub struct Couplings<'a> {
     /// Axes of their own length that a matrix product runs over, such as head sizes: units stand for one index each there,
     /// whatever they stand for elsewhere.
     pub heads: Vec<Labels>,
+    /// Nodes that range over the channels that are kept, by the user's choice.
+    pub over_kept: HashMap<usize, OverKept>,
     /// The shapes of values.
     pub shapes: HashMap<&'a str, Shape>,
     /// Values that follow from shapes alone.
@@ -79,10 +85,19 @@ struct Walk<'a, 'g> {
     makers: Vec<(&'a str, usize)>,
     /// Values that are all zero, besides constants.
     zeros: HashSet<&'a str>,
+    choice: Choice,
+    /// The means of layer norms that are written out, where these may be cut.
+    means: HashSet<usize>,
+    over_kept: HashMap<usize, OverKept>,
 }
 
 /// Finds the couplings of a graph.
 pub fn couplings<'a>(graph: &Graph<'a>) -> Couplings<'a> {
+    couplings_by(graph, Choice::default())
+}
+
+/// Finds the couplings of a graph by what the user chose.
+pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
     let mut walk = Walk {
         graph,
         known: Known::of(graph),
@@ -94,6 +109,13 @@ pub fn couplings<'a>(graph: &Graph<'a>) -> Couplings<'a> {
         heads: Vec::new(),
         makers: Vec::new(),
         zeros: HashSet::new(),
+        choice,
+        means: if choice.layer_norm {
+            inexact::means_of_layer_norms(graph)
+        } else {
+            HashSet::new()
+        },
+        over_kept: HashMap::new(),
     };
     for input in &graph.inputs {
         let value = Tracked::fixed(Some(input.shape.clone()), input.dtype);
@@ -131,6 +153,7 @@ pub fn couplings<'a>(graph: &Graph<'a>) -> Couplings<'a> {
         follows: walk.follows,
         never_empty: walk.never_empty,
         heads: walk.heads,
+        over_kept: walk.over_kept,
     }
 }
 

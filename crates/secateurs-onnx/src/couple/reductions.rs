@@ -26,9 +26,23 @@ impl<'a> Walk<'a, '_> {
         Some(Tracked::zero(first.shape?, labels))
     }
 
-    /// Normalises over the last axes, which are held.
-    pub(super) fn layer_norm(&mut self, node: &Node<'a>, first: Tracked) -> Option<Tracked> {
+    /// Normalises over the last axes, which are held, unless the user accepts what a cut changes.
+    pub(super) fn layer_norm(&mut self, number: usize, node: &Node<'a>, first: Tracked) -> Option<Tracked> {
         let at = axis(node.int("axis").unwrap_or(-1), first.labels.len())?;
+        if let Some(labels) = first.units(at).cloned()
+            && self.choice.layer_norm
+            && at + 1 == first.labels.len()
+        {
+            for name in node.inputs.iter().skip(1).filter(|name| !name.is_empty()) {
+                self.cut_along(name, 0, &labels, node.op);
+            }
+            self.range_over_kept(number, "layer norms", at, Some(&labels));
+            let others = first.labels[..at].iter().any(Option::is_some);
+            // With scale and shift removed, whatever came in.
+            let mut output = Tracked::zero(first.shape?, first.labels);
+            output.not_zero = others.then(|| node.op.to_owned());
+            return Some(output);
+        }
         self.hold_from(&first, at, node.op);
         for name in node.inputs.iter().skip(1) {
             self.fix_from(name, 0);
@@ -71,7 +85,15 @@ impl<'a> Walk<'a, '_> {
             .copied()
             .filter(|dim| first.units(*dim).is_some())
             .collect();
+        let by_choice = match ranked {
+            true => self.choice.maximum.then_some("maxima and minima"),
+            false => self.means.contains(&number).then_some("layer norms"),
+        };
         for dim in &with {
+            if let (Some(kind), 1) = (by_choice, with.len()) {
+                self.range_over_kept(number, kind, *dim, first.units(*dim));
+                continue;
+            }
             if ranked || with.len() > 1 || (node.op == "ReduceMean" && first.dtype == 0) {
                 self.hold_dim(&first, *dim, node.op);
                 continue;

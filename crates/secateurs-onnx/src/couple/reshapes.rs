@@ -4,6 +4,9 @@ use super::{Labels, Tracked, Walk};
 use crate::graph::Node;
 use crate::shapes::{Shape, axes, axis, permutation, product};
 
+/// Most entries of an axis that several are merged into.
+const MOST_MERGED: usize = 1 << 26;
+
 impl<'a> Walk<'a, '_> {
     /// The output of an operator that moves entries.
     pub(super) fn reshaped(&mut self, number: usize, node: &Node<'a>, shape: Shape) -> Option<Tracked> {
@@ -108,6 +111,11 @@ impl<'a> Walk<'a, '_> {
             }
         }
         let own = labels[dim].clone()?;
+        // More than the channels of a real model, as of a damaged one.
+        if product(lengths).is_none_or(|length| length > MOST_MERGED) {
+            self.units.hold(&own, op);
+            return None;
+        }
         match (product(&lengths[..dim]), product(&lengths[dim + 1..])) {
             (Some(outer), Some(inner)) => {
                 let row = own.iter().flat_map(|unit| std::iter::repeat_n(*unit, inner));

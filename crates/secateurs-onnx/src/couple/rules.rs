@@ -33,7 +33,7 @@ impl<'a> Walk<'a, '_> {
             }
             "BatchNormalization" => self.channel_norm(node, first, &[1, 2, 3, 4])?,
             "InstanceNormalization" => self.channel_norm(node, first, &[1, 2])?,
-            "LayerNormalization" => self.layer_norm(node, first)?,
+            "LayerNormalization" => self.layer_norm(number, node, first)?,
             "Softmax" | "LogSoftmax" => self.softmax(node, first)?,
             "Conv" => self.conv(number, node, first, shape)?,
             "ConvTranspose" => self.conv_transpose(number, node, first, shape)?,

@@ -15,11 +15,19 @@ use crate::graph::{Graph, Node, contradiction};
 use crate::shapes::{Computed, Known, Shape, infer};
 use crate::tensor::Constant;
 
-/// The outputs of a model. `replaced` are values in the place of initializers, and of what follows from shapes alone.
+/// The indices of a dimension that are kept.
+pub struct Kept {
+    pub dim: usize,
+    pub indices: Vec<usize>,
+}
+
+/// The outputs of a model. `replaced` are values in the place of initializers, and of what follows from shapes alone; nodes,
+/// by number, range over the indices of their first input that are `kept`, where they range over all otherwise.
 pub fn run(
     graph: &Graph<'_>,
     inputs: &HashMap<&str, ArrayD<f64>>,
     replaced: &HashMap<&str, ArrayD<f64>>,
+    kept: &HashMap<usize, Kept>,
 ) -> Result<Vec<ArrayD<f64>>> {
     // Values are dropped after their last use.
     let mut uses: HashMap<&str, usize> = HashMap::new();
@@ -36,7 +44,7 @@ pub fn run(
         .map(|(name, array)| (*name, array.clone()))
         .collect();
     let mut integers: HashSet<&str> = HashSet::new();
-    for node in &graph.nodes {
+    for (number, node) in graph.nodes.iter().enumerate() {
         // Its value is a constant already.
         if node
             .outputs
@@ -59,6 +67,7 @@ pub fn run(
             node,
             values: &values,
             integers: is_integer(graph, node, &integers),
+            kept: kept.get(&number),
         };
         let known_integer = known.integers;
         let given = node.outputs.first().and_then(|name| replaced.get(name));
@@ -107,6 +116,7 @@ pub fn node<'a>(
         node,
         values,
         integers,
+        kept: None,
     }
     .compute()
     .ok()
@@ -182,6 +192,7 @@ pub fn of_shapes<'a>(
         node,
         values: &values,
         integers: node.inputs.iter().all(integer),
+        kept: None,
     };
     let small = |array: &ArrayD<f64>| array.len() <= MOST;
     let array = match (node.op, partly) {
@@ -256,6 +267,7 @@ pub fn origins<'a>(known: &Known<'_, 'a>, node: &Node<'a>) -> Option<Vec<(usize,
         node,
         values: &values,
         integers: true,
+        kept: None,
     };
     let codes = inputs.compute().ok()?;
     let codes = codes.iter().map(|code| *code as usize);
@@ -318,6 +330,8 @@ struct Inputs<'v, 'a> {
     values: &'v HashMap<&'a str, ArrayD<f64>>,
     /// Whether it computes with integers.
     integers: bool,
+    /// What it ranges over, if not over all.
+    kept: Option<&'v Kept>,
 }
 
 impl Inputs<'_, '_> {

@@ -49,7 +49,7 @@ impl Inputs<'_, '_> {
                     sum / if padding_counts { size } else { count } as f64
                 })
             }
-            "GlobalAveragePool" => self.over((2..self.get(0)?.ndim()).collect(), true),
+            "GlobalAveragePool" => self.mean(self.get(0)?, (2..self.get(0)?.ndim()).collect(), true),
             "GlobalMaxPool" => {
                 let mut array = self.get(0)?.clone();
                 for dim in 2..array.ndim() {
@@ -258,11 +258,14 @@ impl Inputs<'_, '_> {
 
     fn reduce(&self) -> Result<ArrayD<f64>> {
         let (node, mut array) = (self.node, self.get(0)?.clone());
+        if let Some(kept) = self.kept {
+            array = array.select(Axis(kept.dim), &kept.indices);
+        }
         let axes = reduced(&self.known(), node, array.ndim());
         let mut axes = axes.ok_or_else(|| unsupported(node, "axes that are computed"))?;
         let keep = node.int("keepdims") != Some(0);
         match node.op {
-            "ReduceMean" => return self.over(axes, keep),
+            "ReduceMean" => return self.mean(&array, axes, keep),
             "ReduceSumSquare" | "ReduceL2" => array.mapv_inplace(|x| x * x),
             "ReduceL1" => array.mapv_inplace(f64::abs),
             _ => {}
@@ -338,8 +341,8 @@ impl Inputs<'_, '_> {
     }
 
     /// The mean over some dimensions.
-    fn over(&self, mut axes: Vec<usize>, keep: bool) -> Result<ArrayD<f64>> {
-        let mut array = Cow::Borrowed(self.get(0)?);
+    fn mean(&self, array: &ArrayD<f64>, mut axes: Vec<usize>, keep: bool) -> Result<ArrayD<f64>> {
+        let mut array = Cow::Borrowed(array);
         axes.sort_unstable();
         for dim in axes.into_iter().rev() {
             let mean = array.mean_axis(Axis(dim)).ok_or_else(|| self.misfit())?;
@@ -375,10 +378,16 @@ impl Inputs<'_, '_> {
         if scale.len() != length || shift.as_ref().is_some_and(|shift| shift.len() != length) {
             return Err(self.misfit());
         }
+        let all: Vec<usize> = (0..length).collect();
+        // Only the last dimension is ever cut.
+        let over = self.kept.map_or(&all, |kept| &kept.indices);
         let mut values = standard(array);
         for row in values.chunks_mut(length.max(1)) {
-            let mean = row.iter().sum::<f64>() / length as f64;
-            let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / length as f64;
+            let mean_of = |of: &dyn Fn(f64) -> f64| {
+                over.iter().map(|index| of(row[*index])).sum::<f64>() / over.len() as f64
+            };
+            let mean = mean_of(&|x| x);
+            let variance = mean_of(&|x| (x - mean) * (x - mean));
             for (index, x) in row.iter_mut().enumerate() {
                 let shift = shift.as_ref().map_or(0.0, |shift| shift[index]);
                 *x = (*x - mean) / (variance + epsilon).sqrt() * scale[index] + shift;

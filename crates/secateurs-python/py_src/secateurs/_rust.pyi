@@ -167,6 +167,7 @@ def shrink(
     keep_at_least: int = 1,
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = ...,
+    inexact: Sequence[str] = ...,
     masked: _Path | None = None,
     verify: bool = True,
     overwrite: bool = False,

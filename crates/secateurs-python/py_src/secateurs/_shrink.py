@@ -33,6 +33,7 @@ def shrink(
     keep_at_least: int = 1,
     include: Iterable[str] | None = None,
     exclude: Iterable[str] = (),
+    inexact: Iterable[str] = (),
     masked: _Path | None = None,
     verify: bool = True,
     overwrite: bool = False,
@@ -59,6 +60,8 @@ def shrink(
         round_to: what is kept of a group is rounded to the nearest multiple of this; 1 rounds nothing.
         keep_at_least: the smallest number of channels of each group that is kept.
         include, exclude: names of weights; only groups with one, or without any, of these lose channels.
+        inexact: operators over whose channels a cut is accepted though it changes what they compute: any of
+            ``"layer_norm"`` and ``"maximum"``. They range over the channels that remain.
         masked: where to write the model with the same channels masked, too, if wanted.
         verify: run both models; without it, nothing shows that they compute the same.
         overwrite: replace outputs that exist.
@@ -66,7 +69,9 @@ def shrink(
     Returns:
         A dictionary with the keys ``before`` and ``after`` (each with ``parameters``, ``bytes``, ``macs`` and
         ``activations``), ``channels``, ``removed``, ``held`` (by reason), ``deviation`` (the largest
-        difference of outputs), and ``groups``, a list.
+        difference of outputs), ``inexact`` (the removed channels that operators range over, by kind) and
+        ``accepted_deviation`` (with ``inexact``, the largest difference from the plain masked model), and
+        ``groups``, a list.
 
     Raises:
         ValueError: options that do not fit, or a model that cannot be read or run.
@@ -96,6 +101,7 @@ def shrink(
         keep_at_least=keep_at_least,
         include=_names(include),
         exclude=_names(exclude) or [],
+        inexact=_names(inexact) or [],
         masked=masked,
         verify=verify,
         overwrite=overwrite,

@@ -1,0 +1,10 @@
+//! [`Choice`]: what the user chose that changes which channels are coupled or held.
+
+/// What the user chose. By default, every cut is exact, and heads of attention lose entries.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice {
+    /// Layer norms may range over the channels that are kept.
+    pub layer_norm: bool,
+    /// Maxima and minima may range over the channels that are kept.
+    pub maximum: bool,
+}
