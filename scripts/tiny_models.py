@@ -304,6 +304,24 @@ class GroupNorm(nn.Module):
         return self.head(F.relu(self.b(F.relu(self.norm(self.a(x))))))
 
 
+class Fused(nn.Module):
+    """Attention and root mean square norms, for which version 23 has operators; a width that is no power of two."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.a, self.b = nn.Embedding(20, 24), nn.RMSNorm(24), nn.RMSNorm(24)
+        self.q, self.k, self.v = nn.Linear(24, 24), nn.Linear(24, 12), nn.Linear(24, 12)
+        self.out, self.head = nn.Linear(24, 24), nn.Linear(24, 20)
+
+    def forward(self, ids):
+        x = self.words(ids)
+        y = self.a(x)
+        q, k, v = (f(y).view(1, 8, -1, 6).transpose(1, 2) for f in (self.q, self.k, self.v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        x = x + self.out(y.transpose(1, 2).reshape(1, 8, 24))
+        return self.head(self.b(x))
+
+
 class LayerNorm(nn.Module):
     """Norms of vectors and of maps, written out."""
 
@@ -328,19 +346,82 @@ MODELS = {
     "segmentation": (Segment, IMAGE), "superresolution": (superresolution, IMAGE), "convnext": (convnext, IMAGE),
     "groupnorm": (GroupNorm, IMAGE), "vit": (ViT, IMAGE), "mixer": (Mixer, IMAGE), "swin": (Windows, IMAGE),
     "einsum": (Einsums, torch.zeros(1, 6, 16)), "bert": (BERT, IDS), "llama": (LLaMA, IDS),
-    "lstm": (lambda: Recurrent(nn.LSTM), IDS), "gru": (lambda: Recurrent(nn.GRU), IDS), "layernorm": (LayerNorm, IMAGE),
+    "lstm": (lambda: Recurrent(nn.LSTM), IDS), "gru": (lambda: Recurrent(nn.GRU), IDS), "layernorm": (LayerNorm, IMAGE), "rnn": (lambda: Recurrent(nn.RNN), IDS),
+    "fused": (Fused, IDS),
 }
 
 
 # Versions of the operators that the older exporter writes, where not 17: without one for layer norms.
 OPSETS = {"layernorm": 14}
+# And those that the newer one writes, where not its default.
+OPSETS_NEW = {"fused": 23}
+# Those with operators that the older exporter does not know.
+NEW_ONLY = {"fused"}
+
+
+def graph(path, nodes, weights, shapes, opset=23):
+    """A model of these nodes, with random weights of these shapes."""
+    import numpy
+    import onnx
+    from onnx import helper
+
+    rng = numpy.random.default_rng(0)
+    arrays = {name: rng.standard_normal(shape).astype("f") for name, shape in weights.items()}
+    info = lambda name, shape: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+    nodes = [helper.make_node(op, inputs.split(" "), outputs.split(" "), domain=domain, **attributes)
+             for op, inputs, outputs, domain, attributes in nodes]
+    built = helper.make_graph(nodes, "graph", [info("x", shapes[0])], [info("y", shapes[1])],
+                              [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()])
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
+    onnx.save(helper.make_model(built, opset_imports=imports, ir_version=10), path)
+
+
+def contributed(path):
+    """Operators of ONNX Runtime."""
+    graph(path, [
+        ("MatMul", "x a", "xa", "", {}), ("MatMul", "x b", "xb", "", {}),
+        ("SkipSimplifiedLayerNormalization", "xa xb scale", "n   s", "com.microsoft", {"epsilon": 0.5}),
+        ("MatMul", "n c", "nc", "", {}), ("BiasGelu", "nc bias", "g", "com.microsoft", {}),
+        ("MatMul", "g d", "gd", "", {}), ("FastGelu", "gd shift", "f", "com.microsoft", {}),
+        ("SkipLayerNormalization", "f s scale2 shift2 shift", "m   t", "com.microsoft", {"epsilon": 1e-5}),
+        ("MatMul", "m e", "me", "", {}), ("QuickGelu", "me", "h", "com.microsoft", {}),
+        ("MatMul", "h last", "hl", "", {}), ("MatMul", "t last2", "tl", "", {}), ("Add", "hl tl", "y", "", {}),
+    ], {"a": (5, 12), "b": (5, 12), "scale": 12, "c": (12, 16), "bias": 16, "d": (16, 12), "shift": 12, "scale2": 12,
+        "shift2": 12, "e": (12, 16), "last": (16, 4), "last2": (12, 4)}, ([1, 6, 5], [1, 6, 4]), opset=17)
+
+
+def rotary(path):
+    """Rotary positions and attention of values that are not divided into heads."""
+    graph(path, [
+        ("MatMul", "x q", "xq", "", {}), ("MatMul", "x k", "xk", "", {}), ("MatMul", "x v", "xv", "", {}),
+        ("RotaryEmbedding", "xq cos sin", "rq", "", {"num_heads": 4, "rotary_embedding_dim": 4}),
+        ("RotaryEmbedding", "xk cos sin", "rk", "", {"num_heads": 2, "rotary_embedding_dim": 4}),
+        ("Attention", "rq rk xv mask", "o", "", {"q_num_heads": 4, "kv_num_heads": 2}),
+        ("MatMul", "o out", "y", "", {}),
+    ], {"q": (5, 24), "k": (5, 12), "v": (5, 12), "cos": (1, 6, 2), "sin": (1, 6, 2), "mask": (6, 6), "out": (24, 4)},
+        ([1, 6, 5], [1, 6, 4]))
+
+
+def lp_pool(path):
+    """A pool of powers."""
+    graph(path, [
+        ("Conv", "x a", "xa", "", {"kernel_shape": [3, 3]}),
+        ("LpPool", "xa", "p", "", {"kernel_shape": [2, 2], "strides": [2, 2], "p": 3}),
+        ("Conv", "p b", "y", "", {"kernel_shape": [3, 3]}),
+    ], {"a": (8, 3, 3, 3), "b": (4, 8, 3, 3)}, ([1, 3, 16, 16], [1, 4, 5, 5]), opset=17)
+
+
+HANDMADE = {"contributed": contributed, "rotary": rotary, "lp_pool": lp_pool}
 
 
 def main(folder, *names):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore")
-    for name in names or MODELS:
+    for name in names or [*MODELS, *HANDMADE]:
+        if name in HANDMADE:
+            HANDMADE[name](folder / f"{name}.onnx")
+            continue
         build, example = MODELS[name]
         torch.manual_seed(0)
         model = build().eval()
@@ -349,10 +430,11 @@ def main(folder, *names):
                 for tensor in (module.running_mean, module.weight.data, module.bias.data):
                     tensor.normal_()
                 module.running_var.uniform_(0.5, 2)
-        torch.onnx.export(model, (example,), folder / f"{name}.onnx", dynamo=False, opset_version=OPSETS.get(name, 17), input_names=["x"],
-                          output_names=["y"], dynamic_axes={"x": {0: "batch"}} if name in DYNAMIC else None)
+        if name not in NEW_ONLY:
+            torch.onnx.export(model, (example,), folder / f"{name}.onnx", dynamo=False, opset_version=OPSETS.get(name, 17),
+                              input_names=["x"], output_names=["y"], dynamic_axes={"x": {0: "batch"}} if name in DYNAMIC else None)
         torch.onnx.export(model, (example,), folder / f"{name}_new.onnx", dynamo=True, external_data=False, verbose=False,
-                          input_names=["x"], output_names=["y"])
+                          opset_version=OPSETS_NEW.get(name), input_names=["x"], output_names=["y"])
         strip(folder / f"{name}_new.onnx")
 
 

@@ -65,6 +65,23 @@ fn macs(node: &Node<'_>, shapes: &HashMap<&str, Shape>) -> Option<u64> {
             }
             all.into_values().map(|length| length as u64).product()
         }
+        "Attention" => {
+            let (output, key) = (output()?, input(1)?);
+            let value = input(2)?;
+            let heads = |name: &str| node.int(name).map_or(1, |heads| heads.max(1) as u64);
+            // Products of queries and keys, and of scores and values, for each query.
+            match (&output[..], &key[..], &value[..]) {
+                ([_, heads, length, _], [_, _, others, size], [.., of_value]) => {
+                    count(&[*heads, *length, *others, size + of_value])
+                }
+                ([_, length, width], [_, others, of_keys], _) => {
+                    let size = *of_keys as u64 / heads("kv_num_heads");
+                    let of_queries = size.checked_mul(heads("q_num_heads"))?;
+                    count(&[*length, *others]) * of_queries.checked_add(*width as u64)?
+                }
+                _ => return None,
+            }
+        }
         "LSTM" | "GRU" | "RNN" => {
             let steps = count(input(0)?.get(..2)?);
             steps * (count(&input(1)?) + count(&input(2)?))

@@ -63,14 +63,26 @@ pub struct Node<'a> {
     pub fields: Vec<Field<'a>>,
 }
 
+/// Operators of ONNX Runtime that are understood.
+const CONTRIBUTED: [&str; 7] = [
+    "BiasGelu",
+    "FastGelu",
+    "Gelu",
+    "QuickGelu",
+    "SimplifiedLayerNormalization",
+    "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
+];
+
 /// An attribute of a node.
+#[derive(Clone)]
 struct Attribute<'a> {
     name: &'a str,
     int: Option<i64>,
     float: Option<f32>,
     text: Option<&'a str>,
     ints: Vec<i64>,
-    texts: bool,
+    texts: Vec<&'a str>,
     tensor: Option<&'a [u8]>,
     graph: bool,
 }
@@ -90,6 +102,7 @@ pub mod field {
     pub const NODE_ATTRIBUTE: u64 = 5;
     pub const NODE_DOMAIN: u64 = 7;
     pub const ATTRIBUTE_NAME: u64 = 1;
+    pub const ATTRIBUTE_FLOAT: u64 = 2;
     pub const ATTRIBUTE_INT: u64 = 3;
     pub const ATTRIBUTE_INTS: u64 = 8;
     pub const ATTRIBUTE_TYPE: u64 = 20;
@@ -232,8 +245,9 @@ impl<'a> Node<'a> {
         if name.is_empty() {
             name = outputs.first().copied().unwrap_or(op);
         }
-        // Operators of other domains may have any meaning.
-        if !matches!(domain, "" | "ai.onnx") {
+        // Operators of other domains may have any meaning, but for some that are known.
+        let known = domain == "com.microsoft" && CONTRIBUTED.contains(&op);
+        if !known && !matches!(domain, "" | "ai.onnx") {
             op = "";
         }
         if attributes.iter().any(|attribute| attribute.graph) {
@@ -250,6 +264,18 @@ impl<'a> Node<'a> {
             attributes,
             fields,
         })
+    }
+
+    /// Another operator with these inputs, and with the same attributes.
+    pub fn with(&self, op: &'a str, inputs: &[&'a str]) -> Self {
+        Node {
+            name: self.name,
+            op,
+            inputs: inputs.to_vec(),
+            outputs: Vec::new(),
+            attributes: self.attributes.clone(),
+            fields: Vec::new(),
+        }
     }
 
     fn attribute(&self, name: &str) -> Option<&Attribute<'a>> {
@@ -271,9 +297,9 @@ impl<'a> Node<'a> {
         self.attribute(name)?.text
     }
 
-    /// Whether there is an attribute that is a list of texts.
-    pub fn has_texts(&self, name: &str) -> bool {
-        self.attribute(name).is_some_and(|attribute| attribute.texts)
+    /// An attribute that is a list of texts.
+    pub fn texts(&self, name: &str) -> &[&'a str] {
+        self.attribute(name).map_or(&[], |attribute| &attribute.texts)
     }
 
     /// An attribute that is a list of integers.
@@ -305,7 +331,7 @@ impl<'a> Attribute<'a> {
             float: None,
             text: None,
             ints: Vec::new(),
-            texts: false,
+            texts: Vec::new(),
             tensor: None,
             graph: false,
         };
@@ -318,7 +344,7 @@ impl<'a> Attribute<'a> {
                 5 => attribute.tensor = each.bytes(),
                 6 | 11 => attribute.graph = true,
                 8 => each.ints(&mut attribute.ints)?,
-                9 => attribute.texts = true,
+                9 => attribute.texts.push(text(&each)?),
                 _ => {}
             }
         }

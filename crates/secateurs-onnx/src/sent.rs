@@ -13,13 +13,15 @@ use crate::reference::{self, from_constant};
 use crate::shapes::ELEMENTWISE;
 
 /// Operators that make one number of one number, wherever it stands.
-const THROUGH: [&str; 11] = [
+const THROUGH: [&str; 13] = [
     "BatchNormalization",
     "PRelu",
     "Add",
     "Sub",
     "Mul",
     "Div",
+    "BiasGelu",
+    "FastGelu",
     "Cast",
     "Clip",
     "Where",
@@ -138,7 +140,11 @@ fn made(
         "Conv" | "ConvTranspose" | "Gemm" => node.input(2),
         "MatMul" => None,
         // Whatever comes in: zero where scale and shift are.
-        "LayerNormalization" => return scaled(graph, couplings, node, dim, labels, masked),
+        "LayerNormalization" => return scaled(graph, couplings, node, node.inputs.get(1..)?, masked),
+        "SkipLayerNormalization" => {
+            let weights = node.inputs.get(2..node.inputs.len().min(4))?;
+            return scaled(graph, couplings, node, weights, masked);
+        }
         _ => return None,
     };
     let bias = match bias {
@@ -160,11 +166,11 @@ fn scaled(
     graph: &Graph<'_>,
     couplings: &Couplings<'_>,
     node: &Node<'_>,
-    dim: usize,
-    labels: &Labels,
+    weights: &[&str],
     masked: &HashSet<u32>,
 ) -> Option<ArrayD<f64>> {
-    let weights = node.inputs.iter().skip(1).filter(|name| !name.is_empty());
+    let (dim, labels) = axis(couplings, node.output()?)?;
+    let weights = weights.iter().filter(|name| !name.is_empty());
     let weights: Vec<ArrayD<f64>> = weights
         .map(|name| from_constant(graph.constants.get(name)?))
         .collect::<Option<_>>()?;

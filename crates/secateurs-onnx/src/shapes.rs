@@ -70,7 +70,7 @@ impl<'g, 'a> Known<'g, 'a> {
 }
 
 /// Operators that work on each entry by itself.
-pub const ELEMENTWISE: [&str; 29] = [
+pub const ELEMENTWISE: [&str; 30] = [
     "Relu",
     "LeakyRelu",
     "Sigmoid",
@@ -85,6 +85,7 @@ pub const ELEMENTWISE: [&str; 29] = [
     "Softsign",
     "Erf",
     "Gelu",
+    "QuickGelu",
     "Mish",
     "Abs",
     "Neg",
@@ -120,7 +121,29 @@ pub fn infer(known: &Known<'_, '_>, node: &Node<'_>, inputs: &[Option<Shape>]) -
         | "PRelu"
         | "Cast"
         | "InstanceNormalization"
-        | "GroupNormalization" => Some(first),
+        | "GroupNormalization"
+        | "RMSNormalization"
+        | "SimplifiedLayerNormalization"
+        | "BiasGelu"
+        | "FastGelu"
+        | "RotaryEmbedding" => Some(first),
+        "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => {
+            let skip = inputs.get(1)?.as_ref()?;
+            broadcast(&first, skip)
+        }
+        "Attention" => {
+            let value = inputs.get(2)?.as_ref()?;
+            match (&first[..], &value[..]) {
+                ([batch, heads, length, _], [.., size]) => Some(vec![*batch, *heads, *length, *size]),
+                ([batch, length, _], [_, _, Some(width)]) => {
+                    let number = |name: &str| usize::try_from(node.int(name)?).ok();
+                    let size = width.checked_div(number("kv_num_heads")?)?;
+                    let width = size.checked_mul(number("q_num_heads")?)?;
+                    Some(vec![*batch, *length, Some(width)])
+                }
+                _ => None,
+            }
+        }
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Where" | "Min" | "Max" | "Sum" | "Equal" | "Less"
         | "Greater" | "LessOrEqual" | "GreaterOrEqual" | "And" | "Or" | "Mod" => {
             let mut shape = first;
@@ -137,7 +160,7 @@ pub fn infer(known: &Known<'_, '_>, node: &Node<'_>, inputs: &[Option<Shape>]) -
             shape.extend(window(node, first.get(2..)?, weight.get(2..)?)?);
             Some(shape)
         }
-        "MaxPool" | "AveragePool" => {
+        "MaxPool" | "AveragePool" | "LpPool" => {
             let kernel: Shape = node
                 .ints("kernel_shape")?
                 .iter()

@@ -344,6 +344,23 @@ fn widen(dtype: DType, bytes: &[u8], values: &mut Vec<f64>) {
     }
 }
 
+/// Floats as `raw_data` has them.
+pub fn decode(dtype: DType, raw: &[u8]) -> Vec<f64> {
+    let mut values = Vec::new();
+    widen(dtype, raw, &mut values);
+    values
+}
+
+/// What a number becomes as an entry of this type.
+pub fn rounded(dtype: i64, x: f64) -> f64 {
+    match dtype {
+        FLOAT => f64::from(x as f32),
+        10 => f16::from_f64(x).to_f64(),
+        16 => bf16::from_f64(x).to_f64(),
+        _ => x,
+    }
+}
+
 fn wrong(name: &str, reason: &str) -> Error {
     Error::Inconsistent {
         at: name.to_owned(),

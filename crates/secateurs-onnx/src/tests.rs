@@ -568,3 +568,66 @@ fn axes_that_no_memory_holds_are_held() {
     let report = plan(&builder.model(), &Options::new(0.5).unwrap()).unwrap();
     assert_eq!(report.held()["Flatten"], 8);
 }
+
+/// y = norm(x a) b with six channels, the norm over their root mean square written out, or as one operator.
+fn root_mean_square(written_out: bool, shared: bool) -> Vec<u8> {
+    let mut builder = Builder::new();
+    builder.input("x", &[3, 4]);
+    builder
+        .weight("a", &[4, 6])
+        .weight("b", &[6, 2])
+        .weight("scale", &[6]);
+    builder.node("MatMul", &["x", "a"], "h", &[]);
+    if written_out {
+        builder.node("Mul", &["h", "h"], "squares", &[]);
+        builder.node("ReduceMean", &["squares"], "mean", &[("axes", &[1])]);
+        builder.weight("epsilon", &[1]);
+        builder.node("Abs", &["epsilon"], "positive", &[]);
+        builder.node("Add", &["mean", "positive"], "sum", &[]);
+        builder.node("Sqrt", &["sum"], "root", &[]);
+        builder.node("Div", &["h", "root"], "n", &[]);
+        builder.node("Mul", &["n", "scale"], "m", &[]);
+    } else {
+        builder.node("RMSNormalization", &["h", "scale"], "m", &[]);
+    }
+    if shared {
+        builder.node("Add", &["m", "scale"], "m2", &[]);
+    } else {
+        builder.node("RMSNormalization", &["m", "scale"], "m2", &[]);
+    }
+    builder.node("MatMul", &["m2", "b"], "y", &[]).output("y");
+    builder.model()
+}
+
+#[test]
+fn root_mean_squares_of_fewer_channels_are_exact() {
+    for written_out in [true, false] {
+        for removed in 1..6_usize {
+            // Both norms have one scale, which grows once.
+            let options = Options::new(removed as f64 / 6.0).unwrap().round_to(1);
+            let smaller = shrink(&root_mean_square(written_out, false), &options);
+            if written_out {
+                // The scale is multiplied elsewhere, too, so that the second norm cannot change it.
+                let error = smaller.unwrap_err().to_string();
+                assert!(error.contains("RMSNormalization"), "{error}");
+                continue;
+            }
+            let report = smaller.unwrap().report;
+            assert_eq!(report.removed(), removed);
+            assert!(report.deviation.unwrap() <= 1e-12, "{removed}");
+        }
+    }
+    for removed in 1..6_usize {
+        let options = Options::new(removed as f64 / 6.0).unwrap().round_to(1);
+        let report = shrink(&root_mean_square(true, true), &options).unwrap().report;
+        assert_eq!(report.removed(), removed);
+        assert!(report.deviation.unwrap() <= 1e-12, "{removed}");
+    }
+    // A scale that is added, too, stays what it is.
+    let held = plan(
+        &root_mean_square(false, true),
+        &Options::new(1).unwrap().round_to(1),
+    )
+    .unwrap();
+    assert_eq!(held.held()["RMSNormalization"], 6);
+}

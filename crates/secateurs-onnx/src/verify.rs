@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use ndarray::{ArrayD, IxDyn};
 
-use crate::couple::Couplings;
+use crate::couple::{Change, Couplings, Labels, epsilon_of_fewer, factor_of_fewer};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
-use crate::reference::{self, Kept, from_constant};
+use crate::reference::{self, Adjusted, Kept, from_constant};
+use crate::tensor::rounded;
 
 /// The length that a dimension of any length gets: the first one, which is the batch, and others.
 const BATCH: usize = 2;
@@ -62,38 +63,88 @@ pub fn deviations(
         .enumerate()
         .map(|(number, input)| (input.name, noise(input, number as u64)))
         .collect();
-    let kept = over_kept(couplings, removed);
+    let mut adjusted = adjusted(graph, couplings, removed, &mut parameters);
     let (expected, got) = rayon::join(
-        || reference::run(graph, &inputs, &parameters, &kept),
+        || reference::run(graph, &inputs, &parameters, &adjusted),
         || reference::run(smaller.0, &inputs, &smaller.1.computed, &HashMap::new()),
     );
     let got = got?;
     let deviation = difference(&expected?, &got);
-    let accepted = match kept.is_empty() {
-        true => None,
-        false => {
-            let plain = reference::run(graph, &inputs, &parameters, &HashMap::new())?;
-            Some(difference(&plain, &got))
-        }
-    };
+    let mut accepted = None;
+    if adjusted.values().any(|node| node.kept.is_some()) {
+        adjusted.retain(|_, node| node.kept.is_none());
+        let plain = reference::run(graph, &inputs, &parameters, &adjusted)?;
+        accepted = Some(difference(&plain, &got));
+    }
     Ok(Deviations { deviation, accepted })
 }
 
-/// The nodes that range over what is kept, where something is removed, and the indices that are kept.
-fn over_kept(couplings: &Couplings<'_>, removed: &HashSet<u32>) -> HashMap<usize, Kept> {
+/// How nodes of the masked model compute: they range over what is kept where the user accepted that, and constants of the
+/// smaller model that cannot be written exactly are taken as they are, in scales of norms, too.
+fn adjusted(
+    graph: &Graph<'_>,
+    couplings: &Couplings<'_>,
+    removed: &HashSet<u32>,
+    parameters: &mut HashMap<&str, ArrayD<f64>>,
+) -> HashMap<usize, Adjusted> {
+    let kept = |labels: &Labels| -> Vec<usize> {
+        let stays = |index: &usize| !removed.contains(&couplings.units.root(labels[*index]));
+        (0..labels.len()).filter(stays).collect()
+    };
     let mut nodes = HashMap::new();
     for (node, over) in &couplings.over_kept {
-        let stays = |index: &usize| !removed.contains(&couplings.units.root(over.labels[*index]));
-        let indices: Vec<usize> = (0..over.labels.len()).filter(stays).collect();
+        let indices = kept(&over.labels);
         if indices.len() < over.labels.len() {
+            let kept = Some(Kept {
+                dim: over.dim,
+                indices,
+            });
             nodes.insert(
                 *node,
-                Kept {
-                    dim: over.dim,
-                    indices,
+                Adjusted {
+                    kept,
+                    ..Adjusted::default()
                 },
             );
         }
+    }
+    let mut scaled: HashSet<&str> = HashSet::new();
+    for follow in &couplings.follows {
+        let adjusted = match &follow.change {
+            Change::Mean { labels, dtype } => {
+                let share = kept(labels).len() as f64 / labels.len() as f64;
+                let factor = rounded(*dtype, share) / share;
+                Adjusted {
+                    factor,
+                    ..Adjusted::default()
+                }
+            }
+            Change::Rms {
+                labels,
+                scale,
+                epsilon,
+            } => {
+                let (all, kept) = (labels.len(), kept(labels).len());
+                if all == kept {
+                    continue;
+                }
+                let factor = factor_of_fewer(all, kept);
+                let name = graph.nodes[follow.node].input(*scale);
+                if let Some(name) = name.filter(|name| scaled.insert(name))
+                    && let Some(values) = parameters.get_mut(name)
+                {
+                    let dtype = graph.constants[name].dtype.number();
+                    values.mapv_inplace(|x| rounded(dtype, x * factor) / factor);
+                }
+                let of_fewer = f64::from(epsilon_of_fewer(*epsilon, all, kept));
+                Adjusted {
+                    epsilon: Some(of_fewer * kept as f64 / all as f64),
+                    ..Adjusted::default()
+                }
+            }
+            _ => continue,
+        };
+        nodes.insert(follow.node, adjusted);
     }
     nodes
 }

@@ -37,6 +37,18 @@ pub enum Change {
     Missing { place: usize, labels: Labels },
     /// The output was a mean of all units, of which those that are removed were zero.
     Mean { labels: Labels, dtype: i64 },
+    /// A norm over all units, whose scale (the input of this place) and epsilon take up that fewer are summed.
+    Rms {
+        labels: Labels,
+        scale: usize,
+        epsilon: f32,
+    },
+    /// A float attribute that follows from the number of units by default is written out.
+    Float {
+        name: &'static str,
+        value: f32,
+        labels: Labels,
+    },
     /// An input that is computed from shapes stays what it was.
     Frozen { place: usize, value: Computed },
 }
@@ -47,7 +59,9 @@ impl Change {
         match self {
             Change::Attribute { labels, .. }
             | Change::Missing { labels, .. }
-            | Change::Mean { labels, .. } => Box::new([labels].into_iter()),
+            | Change::Mean { labels, .. }
+            | Change::Rms { labels, .. }
+            | Change::Float { labels, .. } => Box::new([labels].into_iter()),
             Change::AttributeList { entries, .. } => Box::new(entries.iter().map(|(_, labels)| labels)),
             Change::Input { entries, from, .. } => {
                 Box::new(entries.iter().map(|(_, labels)| labels).chain(from))
@@ -55,4 +69,14 @@ impl Change {
             Change::Frozen { value, .. } => Box::new(value.labels()),
         }
     }
+}
+
+/// The epsilon of a norm over fewer squares: it grows with the mean.
+pub fn epsilon_of_fewer(epsilon: f32, all: usize, kept: usize) -> f32 {
+    (f64::from(epsilon) * all as f64 / kept as f64) as f32
+}
+
+/// What the scale of a norm over fewer squares is multiplied by: the root of how much the mean grows.
+pub fn factor_of_fewer(all: usize, kept: usize) -> f64 {
+    (all as f64 / kept as f64).sqrt()
 }

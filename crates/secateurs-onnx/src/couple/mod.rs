@@ -2,10 +2,12 @@
 //!
 //! `rules.md` has the rule of each operator.
 
+mod attention;
 mod choice;
 mod contractions;
 mod elementwise;
 mod follow;
+mod fused;
 mod inexact;
 mod layers;
 mod parts;
@@ -21,9 +23,11 @@ use std::collections::{HashMap, HashSet};
 
 pub use choice::Choice;
 pub use contractions::equation;
-pub use follow::{Change, Follow};
+pub use follow::{Change, Follow, epsilon_of_fewer, factor_of_fewer};
+pub use fused::{epsilon, sum_of};
 pub use inexact::OverKept;
 use ndarray::ArrayD;
+pub use recurrent::has_usual_activations;
 use tracked::Tracked;
 pub use units::{FIXED, Labels, Units};
 use weights::Axis;

@@ -3,6 +3,18 @@
 use super::{Change, FIXED, Labels, Tracked, Walk};
 use crate::graph::Node;
 
+/// Whether the functions of all gates are those that there are by default.
+pub fn has_usual_activations(node: &Node<'_>) -> bool {
+    let usual: &[&str] = match node.op {
+        "LSTM" => &["Sigmoid", "Tanh", "Tanh"],
+        "GRU" => &["Sigmoid", "Tanh"],
+        _ => &["Tanh"],
+    };
+    node.texts("activations")
+        .chunks(usual.len())
+        .all(|each| each == usual)
+}
+
 impl<'a> Walk<'a, '_> {
     pub(super) fn recurrent(&mut self, number: usize, node: &Node<'a>) -> Option<Vec<Tracked>> {
         let gates = match node.op {
@@ -10,10 +22,13 @@ impl<'a> Walk<'a, '_> {
             "GRU" => 3,
             _ => 1,
         };
-        let plain = |name: &str| !node.has_texts(name) && node.float(name).is_none();
         let has = |place: usize| node.input(place).is_some();
         // Other functions may not be zero at zero, and peepholes have weights of their own.
-        if !plain("activations") || !plain("clip") || has(7) || node.int("layout").unwrap_or(0) != 0 {
+        if !has_usual_activations(node)
+            || node.float("clip").is_some()
+            || has(7)
+            || node.int("layout").unwrap_or(0) != 0
+        {
             return None;
         }
         let (input, w, r) = (self.value(node.input(0)?), node.input(1)?, node.input(2)?);

@@ -101,7 +101,12 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// The units of several dimensions that become one. Where two of them can be cut, the larger one can afterwards, too.
-    fn merged(&mut self, lengths: &[Option<usize>], labels: &[Option<Labels>], op: &str) -> Option<Labels> {
+    pub(super) fn merged(
+        &mut self,
+        lengths: &[Option<usize>],
+        labels: &[Option<Labels>],
+        op: &str,
+    ) -> Option<Labels> {
         let with = (0..labels.len()).filter(|dim| labels[*dim].is_some());
         let dim = with.max_by_key(|dim| labels[*dim].as_ref().map(|labels| labels.len()))?;
         for (other, labels) in labels.iter().enumerate() {
@@ -132,7 +137,7 @@ impl<'a> Walk<'a, '_> {
     /// The units of one dimension that becomes several: the dimension that they depend on alone gets them. Where they
     /// depend on several, they are tied along all but the longest one: heads lose the same places each, and the channels
     /// that a shuffle exchanges go together.
-    fn divided(&mut self, labels: &Labels, lengths: &[usize]) -> Vec<Option<Labels>> {
+    pub(super) fn divided(&mut self, labels: &Labels, lengths: &[usize]) -> Vec<Option<Labels>> {
         let mut all = vec![None; lengths.len()];
         if labels.is_empty() || lengths.contains(&0) {
             return all;

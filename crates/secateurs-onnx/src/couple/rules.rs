@@ -15,6 +15,9 @@ impl<'a> Walk<'a, '_> {
         match node.op {
             "Split" => return self.split(number, node),
             "LSTM" | "GRU" | "RNN" => return self.recurrent(number, node),
+            "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => {
+                return self.skip_norm(number, node, shape?);
+            }
             _ => {}
         }
         let shape = shape?;
@@ -34,6 +37,10 @@ impl<'a> Walk<'a, '_> {
             "BatchNormalization" => self.channel_norm(node, first, &[1, 2, 3, 4])?,
             "InstanceNormalization" => self.channel_norm(node, first, &[1, 2])?,
             "LayerNormalization" => self.layer_norm(number, node, first)?,
+            "RMSNormalization" | "SimplifiedLayerNormalization" => self.rms_norm(number, node, first)?,
+            "BiasGelu" | "FastGelu" => self.gelu(node, first, shape),
+            "Attention" => self.attention(number, node, shape)?,
+            "RotaryEmbedding" => self.rotary(number, node, first)?,
             "Softmax" | "LogSoftmax" => self.softmax(node, first)?,
             "Conv" => self.conv(number, node, first, shape)?,
             "ConvTranspose" => self.conv_transpose(number, node, first, shape)?,

@@ -15,6 +15,12 @@ pub fn varint_field(into: &mut Vec<u8>, number: u64, value: u64) {
     write_varint(into, value);
 }
 
+/// Appends a field of one 32-bit float.
+pub fn float_field(into: &mut Vec<u8>, number: u64, value: f32) {
+    write_varint(into, number << 3 | 5);
+    into.extend_from_slice(&value.to_le_bytes());
+}
+
 /// Appends a field of text, of bytes, or of a message.
 pub fn bytes_field(into: &mut Vec<u8>, number: u64, bytes: &[u8]) {
     length_delimited(into, number, bytes.len());

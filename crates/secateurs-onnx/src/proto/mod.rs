@@ -3,7 +3,7 @@
 
 mod encode;
 
-pub use encode::{bytes_field, length_delimited, varint_field, write_varint};
+pub use encode::{bytes_field, float_field, length_delimited, varint_field, write_varint};
 
 use crate::error::{Error, Result};
 

@@ -1,7 +1,9 @@
 //! An interpreter of the operators that are understood, in f64: slow and plain, to compare models with.
 
+mod attention;
 mod contraction;
 mod convolution;
+mod fused;
 mod operators;
 mod parts;
 mod recurrent;
@@ -15,19 +17,39 @@ use crate::graph::{Graph, Node, contradiction};
 use crate::shapes::{Computed, Known, Shape, infer};
 use crate::tensor::Constant;
 
+/// How a node of the masked model computes, so that it computes what the node of the smaller model is to compute.
+pub struct Adjusted {
+    /// The indices of a dimension of its first input that it ranges over, where it ranges over all otherwise.
+    pub kept: Option<Kept>,
+    /// What its first output is multiplied by, because a constant was rounded.
+    pub factor: f64,
+    /// Another epsilon.
+    pub epsilon: Option<f64>,
+}
+
+impl Default for Adjusted {
+    fn default() -> Self {
+        Adjusted {
+            kept: None,
+            factor: 1.0,
+            epsilon: None,
+        }
+    }
+}
+
 /// The indices of a dimension that are kept.
 pub struct Kept {
     pub dim: usize,
     pub indices: Vec<usize>,
 }
 
-/// The outputs of a model. `replaced` are values in the place of initializers, and of what follows from shapes alone; nodes,
-/// by number, range over the indices of their first input that are `kept`, where they range over all otherwise.
+/// The outputs of a model. `replaced` are values in the place of initializers, and of what follows from shapes alone; some
+/// nodes, by number, are `adjusted`.
 pub fn run(
     graph: &Graph<'_>,
     inputs: &HashMap<&str, ArrayD<f64>>,
     replaced: &HashMap<&str, ArrayD<f64>>,
-    kept: &HashMap<usize, Kept>,
+    adjusted: &HashMap<usize, Adjusted>,
 ) -> Result<Vec<ArrayD<f64>>> {
     // Values are dropped after their last use.
     let mut uses: HashMap<&str, usize> = HashMap::new();
@@ -67,16 +89,20 @@ pub fn run(
             node,
             values: &values,
             integers: is_integer(graph, node, &integers),
-            kept: kept.get(&number),
+            adjusted: adjusted.get(&number),
         };
-        let known_integer = known.integers;
+        let (known_integer, factor) = (known.integers, known.adjusted.map(|adjusted| adjusted.factor));
         let given = node.outputs.first().and_then(|name| replaced.get(name));
-        let outputs = match node.op {
+        let mut outputs = match node.op {
             _ if given.is_some() => given.cloned().into_iter().collect(),
             "Split" => known.split()?,
-            "LSTM" | "GRU" => known.recurrent()?,
+            "LSTM" | "GRU" | "RNN" => known.recurrent()?,
+            "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => known.skip_norm()?,
             _ => vec![known.compute()?],
         };
+        if let (Some(factor), Some(first)) = (factor, outputs.first_mut()) {
+            first.mapv_inplace(|x| x * factor);
+        }
         for name in node.inputs.iter().filter(|name| !name.is_empty()) {
             let left = uses.get_mut(name).expect("every input was counted");
             *left -= 1;
@@ -116,7 +142,7 @@ pub fn node<'a>(
         node,
         values,
         integers,
-        kept: None,
+        adjusted: None,
     }
     .compute()
     .ok()
@@ -192,7 +218,7 @@ pub fn of_shapes<'a>(
         node,
         values: &values,
         integers: node.inputs.iter().all(integer),
-        kept: None,
+        adjusted: None,
     };
     let small = |array: &ArrayD<f64>| array.len() <= MOST;
     let array = match (node.op, partly) {
@@ -267,7 +293,7 @@ pub fn origins<'a>(known: &Known<'_, 'a>, node: &Node<'a>) -> Option<Vec<(usize,
         node,
         values: &values,
         integers: true,
-        kept: None,
+        adjusted: None,
     };
     let codes = inputs.compute().ok()?;
     let codes = codes.iter().map(|code| *code as usize);
@@ -324,17 +350,23 @@ pub fn from_constant(constant: &Constant<'_>) -> Option<ArrayD<f64>> {
 }
 
 /// A node and the values that are there.
+#[derive(Clone, Copy)]
 struct Inputs<'v, 'a> {
     graph: &'v Graph<'a>,
     node: &'v Node<'a>,
     values: &'v HashMap<&'a str, ArrayD<f64>>,
     /// Whether it computes with integers.
     integers: bool,
-    /// What it ranges over, if not over all.
-    kept: Option<&'v Kept>,
+    /// What it does otherwise than it says.
+    adjusted: Option<&'v Adjusted>,
 }
 
 impl Inputs<'_, '_> {
+    /// What it ranges over, if not over all.
+    fn kept(&self) -> Option<&Kept> {
+        self.adjusted?.kept.as_ref()
+    }
+
     /// An input.
     fn get(&self, number: usize) -> Result<&ArrayD<f64>> {
         let value = self.optional(number);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use ndarray::{ArrayD, Axis, IxDyn, concatenate};
 
 use super::convolution::standard;
+use super::fused::{gelu, gelu_by_tanh};
 use super::{Inputs, unsupported};
 use crate::error::Result;
 use crate::external::External;
@@ -39,6 +40,13 @@ impl Inputs<'_, '_> {
             "PRelu" => self.binary(|x, slope| if x < 0.0 { slope * x } else { x }),
             "Conv" => self.conv(),
             "MaxPool" => self.pool(|values, _| values.fold(f64::NEG_INFINITY, f64::max)),
+            "LpPool" => {
+                let p = node.int("p").unwrap_or(2) as f64;
+                self.pool(move |values, _| {
+                    let sum: f64 = values.map(|x| libm::pow(x.abs(), p)).sum();
+                    libm::pow(sum, 1.0 / p)
+                })
+            }
             "AveragePool" => {
                 let padding_counts = node.int("count_include_pad") == Some(1);
                 if padding_counts && node.int("ceil_mode") == Some(1) {
@@ -91,7 +99,12 @@ impl Inputs<'_, '_> {
             "Trilu" => self.triangle(),
             "LogSoftmax" => Ok(self.softmax()?.mapv(libm::log)),
             "BatchNormalization" => self.batch_norm(),
-            "LayerNormalization" => self.layer_norm(),
+            "LayerNormalization" => self.layer_norm(self.get(0)?, self.get(1)?, self.optional(2)),
+            "RMSNormalization" | "SimplifiedLayerNormalization" => self.rms_norm(self.get(0)?, self.get(1)?),
+            "BiasGelu" => Ok(self.biased()?.mapv(gelu)),
+            "FastGelu" => Ok(self.biased()?.mapv(gelu_by_tanh)),
+            "Attention" => self.attention(),
+            "RotaryEmbedding" => self.rotary(),
             "Softmax" => self.softmax(),
             "Gemm" => self.gemm(),
             "MatMul" => self.matmul(),
@@ -224,14 +237,13 @@ impl Inputs<'_, '_> {
             }
             "Mish" => Box::new(|x| x * libm::tanh(libm::log1p(libm::exp(x)))),
             "Gelu" => match node.text("approximate") {
-                None | Some("none") => {
-                    Box::new(|x| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2)))
-                }
-                _ => Box::new(|x| {
-                    let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
-                    0.5 * x * (1.0 + libm::tanh(inner))
-                }),
+                None | Some("none") => Box::new(gelu),
+                _ => Box::new(gelu_by_tanh),
             },
+            "QuickGelu" => {
+                let alpha = float("alpha", 1.702);
+                Box::new(move |x| x * sigmoid(alpha * x))
+            }
             "Clip" => {
                 let limit = |name: &str, number: usize, none: f64| match node.float(name) {
                     Some(limit) => f64::from(limit),
@@ -258,7 +270,7 @@ impl Inputs<'_, '_> {
 
     fn reduce(&self) -> Result<ArrayD<f64>> {
         let (node, mut array) = (self.node, self.get(0)?.clone());
-        if let Some(kept) = self.kept {
+        if let Some(kept) = self.kept() {
             array = array.select(Axis(kept.dim), &kept.indices);
         }
         let axes = reduced(&self.known(), node, array.ndim());
@@ -369,18 +381,22 @@ impl Inputs<'_, '_> {
         Ok(array)
     }
 
-    fn layer_norm(&self) -> Result<ArrayD<f64>> {
-        let array = self.get(0)?;
+    pub(super) fn layer_norm(
+        &self,
+        array: &ArrayD<f64>,
+        scale: &ArrayD<f64>,
+        shift: Option<&ArrayD<f64>>,
+    ) -> Result<ArrayD<f64>> {
         let at = axis(self.node.int("axis").unwrap_or(-1), array.ndim()).ok_or_else(|| self.misfit())?;
         let epsilon = f64::from(self.node.float("epsilon").unwrap_or(1e-5));
         let length: usize = array.shape()[at..].iter().product();
-        let (scale, shift) = (standard(self.get(1)?), self.optional(2).map(standard));
+        let (scale, shift) = (standard(scale), shift.map(standard));
         if scale.len() != length || shift.as_ref().is_some_and(|shift| shift.len() != length) {
             return Err(self.misfit());
         }
         let all: Vec<usize> = (0..length).collect();
         // Only the last dimension is ever cut.
-        let over = self.kept.map_or(&all, |kept| &kept.indices);
+        let over = self.kept().map_or(&all, |kept| &kept.indices);
         let mut values = standard(array);
         for row in values.chunks_mut(length.max(1)) {
             let mean_of = |of: &dyn Fn(f64) -> f64| {

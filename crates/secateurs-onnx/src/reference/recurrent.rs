@@ -1,8 +1,9 @@
-//! LSTM and GRU, step by step.
+//! LSTM, GRU and RNN, step by step.
 
 use ndarray::{Array2, Array3, Array4, ArrayD, Axis, Ix1, Ix2, Ix3, Slice};
 
 use super::{Inputs, unsupported};
+use crate::couple::has_usual_activations;
 use crate::error::Result;
 
 fn sigmoid(x: f64) -> f64 {
@@ -20,9 +21,13 @@ impl Inputs<'_, '_> {
         let (input, w, r) = (three(0)?, three(1)?, three(2)?);
         let (length, batch, _) = input.dim();
         let (directions, _, hidden) = r.dim();
-        let gates = if node.op == "LSTM" { 4 } else { 3 };
+        let gates = match node.op {
+            "LSTM" => 4,
+            "GRU" => 3,
+            _ => 1,
+        };
         let fits = w.dim() == (directions, gates * hidden, input.dim().2) && r.dim().1 == gates * hidden;
-        let plain = !node.has_texts("activations") && node.input(7).is_none() && node.input(4).is_none();
+        let plain = has_usual_activations(node) && node.input(7).is_none() && node.input(4).is_none();
         if !plain || node.int("layout").unwrap_or(0) != 0 {
             return Err(unsupported(node, "its options"));
         }
@@ -68,6 +73,8 @@ impl Inputs<'_, '_> {
                     let g = sum.slice_axis(Axis(1), gate(3)).mapv(libm::tanh);
                     c = f * &c + i * g;
                     h = o * c.mapv(libm::tanh);
+                } else if node.op == "RNN" {
+                    h = (from_input + from_state).mapv(libm::tanh);
                 } else {
                     // Update, reset, new.
                     let part =

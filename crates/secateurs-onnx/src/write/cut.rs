@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::edit::Edit;
 use super::{Changes, NewTensor, Written, new_tensor, write};
-use crate::couple::{Change, Couplings, Labels};
+use crate::couple::{Change, Couplings, Labels, epsilon_of_fewer, factor_of_fewer};
 use crate::entries::{Entries, Kept};
 use crate::error::Result;
 use crate::graph::{Model, contradiction};
-use crate::tensor::{Constant, INT64};
+use crate::tensor::{Constant, INT64, decode, encode};
 
 /// The model without these units.
 pub fn cut<'a>(
@@ -34,6 +34,7 @@ pub fn cut<'a>(
     }
     let mut names = Names::of(graph);
     let mut edits: BTreeMap<usize, Edit> = BTreeMap::new();
+    let mut scaled: HashSet<&str> = HashSet::new();
     for follow in &couplings.follows {
         let node = &graph.nodes[follow.node];
         let is_cut = |labels: &Labels| kept(labels).len() < labels.len();
@@ -78,6 +79,29 @@ pub fn cut<'a>(
                 let share = kept(labels).len() as f64 / labels.len() as f64;
                 changes.added.push(new_tensor(&factor, &[], *dtype, &[share])?);
                 edit.scale_output(node, full, &factor);
+            }
+            Change::Rms {
+                labels,
+                scale,
+                epsilon,
+            } => {
+                let (all, kept) = (labels.len(), kept(labels).len());
+                edit.floats
+                    .insert("epsilon", epsilon_of_fewer(*epsilon, all, kept));
+                // It may be that of several norms.
+                let name = node.input(*scale).filter(|name| scaled.insert(name));
+                if let Some(name) = name
+                    && let Some(tensor) = changes.tensors.get_mut(name)
+                {
+                    let dtype = graph.constants[name].dtype;
+                    let mut values = decode(dtype, &tensor.entries.bytes()?);
+                    values.iter_mut().for_each(|x| *x *= factor_of_fewer(all, kept));
+                    let raw = encode(dtype.number(), &values).unwrap_or_default();
+                    tensor.entries = Entries::Own(raw.into());
+                }
+            }
+            Change::Float { name, value, .. } => {
+                edit.floats.insert(name, *value);
             }
             Change::Frozen { place, value, .. } => {
                 let name = names.fresh(node.name);

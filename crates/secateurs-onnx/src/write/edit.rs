@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::Result;
 use crate::graph::Node;
 use crate::graph::field::*;
-use crate::proto::{bytes_field, fields, varint_field};
+use crate::proto::{bytes_field, fields, float_field, varint_field};
 
-/// `AttributeProto.type` of one integer and of a list.
+/// `AttributeProto.type` of one float, of one integer, and of a list.
+const FLOAT: u64 = 1;
 const INT: u64 = 2;
 const INTS: u64 = 7;
 
@@ -18,6 +19,8 @@ pub struct Edit {
     pub inputs: BTreeMap<usize, String>,
     /// Other integers of attributes, by name.
     pub ints: BTreeMap<&'static str, Vec<i64>>,
+    /// Other floats of attributes, by name.
+    pub floats: BTreeMap<&'static str, f32>,
     /// Attributes that are left out.
     pub dropped: BTreeSet<&'static str>,
     /// Another name of the first output.
@@ -42,7 +45,7 @@ impl Edit {
     /// The messages of the node, and of those that follow it.
     pub fn messages(self, node: &Node<'_>) -> Result<Vec<Vec<u8>>> {
         let (mut message, mut input, mut output) = (Vec::new(), 0, 0);
-        let (mut inputs, mut ints) = (self.inputs, self.ints);
+        let (mut inputs, mut ints, mut floats) = (self.inputs, self.ints, self.floats);
         let last = node.fields.iter().rposition(|each| each.number == NODE_INPUT);
         for (position, each) in node.fields.iter().enumerate() {
             match each.number {
@@ -73,9 +76,10 @@ impl Edit {
                     if self.dropped.contains(name) {
                         continue;
                     }
-                    match ints.remove(name) {
-                        Some(list) => bytes_field(&mut message, NODE_ATTRIBUTE, &attribute(name, &list)),
-                        None => message.extend_from_slice(each.raw),
+                    match (ints.remove(name), floats.remove(name)) {
+                        (Some(list), _) => bytes_field(&mut message, NODE_ATTRIBUTE, &attribute(name, &list)),
+                        (None, Some(x)) => bytes_field(&mut message, NODE_ATTRIBUTE, &float(name, x)),
+                        (None, None) => message.extend_from_slice(each.raw),
                     }
                 }
                 _ => message.extend_from_slice(each.raw),
@@ -84,10 +88,22 @@ impl Edit {
         for (name, list) in ints {
             bytes_field(&mut message, NODE_ATTRIBUTE, &attribute(name, &list));
         }
+        for (name, x) in floats {
+            bytes_field(&mut message, NODE_ATTRIBUTE, &float(name, x));
+        }
         let mut messages = vec![message];
         messages.extend(self.after);
         Ok(messages)
     }
+}
+
+/// An attribute of one float.
+fn float(name: &str, x: f32) -> Vec<u8> {
+    let mut message = Vec::new();
+    bytes_field(&mut message, ATTRIBUTE_NAME, name.as_bytes());
+    float_field(&mut message, ATTRIBUTE_FLOAT, x);
+    varint_field(&mut message, ATTRIBUTE_TYPE, FLOAT);
+    message
 }
 
 /// An attribute of one integer, or of a list for the attributes that are lists.
