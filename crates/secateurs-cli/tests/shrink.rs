@@ -87,6 +87,25 @@ fn an_inexact_cut_is_a_choice_whose_deviation_is_reported() {
 }
 
 #[test]
+fn whole_heads_are_removed_on_request() {
+    let place = Place::new();
+    fs::copy(MODEL.replace("resnet", "llama"), place.path("model.onnx")).unwrap();
+    let held = |args: &[&str]| {
+        let json = place.done(
+            &[
+                &["shrink", "model.onnx", "--plan", "--json", "--round-to", "1"],
+                args,
+            ]
+            .concat(),
+        );
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        json["held"].as_object().unwrap().len()
+    };
+    // Places of heads are held by rotary positions that are computed; heads are not.
+    assert!(held(&[]) > held(&["--whole-heads"]));
+}
+
+#[test]
 fn a_plan_writes_nothing_and_says_what_is_coupled() {
     let place = place();
     let before = fs::read_dir(place.path(".")).unwrap().count();

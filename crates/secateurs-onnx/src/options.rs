@@ -243,6 +243,13 @@ impl Options {
         self
     }
 
+    /// Whether attention loses whole heads, of grouped queries whole groups with their keys and values. By default, all heads
+    /// stay, and each loses the same places.
+    pub fn whole_heads(mut self, whole_heads: bool) -> Self {
+        self.choice.whole_heads = whole_heads;
+        self
+    }
+
     /// Lets channels go over which operators of this kind range, though that changes what these compute: in the smaller
     /// model, they range over the channels that remain. By default such channels are held.
     ///

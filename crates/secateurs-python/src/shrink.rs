@@ -44,8 +44,8 @@ where
 #[pyfunction]
 #[pyo3(signature = (
     path, output, *, amount=None, budget=None, importance="l2", norm=None, scores=None, reduction="sum", scope="group",
-    normalize=true, seed=0, round_to=8, keep_at_least=1, include=None, exclude=Vec::new(), inexact=Vec::new(), masked=None,
-    verify=true, overwrite=false
+    normalize=true, seed=0, round_to=8, keep_at_least=1, include=None, exclude=Vec::new(), inexact=Vec::new(),
+    whole_heads=false, masked=None, verify=true, overwrite=false
 ))]
 #[allow(clippy::too_many_arguments)] // named in Python
 pub(crate) fn shrink<'py>(
@@ -66,6 +66,7 @@ pub(crate) fn shrink<'py>(
     include: Option<Vec<String>>,
     exclude: Vec<String>,
     inexact: Vec<String>,
+    whole_heads: bool,
     masked: Option<PathBuf>,
     verify: bool,
     overwrite: bool,
@@ -130,6 +131,7 @@ pub(crate) fn shrink<'py>(
         .keep_at_least(keep_at_least)
         .verify(verify);
     let kinds = [("layer_norm", Inexact::LayerNorm), ("maximum", Inexact::Maximum)];
+    options = options.whole_heads(whole_heads);
     for kind in &inexact {
         options = options.inexact(choice("an inexact operator", kind, &kinds)?);
     }

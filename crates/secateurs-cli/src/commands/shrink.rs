@@ -84,6 +84,10 @@ pub struct ShrinkArgs {
     pub keep_at_least: usize,
     #[command(flatten)]
     pub choose: ChooseArgs,
+    /// Remove whole heads of attention, of grouped queries with their keys and values. By default, all heads stay, and each
+    /// loses the same places.
+    #[arg(long)]
+    pub whole_heads: bool,
     /// Let channels go over which operators of this kind range, which then range over the channels that remain. The result
     /// is proven to be that, and the report says how far it is from the masked model. By default, such channels stay.
     #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
@@ -274,6 +278,7 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
         .round_to(if args.zeros { 1 } else { args.round_to })
         .keep_at_least(args.keep_at_least)
         .verify(!args.no_verify);
+    options = options.whole_heads(args.whole_heads);
     for kind in &args.inexact {
         options = options.inexact(match kind {
             InexactArg::LayerNorm => Inexact::LayerNorm,

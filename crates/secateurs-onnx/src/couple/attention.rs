@@ -189,7 +189,7 @@ impl<'a> Walk<'a, '_> {
         let (batch, length, width) = (*batch, *length, *width);
         width.is_multiple_of(heads).then_some(())?;
         let parts = match value.units(2).cloned() {
-            Some(labels) => self.divided(&labels, &[heads, width / heads]),
+            Some(labels) => self.divided(&labels, &[heads, width / heads], self.choice.whole_heads),
             None => vec![None, None],
         };
         let [of_heads, of_places] = &parts[..] else {

@@ -7,4 +7,6 @@ pub struct Choice {
     pub layer_norm: bool,
     /// Maxima and minima may range over the channels that are kept.
     pub maximum: bool,
+    /// Attention loses whole heads.
+    pub whole_heads: bool,
 }

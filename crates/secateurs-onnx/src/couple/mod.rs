@@ -8,6 +8,7 @@ mod contractions;
 mod elementwise;
 mod follow;
 mod fused;
+mod heads;
 mod inexact;
 mod layers;
 mod parts;
@@ -92,6 +93,8 @@ struct Walk<'a, 'g> {
     choice: Choice,
     /// The means of layer norms that are written out, where these may be cut.
     means: HashSet<usize>,
+    /// The reshapes that divide channels into heads, where whole ones are to go.
+    into_heads: HashSet<usize>,
     over_kept: HashMap<usize, OverKept>,
 }
 
@@ -116,6 +119,11 @@ pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
         choice,
         means: if choice.layer_norm {
             inexact::means_of_layer_norms(graph)
+        } else {
+            HashSet::new()
+        },
+        into_heads: if choice.whole_heads {
+            heads::divide_into_heads(graph)
         } else {
             HashSet::new()
         },

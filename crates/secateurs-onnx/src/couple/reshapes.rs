@@ -1,6 +1,6 @@
 //! Operators that only move entries: indices are followed.
 
-use super::{Labels, Tracked, Walk};
+use super::{Labels, Tracked, Walk, heads};
 use crate::graph::Node;
 use crate::shapes::{Shape, axes, axis, permutation, product};
 
@@ -27,7 +27,10 @@ impl<'a> Walk<'a, '_> {
                 }
                 labels
             }
-            _ => self.regrouped(&from, &first.labels, &shape, node.op),
+            _ => {
+                let heads = self.into_heads.contains(&number);
+                self.regrouped(&from, &first.labels, &shape, (node.op, heads))
+            }
         };
         if node.op == "Reshape" {
             self.follow_reshape(number, node, &shape, &labels)?;
@@ -136,8 +139,8 @@ impl<'a> Walk<'a, '_> {
 
     /// The units of one dimension that becomes several: the dimension that they depend on alone gets them. Where they
     /// depend on several, they are tied along all but the longest one: heads lose the same places each, and the channels
-    /// that a shuffle exchanges go together.
-    pub(super) fn divided(&mut self, labels: &Labels, lengths: &[usize]) -> Vec<Option<Labels>> {
+    /// that a shuffle exchanges go together. Where whole heads are to go, they are tied along all but that of heads.
+    pub(super) fn divided(&mut self, labels: &Labels, lengths: &[usize], heads: bool) -> Vec<Option<Labels>> {
         let mut all = vec![None; lengths.len()];
         if labels.is_empty() || lengths.contains(&0) {
             return all;
@@ -157,9 +160,12 @@ impl<'a> Walk<'a, '_> {
         };
         let alone = (0..lengths.len()).find(|dim| lengths[*dim] > 1 && depends(*dim));
         let longest = (0..lengths.len()).max_by_key(|dim| lengths[*dim]);
-        let Some(dim) = alone.or(longest) else { return all };
+        let heads = heads::dimension_of_heads(lengths).filter(|_| heads);
+        let Some(dim) = alone.or(heads).or(longest) else {
+            return all;
+        };
         let own = own(dim);
-        if alone.is_none() {
+        if alone.or(heads).is_none() {
             self.heads.push(own.clone());
         }
         let tied: Vec<u32> = (0..labels.len()).map(|index| own[at(dim, index)]).collect();
@@ -174,7 +180,7 @@ impl<'a> Walk<'a, '_> {
         from: &Shape,
         labels: &[Option<Labels>],
         to: &Shape,
-        op: &str,
+        (op, heads): (&str, bool),
     ) -> Vec<Option<Labels>> {
         let mut out = vec![None; to.len()];
         let (mut i, mut j) = (0, 0);
@@ -236,7 +242,7 @@ impl<'a> Walk<'a, '_> {
                 (Some(one), [_]) => out[first] = Some(one),
                 (Some(one), _) => {
                     let lengths: Vec<usize> = targets.iter().flatten().copied().collect();
-                    for (place, labels) in self.divided(&one, &lengths).into_iter().enumerate() {
+                    for (place, labels) in self.divided(&one, &lengths, heads).into_iter().enumerate() {
                         out[first + place] = labels;
                     }
                 }

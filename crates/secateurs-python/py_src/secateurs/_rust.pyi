@@ -168,6 +168,7 @@ def shrink(
     include: Sequence[str] | None = None,
     exclude: Sequence[str] = ...,
     inexact: Sequence[str] = ...,
+    whole_heads: bool = False,
     masked: _Path | None = None,
     verify: bool = True,
     overwrite: bool = False,

@@ -34,6 +34,7 @@ def shrink(
     include: Iterable[str] | None = None,
     exclude: Iterable[str] = (),
     inexact: Iterable[str] = (),
+    whole_heads: bool = False,
     masked: _Path | None = None,
     verify: bool = True,
     overwrite: bool = False,
@@ -62,6 +63,7 @@ def shrink(
         include, exclude: names of weights; only groups with one, or without any, of these lose channels.
         inexact: operators over whose channels a cut is accepted though it changes what they compute: any of
             ``"layer_norm"`` and ``"maximum"``. They range over the channels that remain.
+        whole_heads: remove whole heads of attention; otherwise all stay, and each loses the same places.
         masked: where to write the model with the same channels masked, too, if wanted.
         verify: run both models; without it, nothing shows that they compute the same.
         overwrite: replace outputs that exist.
@@ -102,6 +104,7 @@ def shrink(
         include=_names(include),
         exclude=_names(exclude) or [],
         inexact=_names(inexact) or [],
+        whole_heads=whole_heads,
         masked=masked,
         verify=verify,
         overwrite=overwrite,
