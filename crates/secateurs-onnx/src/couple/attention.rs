@@ -1,5 +1,6 @@
 //! Attention and rotary positions as one operator each.
 
+use super::heads::Heads;
 use super::{Change, FIXED, Labels, Tracked, Walk, not_zero};
 use crate::graph::Node;
 use crate::shapes::Shape;
@@ -189,7 +190,11 @@ impl<'a> Walk<'a, '_> {
         let (batch, length, width) = (*batch, *length, *width);
         width.is_multiple_of(heads).then_some(())?;
         let parts = match value.units(2).cloned() {
-            Some(labels) => self.divided(&labels, &[heads, width / heads], self.choice.whole_heads),
+            Some(labels) => {
+                let whole = Heads { of_three: false };
+                let whole = self.choice.whole_heads.then_some(whole);
+                self.divided(&labels, &[heads, width / heads], whole)
+            }
             None => vec![None, None],
         };
         let [of_heads, of_places] = &parts[..] else {

@@ -94,7 +94,7 @@ struct Walk<'a, 'g> {
     /// The means of layer norms that are written out, where these may be cut.
     means: HashSet<usize>,
     /// The reshapes that divide channels into heads, where whole ones are to go.
-    into_heads: HashSet<usize>,
+    into_heads: HashMap<usize, heads::Heads>,
     over_kept: HashMap<usize, OverKept>,
 }
 
@@ -125,7 +125,7 @@ pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
         into_heads: if choice.whole_heads {
             heads::divide_into_heads(graph)
         } else {
-            HashSet::new()
+            HashMap::new()
         },
         over_kept: HashMap::new(),
     };

@@ -1,6 +1,7 @@
 //! Operators that only move entries: indices are followed.
 
-use super::{Labels, Tracked, Walk, heads};
+use super::heads::{Heads, dimension_of_heads};
+use super::{Labels, Tracked, Walk};
 use crate::graph::Node;
 use crate::shapes::{Shape, axes, axis, permutation, product};
 
@@ -28,7 +29,7 @@ impl<'a> Walk<'a, '_> {
                 labels
             }
             _ => {
-                let heads = self.into_heads.contains(&number);
+                let heads = self.into_heads.get(&number).copied();
                 self.regrouped(&from, &first.labels, &shape, (node.op, heads))
             }
         };
@@ -140,7 +141,12 @@ impl<'a> Walk<'a, '_> {
     /// The units of one dimension that becomes several: the dimension that they depend on alone gets them. Where they
     /// depend on several, they are tied along all but the longest one: heads lose the same places each, and the channels
     /// that a shuffle exchanges go together. Where whole heads are to go, they are tied along all but that of heads.
-    pub(super) fn divided(&mut self, labels: &Labels, lengths: &[usize], heads: bool) -> Vec<Option<Labels>> {
+    pub(super) fn divided(
+        &mut self,
+        labels: &Labels,
+        lengths: &[usize],
+        heads: Option<Heads>,
+    ) -> Vec<Option<Labels>> {
         let mut all = vec![None; lengths.len()];
         if labels.is_empty() || lengths.contains(&0) {
             return all;
@@ -160,12 +166,12 @@ impl<'a> Walk<'a, '_> {
         };
         let alone = (0..lengths.len()).find(|dim| lengths[*dim] > 1 && depends(*dim));
         let longest = (0..lengths.len()).max_by_key(|dim| lengths[*dim]);
-        let heads = heads::dimension_of_heads(lengths).filter(|_| heads);
-        let Some(dim) = alone.or(heads).or(longest) else {
+        let by_heads = heads.and_then(|heads| dimension_of_heads(lengths, heads));
+        let Some(dim) = alone.or(by_heads).or(longest) else {
             return all;
         };
         let own = own(dim);
-        if alone.or(heads).is_none() {
+        if alone.is_none() && heads.is_none() {
             self.heads.push(own.clone());
         }
         let tied: Vec<u32> = (0..labels.len()).map(|index| own[at(dim, index)]).collect();
@@ -180,7 +186,7 @@ impl<'a> Walk<'a, '_> {
         from: &Shape,
         labels: &[Option<Labels>],
         to: &Shape,
-        (op, heads): (&str, bool),
+        (op, heads): (&str, Option<Heads>),
     ) -> Vec<Option<Labels>> {
         let mut out = vec![None; to.len()];
         let (mut i, mut j) = (0, 0);
