@@ -25,9 +25,15 @@ pub struct Cost {
 impl Cost {
     /// That of a model of this many bytes.
     pub(crate) fn of(graph: &Graph<'_>, shapes: &HashMap<&str, Shape>, bytes: u64) -> Self {
+        // What is computed from others is in no file.
+        let computed = |name: &&&str| {
+            let maker = graph.copies.get(**name).map(|number| graph.nodes[*number].op);
+            maker.is_some_and(|op| !matches!(op, "Constant" | "Identity"))
+        };
         let parameters = graph
             .initializers
             .iter()
+            .filter(|name| !computed(name))
             .filter_map(|name| graph.constants.get(name));
         let parameters = parameters.filter(|constant| constant.dtype.is_float());
         Cost {

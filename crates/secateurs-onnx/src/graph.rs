@@ -180,6 +180,7 @@ impl<'a> Graph<'a> {
                 graph.constants.insert(output, constant.named(output));
             }
         }
+        crate::fold::fold(&mut graph);
         graph.check_order()?;
         Ok(graph)
     }

@@ -36,6 +36,7 @@ mod couple;
 mod entries;
 mod error;
 mod external;
+mod fold;
 mod graph;
 mod importance;
 mod input_file;

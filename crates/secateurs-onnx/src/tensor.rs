@@ -220,6 +220,16 @@ impl<'a> Constant<'a> {
         })
     }
 
+    /// Another constant of the same type.
+    pub fn made(&self, name: &'a str, value: &ndarray::ArrayD<f64>) -> Self {
+        Constant {
+            name,
+            dims: value.shape().to_vec(),
+            data: Data::Floats(value.iter().copied().collect()),
+            ..self.clone()
+        }
+    }
+
     /// The same under another name.
     pub fn named(self, name: &'a str) -> Self {
         Constant { name, ..self }

@@ -631,3 +631,43 @@ fn root_mean_squares_of_fewer_channels_are_exact() {
     .unwrap();
     assert_eq!(held.held()["RMSNormalization"], 6);
 }
+
+/// y = relu(x a + bias) b, where two entries of the bias are set to something else, and the sum is scaled by exp(s).
+fn computed_weights() -> Vec<u8> {
+    let mut builder = Builder::new();
+    builder.input("x", &[3, 4]);
+    builder
+        .weight("a", &[4, 8])
+        .weight("b", &[8, 2])
+        .weight("bias", &[8])
+        .weight("s", &[8]);
+    let indices: Vec<u8> = [2_i64, 5].iter().flat_map(|x| x.to_le_bytes()).collect();
+    builder
+        .tensor("indices", &[2, 1], 7, &indices)
+        .weight("updates", &[2]);
+    builder.node("ScatterND", &["bias", "indices", "updates"], "set", &[]);
+    builder.node("MatMul", &["x", "a"], "xa", &[]);
+    builder
+        .node("Add", &["xa", "set"], "h", &[])
+        .node("Exp", &["s"], "exp", &[]);
+    builder
+        .node("Mul", &["h", "exp"], "scaled", &[])
+        .node("Relu", &["scaled"], "r", &[]);
+    builder.node("MatMul", &["r", "b"], "y", &[]).output("y");
+    builder.model()
+}
+
+#[test]
+fn weights_that_are_computed_from_weights_are_cut() {
+    let smaller = shrink(&computed_weights(), &Options::new(0.5).unwrap().round_to(1)).unwrap();
+    assert_eq!(smaller.report.removed(), 4);
+    assert!(smaller.report.deviation.unwrap() <= 1e-12);
+    let skeleton = Skeleton::of_bytes(&smaller.bytes).unwrap();
+    let model = Model::read(&skeleton, &External::default()).unwrap();
+    assert_eq!(model.graph.constants["set"].dims, [4]);
+    assert_eq!(model.graph.constants["exp"].dims, [4]);
+    let computes = |node: &crate::graph::Node<'_>| matches!(node.op, "ScatterND" | "Exp");
+    assert!(!model.graph.nodes.iter().any(computes));
+    // What was computed counts as it was written.
+    assert_eq!(smaller.report.before.parameters, 4 * 8 + 8 * 2 + 8 + 8 + 2);
+}

@@ -147,10 +147,10 @@ fn own_copies<'a>(graph: &Graph<'a>, changes: &mut Changes<'a>) -> Result<HashSe
     copies.sort_by_key(|(_, number)| *number);
     let mut dropped = HashSet::new();
     for (name, number) in copies {
-        let source = graph.nodes[number].inputs.first();
+        let mut sources = graph.nodes[number].inputs.iter();
         if changes.tensors.contains_key(name) {
             dropped.insert(number);
-        } else if source.is_some_and(|source| changes.tensors.contains_key(source)) {
+        } else if sources.any(|source| changes.tensors.contains_key(source)) {
             changes
                 .tensors
                 .insert(name, NewTensor::of(&graph.constants[name])?);
