@@ -1,6 +1,7 @@
 //! Attention and rotary positions as one operator each.
 
 use super::heads::Heads;
+use super::whole::Whole;
 use super::{Change, FIXED, Labels, Tracked, Walk, not_zero};
 use crate::graph::Node;
 use crate::shapes::Shape;
@@ -191,7 +192,7 @@ impl<'a> Walk<'a, '_> {
         width.is_multiple_of(heads).then_some(())?;
         let parts = match value.units(2).cloned() {
             Some(labels) => {
-                let whole = Heads { of_three: false };
+                let whole = Whole::Heads(Heads { of_three: false });
                 let whole = self.choice.whole_heads.then_some(whole);
                 self.divided(&labels, &[heads, width / heads], whole)
             }

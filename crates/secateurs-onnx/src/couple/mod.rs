@@ -8,6 +8,7 @@ mod contractions;
 mod elementwise;
 mod follow;
 mod fused;
+mod group_norm;
 mod heads;
 mod inexact;
 mod layers;
@@ -19,6 +20,7 @@ mod rules;
 mod tracked;
 mod units;
 mod weights;
+mod whole;
 
 use std::collections::{HashMap, HashSet};
 
@@ -32,6 +34,7 @@ pub use recurrent::has_usual_activations;
 use tracked::Tracked;
 pub use units::{FIXED, Labels, Units};
 use weights::Axis;
+use whole::Whole;
 
 use crate::external::External;
 use crate::graph::{Graph, Node};
@@ -93,8 +96,10 @@ struct Walk<'a, 'g> {
     choice: Choice,
     /// The means of layer norms that are written out, where these may be cut.
     means: HashSet<usize>,
-    /// The reshapes that divide channels into heads, where whole ones are to go.
-    into_heads: HashMap<usize, heads::Heads>,
+    /// The reshapes that divide channels into parts that go as a whole.
+    into_whole: HashMap<usize, Whole>,
+    /// Names that several nodes read.
+    shared: HashSet<&'a str>,
     over_kept: HashMap<usize, OverKept>,
 }
 
@@ -122,11 +127,8 @@ pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
         } else {
             HashSet::new()
         },
-        into_heads: if choice.whole_heads {
-            heads::divide_into_heads(graph)
-        } else {
-            HashMap::new()
-        },
+        into_whole: into_whole(graph, choice),
+        shared: group_norm::shared(graph),
         over_kept: HashMap::new(),
     };
     for input in &graph.inputs {
@@ -167,6 +169,19 @@ pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
         heads: walk.heads,
         over_kept: walk.over_kept,
     }
+}
+
+/// The reshapes that divide channels into parts that go as a whole: into groups of a norm, and into heads where the user
+/// chose that.
+fn into_whole(graph: &Graph<'_>, choice: Choice) -> HashMap<usize, Whole> {
+    let mut all = HashMap::new();
+    if choice.whole_heads {
+        let heads = heads::divide_into_heads(graph).into_iter();
+        all.extend(heads.map(|(number, heads)| (number, Whole::Heads(heads))));
+    }
+    let groups = group_norm::divide_into_groups(graph).into_iter();
+    all.extend(groups.map(|number| (number, Whole::Groups)));
+    all
 }
 
 impl<'a> Walk<'a, '_> {

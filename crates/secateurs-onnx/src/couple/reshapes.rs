@@ -1,6 +1,6 @@
 //! Operators that only move entries: indices are followed.
 
-use super::heads::{Heads, dimension_of_heads};
+use super::whole::Whole;
 use super::{Labels, Tracked, Walk};
 use crate::graph::Node;
 use crate::shapes::{Shape, axes, axis, permutation, product};
@@ -29,8 +29,8 @@ impl<'a> Walk<'a, '_> {
                 labels
             }
             _ => {
-                let heads = self.into_heads.get(&number).copied();
-                self.regrouped(&from, &first.labels, &shape, (node.op, heads))
+                let whole = self.into_whole.get(&number).copied();
+                self.regrouped(&from, &first.labels, &shape, (node.op, whole))
             }
         };
         if node.op == "Reshape" {
@@ -140,12 +140,12 @@ impl<'a> Walk<'a, '_> {
 
     /// The units of one dimension that becomes several: the dimension that they depend on alone gets them. Where they
     /// depend on several, they are tied along all but the longest one: heads lose the same places each, and the channels
-    /// that a shuffle exchanges go together. Where whole heads are to go, they are tied along all but that of heads.
+    /// that a shuffle exchanges go together. Where whole parts are to go, such as heads, they are tied along all but that one.
     pub(super) fn divided(
         &mut self,
         labels: &Labels,
         lengths: &[usize],
-        heads: Option<Heads>,
+        whole: Option<Whole>,
     ) -> Vec<Option<Labels>> {
         let mut all = vec![None; lengths.len()];
         if labels.is_empty() || lengths.contains(&0) {
@@ -166,12 +166,12 @@ impl<'a> Walk<'a, '_> {
         };
         let alone = (0..lengths.len()).find(|dim| lengths[*dim] > 1 && depends(*dim));
         let longest = (0..lengths.len()).max_by_key(|dim| lengths[*dim]);
-        let by_heads = heads.and_then(|heads| dimension_of_heads(lengths, heads));
-        let Some(dim) = alone.or(by_heads).or(longest) else {
+        let by_whole = whole.and_then(|whole| whole.dimension(lengths));
+        let Some(dim) = alone.or(by_whole).or(longest) else {
             return all;
         };
         let own = own(dim);
-        if alone.is_none() && heads.is_none() {
+        if alone.is_none() && whole.is_none() {
             self.heads.push(own.clone());
         }
         let tied: Vec<u32> = (0..labels.len()).map(|index| own[at(dim, index)]).collect();
@@ -186,7 +186,7 @@ impl<'a> Walk<'a, '_> {
         from: &Shape,
         labels: &[Option<Labels>],
         to: &Shape,
-        (op, heads): (&str, Option<Heads>),
+        (op, whole): (&str, Option<Whole>),
     ) -> Vec<Option<Labels>> {
         let mut out = vec![None; to.len()];
         let (mut i, mut j) = (0, 0);
@@ -248,7 +248,7 @@ impl<'a> Walk<'a, '_> {
                 (Some(one), [_]) => out[first] = Some(one),
                 (Some(one), _) => {
                     let lengths: Vec<usize> = targets.iter().flatten().copied().collect();
-                    for (place, labels) in self.divided(&one, &lengths, heads).into_iter().enumerate() {
+                    for (place, labels) in self.divided(&one, &lengths, whole).into_iter().enumerate() {
                         out[first + place] = labels;
                     }
                 }

@@ -69,6 +69,7 @@ impl Inputs<'_, '_> {
             "ReduceMean" | "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "ReduceMax"
             | "ReduceMin" => self.reduce(),
             "InstanceNormalization" => self.instance_norm(),
+            "GroupNormalization" => self.group_norm(),
             "ConvTranspose" => self.conv_transpose(),
             "Einsum" => self.einsum(),
             "Pad" => self.pad(),
@@ -315,6 +316,42 @@ impl Inputs<'_, '_> {
                 let variance = values.mapv(|x| (x - mean) * (x - mean)).mean().unwrap_or(0.0);
                 let factor = scale[[channel]] / (variance + epsilon).sqrt();
                 values.mapv_inplace(|x| (x - mean) * factor + shift[[channel]]);
+            }
+        }
+        Ok(array)
+    }
+
+    /// Groups of channels as channels, and then scale and shift of each channel, or of each group.
+    fn group_norm(&self) -> Result<ArrayD<f64>> {
+        let (first, scale, shift) = (self.get(0)?, self.get(1)?, self.get(2)?);
+        let epsilon = f64::from(self.node.float("epsilon").unwrap_or(1e-5));
+        let groups = self
+            .node
+            .int("num_groups")
+            .and_then(|groups| usize::try_from(groups).ok());
+        let groups = groups.filter(|groups| *groups > 0).ok_or_else(|| self.misfit())?;
+        let channels = first.shape().get(1).copied().unwrap_or(0);
+        let fits = |vector: &ArrayD<f64>| vector.shape() == [channels] || vector.shape() == [groups];
+        if channels == 0 || !channels.is_multiple_of(groups) || !fits(scale) || !fits(shift) {
+            return Err(self.misfit());
+        }
+        let each = channels / groups;
+        let of = |vector: &ArrayD<f64>, channel: usize| match vector.len() == channels {
+            true => vector[[channel]],
+            false => vector[[channel / each]],
+        };
+        let mut array = first.clone();
+        for mut sample in array.axis_iter_mut(Axis(0)) {
+            for group in 0..groups {
+                let from = group * each;
+                let mut part = sample.slice_axis_mut(Axis(0), (from..from + each).into());
+                let mean = part.mean().ok_or_else(|| self.misfit())?;
+                let variance = part.mapv(|x| (x - mean) * (x - mean)).mean().unwrap_or(0.0);
+                for (place, mut values) in part.axis_iter_mut(Axis(0)).enumerate() {
+                    let factor = of(scale, from + place) / (variance + epsilon).sqrt();
+                    let shift = of(shift, from + place);
+                    values.mapv_inplace(|x| (x - mean) * factor + shift);
+                }
             }
         }
         Ok(array)
