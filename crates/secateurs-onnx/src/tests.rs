@@ -772,3 +772,25 @@ fn group_normalization_loses_whole_groups() {
         assert!(shrink(&b.model(), &half()).is_err(), "{groups}");
     }
 }
+
+#[test]
+fn values_that_no_memory_holds_are_refused() {
+    let mut builder = Builder::new();
+    builder.input("x", &[3, 4]);
+    builder
+        .weight("a", &[4, 8])
+        .weight("b", &[8, 2])
+        .ints("shape", &[1 << 41, 1]);
+    builder.node("MatMul", &["x", "a"], "h", &[]);
+    builder
+        .node("ConstantOfShape", &["shape"], "big", &[])
+        .node("Relu", &["h"], "r", &[]);
+    builder
+        .node("MatMul", &["r", "b"], "y", &[])
+        .output("y")
+        .output("big");
+    let half = Options::new(0.5).unwrap().round_to(1);
+    assert_eq!(plan(&builder.model(), &half).unwrap().removed(), 4);
+    let error = shrink(&builder.model(), &half).unwrap_err();
+    assert!(error.to_string().contains("a value of this size"), "{error}");
+}

@@ -141,6 +141,7 @@ impl Inputs<'_, '_> {
                 .into_dyn()),
             "Expand" => {
                 let (array, shape) = (self.get(0)?, self.shape()?);
+                self.check_size(&shape)?;
                 let wide = array.broadcast(IxDyn(&shape)).ok_or_else(|| self.misfit())?;
                 Ok(wide.as_standard_layout().into_owned())
             }
@@ -161,6 +162,7 @@ impl Inputs<'_, '_> {
             "Equal" => self.binary(|a, b| f64::from(u8::from(a == b))),
             "ConstantOfShape" => {
                 let shape: Vec<usize> = self.get(0)?.iter().map(|length| *length as usize).collect();
+                self.check_size(&shape)?;
                 let value = node
                     .tensor("value")
                     .map(|value| crate::tensor::Constant::read(value, &[], &External::default()))
@@ -258,6 +260,19 @@ impl Inputs<'_, '_> {
             }
             _ => return Ok(None),
         }))
+    }
+
+    /// Refuses a shape that no memory holds, as that of a damaged model.
+    fn check_size(&self, shape: &[usize]) -> Result<()> {
+        /// Entries of the largest value that is made.
+        const MOST: usize = 1 << 30;
+        let entries = shape
+            .iter()
+            .try_fold(1_usize, |entries, length| entries.checked_mul(*length));
+        match entries.is_some_and(|entries| entries <= MOST) {
+            true => Ok(()),
+            false => Err(unsupported(self.node, "a value of this size")),
+        }
     }
 
     /// All inputs, entry by entry.
