@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::couple::equation;
 use crate::graph::{Graph, Node};
-use crate::shapes::{Shape, product};
+use crate::shapes::Shape;
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,10 +15,10 @@ pub struct Cost {
     /// Bytes of the model and of its weights.
     pub bytes: u64,
     /// Multiply-adds of convolutions and matrix products for one sample. `None` if the shape of one of them cannot be
-    /// told.
+    /// told, or the number is too large.
     pub macs: Option<u64>,
     /// Bytes of the values that are alive together at most, at 4 bytes an entry, for one sample and without weights.
-    /// `None` if the shape of one of them cannot be told.
+    /// `None` if the shape of one of them cannot be told, or the number is too large.
     pub activations: Option<u64>,
 }
 
@@ -39,7 +39,10 @@ impl Cost {
         Cost {
             parameters: parameters.map(|constant| constant.len() as u64).sum(),
             bytes,
-            macs: graph.nodes.iter().map(|node| macs(node, shapes)).sum(),
+            macs: graph
+                .nodes
+                .iter()
+                .try_fold(0_u64, |all, node| all.checked_add(macs(node, shapes)?)),
             activations: activations(graph, shapes),
         }
     }
@@ -54,22 +57,32 @@ fn lengths(name: &str, shapes: &HashMap<&str, Shape>) -> Option<Vec<usize>> {
     shape.into_iter().collect()
 }
 
+/// Numbers that are multiplied, unless that is more than a `u64` holds: shapes are what a file says.
+fn count(lengths: &[usize]) -> Option<u64> {
+    lengths
+        .iter()
+        .try_fold(1_u64, |all, length| all.checked_mul(*length as u64))
+}
+
 fn macs(node: &Node<'_>, shapes: &HashMap<&str, Shape>) -> Option<u64> {
     let input = |place: usize| lengths(node.input(place)?, shapes);
-    let count = |dims: &[usize]| dims.iter().map(|length| *length as u64).product::<u64>();
     let output = || lengths(node.outputs.first()?, shapes);
-    Some(match node.op {
-        "Conv" => count(&output()?) * count(input(1)?.get(1..)?),
-        "ConvTranspose" => count(&input(0)?) * count(input(1)?.get(1..)?),
-        "Gemm" => count(&output()?) * *input(1)?.get(usize::from(node.int("transB") == Some(1)))? as u64,
-        "MatMul" => count(&output()?) * *input(0)?.last()? as u64,
+    let both = |values: &[usize], each: &[usize]| count(values)?.checked_mul(count(each)?);
+    match node.op {
+        "Conv" => both(&output()?, input(1)?.get(1..)?),
+        "ConvTranspose" => both(&input(0)?, input(1)?.get(1..)?),
+        "Gemm" => {
+            let axis = usize::from(node.int("transB") == Some(1));
+            both(&output()?, &[*input(1)?.get(axis)?])
+        }
+        "MatMul" => both(&output()?, &[*input(0)?.last()?]),
         "Einsum" => {
             let (letters, _) = equation(node)?;
             let mut all = HashMap::new();
             for (place, letters) in letters.iter().enumerate() {
                 all.extend(letters.iter().copied().zip(input(place)?));
             }
-            all.into_values().map(|length| length as u64).product()
+            count(&all.into_values().collect::<Vec<_>>())
         }
         "Attention" => {
             let (output, key) = (output()?, input(1)?);
@@ -89,34 +102,31 @@ fn macs(node: &Node<'_>, shapes: &HashMap<&str, Shape>) -> Option<u64> {
             }
         }
         "LSTM" | "GRU" | "RNN" => {
-            let steps = count(input(0)?.get(..2)?);
-            steps * (count(&input(1)?) + count(&input(2)?))
+            let each = count(&input(1)?)?.checked_add(count(&input(2)?)?)?;
+            count(input(0)?.get(..2)?)?.checked_mul(each)
         }
-        _ => 0,
-    })
+        _ => Some(0),
+    }
 }
 
 /// The most bytes that are alive together: of each node its inputs, its outputs, and what later nodes still need.
 fn activations(graph: &Graph<'_>, shapes: &HashMap<&str, Shape>) -> Option<u64> {
-    let bytes = |name: &str| -> Option<u64> {
-        let shape: Shape = lengths(name, shapes)?.into_iter().map(Some).collect();
-        Some(product(&shape)? as u64 * 4)
-    };
+    let bytes = |name: &str| -> Option<u64> { count(&lengths(name, shapes)?)?.checked_mul(4) };
     let mut last: HashMap<&str, usize> = HashMap::new();
     for (number, node) in graph.nodes.iter().enumerate() {
         last.extend(node.inputs.iter().map(|name| (*name, number)));
     }
     last.extend(graph.outputs.iter().map(|name| (*name, usize::MAX)));
     let is_value = |name: &&str| !name.is_empty() && !graph.constants.contains_key(name);
-    let mut alive = 0;
+    let mut alive = 0_u64;
     for input in &graph.inputs {
-        alive += bytes(input.name)?;
+        alive = alive.checked_add(bytes(input.name)?)?;
     }
     let mut most = alive;
     for (number, node) in graph.nodes.iter().enumerate() {
         let used = |name: &&str| is_value(name) && last.contains_key(name);
         for name in node.outputs.iter().copied().filter(used) {
-            alive += bytes(name)?;
+            alive = alive.checked_add(bytes(name)?)?;
         }
         most = most.max(alive);
         let mut ended: Vec<&str> = node.inputs.iter().copied().filter(is_value).collect();

@@ -68,11 +68,15 @@ impl fmt::Display for Report {
             (Some(after), Some(before)) => line(f, "multiply-adds", after, before)?,
             _ => writeln!(
                 f,
-                "multiply-adds     unknown, as the shape of a layer's output is computed at run time"
+                "multiply-adds     unknown, as the shape of a layer's output is not known, or too large"
             )?,
         }
-        if let (Some(after), Some(before)) = (self.after.activations, self.before.activations) {
-            line(f, "activation bytes", after, before)?;
+        match (self.after.activations, self.before.activations) {
+            (Some(after), Some(before)) => line(f, "activation bytes", after, before)?,
+            _ => writeln!(
+                f,
+                "activation bytes  unknown, as the shape of a value is not known, or too large"
+            )?,
         }
         for (reason, count) in self.held() {
             writeln!(f, "held              {count:>14} channels by {reason}")?;

@@ -219,6 +219,37 @@ fn residual_networks_lose_the_same_channels_everywhere() {
     // 3·9·8·64 + 8·9·12·64 + 12·9·8·64 + 128·5, and half of each dimension that is cut.
     assert_eq!(report.before.macs, Some(13_824 + 55_296 + 55_296 + 640));
     assert_eq!(report.after.macs, Some(6_912 + 13_824 + 13_824 + 320));
+    // The most is alive at the second norm: its input and output, and what the sum needs later.
+    assert_eq!(report.before.activations, Some(4 * 64 * (8 + 12 + 12)));
+    assert_eq!(report.after.activations, Some(4 * 64 * (4 + 6 + 6)));
+    assert!(
+        report
+            .to_string()
+            .contains("activation bytes            4096 of           8192   50.0 %"),
+        "{report}"
+    );
+}
+
+#[test]
+fn costs_that_cannot_be_told_are_unknown() {
+    // The second is known, but more than 64 bits hold.
+    for (height, width) in [(-1, 8), (1 << 31, 1 << 31)] {
+        let mut b = Builder::new();
+        b.input("x", &[-1, 3, height, width])
+            .conv("x", "a", (3, 8, 1))
+            .node("Relu", &["a"], "ar", &[])
+            .conv("ar", "y", (8, 4, 1))
+            .output("y");
+        let report = plan(&b.model(), &half()).unwrap();
+        assert_eq!((report.removed(), report.before.macs), (4, None));
+        assert_eq!(
+            (report.before.activations, report.after.activations),
+            (None, None)
+        );
+        let text = report.to_string();
+        assert!(text.contains("activation bytes  unknown"), "{text}");
+        assert!(text.contains("multiply-adds     unknown"), "{text}");
+    }
 }
 
 #[test]

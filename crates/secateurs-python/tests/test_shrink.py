@@ -65,6 +65,7 @@ def test_half_of_the_channels(model, tmp_path):
     assert report["before"]["bytes"] == model.stat().st_size
     assert report["after"]["bytes"] == output.stat().st_size
     assert report["after"]["macs"] < report["before"]["macs"]
+    assert 0 < report["after"]["activations"] <= report["before"]["activations"]
     assert report["deviation"] < 1e-12
     groups = {group["channels"]: group for group in report["groups"]}
     assert groups[32]["removed"] == 16 and "first.weight" in groups[32]["parameters"]
