@@ -91,12 +91,12 @@ fn macs(node: &Node<'_>, shapes: &HashMap<&str, Shape>) -> Option<u64> {
             // Products of queries and keys, and of scores and values, for each query.
             match (&output[..], &key[..], &value[..]) {
                 ([_, heads, length, _], [_, _, others, size], [.., of_value]) => {
-                    count(&[*heads, *length, *others, size + of_value])
+                    count(&[*heads, *length, *others, size.checked_add(*of_value)?])
                 }
                 ([_, length, width], [_, others, of_keys], _) => {
                     let size = *of_keys as u64 / heads("kv_num_heads");
                     let of_queries = size.checked_mul(heads("q_num_heads"))?;
-                    count(&[*length, *others]) * of_queries.checked_add(*width as u64)?
+                    count(&[*length, *others])?.checked_mul(of_queries.checked_add(*width as u64)?)
                 }
                 _ => return None,
             }

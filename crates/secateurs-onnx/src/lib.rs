@@ -46,6 +46,8 @@ mod options;
 mod proto;
 mod reference;
 mod report;
+#[cfg(feature = "runtime")]
+mod runtime;
 mod select;
 mod sent;
 mod shapes;
@@ -63,7 +65,7 @@ pub use error::{Error, Result};
 #[cfg(feature = "nn")]
 pub use modules::{SmallerModule, export, shrink_module};
 pub use options::{Importance, Inexact, Options, Reduction, Resource, Scope, ScoreFunction};
-pub use report::Report;
+pub use report::{Latency, Report, Runtime};
 pub use select::GroupReport;
 pub use shrink::{Outputs, Smaller, plan, plan_file, shrink, shrink_file, weight_names};
 

@@ -23,6 +23,8 @@ pub struct Options {
     pub(crate) chosen: Option<Chosen>,
     pub(crate) verify: bool,
     pub(crate) choice: Choice,
+    #[cfg(feature = "runtime")]
+    pub(crate) time: bool,
 }
 
 /// What is to be reached.
@@ -197,6 +199,8 @@ impl Options {
             chosen: None,
             verify: true,
             choice: Choice::default(),
+            #[cfg(feature = "runtime")]
+            time: false,
         }
     }
 
@@ -269,6 +273,14 @@ impl Options {
     /// nothing proves that they compute the same.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
+        self
+    }
+
+    /// Whether the latency of the masked and the smaller model is measured, which takes some seconds: the median time of
+    /// one sample on one thread. By default it is not. It needs verification.
+    #[cfg(feature = "runtime")]
+    pub fn time(mut self, time: bool) -> Self {
+        self.time = time;
         self
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use crate::cost::Cost;
 use crate::select::GroupReport;
@@ -31,6 +32,39 @@ pub struct Report {
     /// output, which the user accepted by [`Options::inexact`](crate::Options::inexact). `None` if the cut is exact, or if
     /// the models were not run.
     pub accepted_deviation: Option<f64>,
+    /// What a runtime found in f32. `None` without verification, or without the feature `runtime`.
+    pub runtime: Option<Runtime>,
+}
+
+/// What a runtime found that ran the masked and the smaller model in f32.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Runtime {
+    /// It ran both.
+    Ran {
+        /// The largest difference between their outputs, relative to the largest output. `None` after an inexact cut, which
+        /// a runtime cannot tell from a wrong one.
+        deviation: Option<f64>,
+        /// How long they take, if that was wanted.
+        latency: Option<Latency>,
+    },
+    /// It cannot run them.
+    Unable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How long a model takes for one sample on one thread: medians of runs that were measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Latency {
+    /// The masked model, which is as large as the model was.
+    pub before: Duration,
+    /// The smaller model.
+    pub after: Duration,
+    /// Runs of each.
+    pub runs: usize,
 }
 
 impl Report {
@@ -94,16 +128,52 @@ impl fmt::Display for Report {
             f,
             "verified          outputs differ from the masked model's by {deviation:.1e} at most, relative"
         )?;
-        let Some(accepted) = self.accepted_deviation else {
-            return Ok(());
+        if let Some(accepted) = self.accepted_deviation {
+            let kinds: Vec<&str> = self.inexact.keys().map(String::as_str).collect();
+            let kinds = kinds.join(", ");
+            write!(
+                f,
+                ",\n{:18}where {kinds} range over the channels that remain\n\
+                 accepted          outputs differ from the plain masked model's by {accepted:.1e} at most, relative",
+                ""
+            )?;
+        }
+        match &self.runtime {
+            Some(Runtime::Ran {
+                deviation: None,
+                latency: None,
+            })
+            | None => Ok(()),
+            Some(runtime) => write!(f, "\n{runtime}"),
+        }
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (deviation, latency) = match self {
+            Runtime::Unable { reason } => {
+                return write!(f, "not run in f32    the runtime cannot run the model: {reason}");
+            }
+            Runtime::Ran { deviation, latency } => (deviation, latency),
         };
-        let kinds: Vec<&str> = self.inexact.keys().map(String::as_str).collect();
-        let kinds = kinds.join(", ");
-        write!(
-            f,
-            ",\n{:18}where {kinds} range over the channels that remain\n\
-             accepted          outputs differ from the plain masked model's by {accepted:.1e} at most, relative",
-            ""
-        )
+        if let Some(deviation) = deviation {
+            write!(
+                f,
+                "verified in f32   by a runtime: they differ by {deviation:.1e}"
+            )?;
+        }
+        if let Some(Latency { before, after, runs }) = latency {
+            let ms = |time: &Duration| 1e3 * time.as_secs_f64();
+            let (before, after) = (ms(before), ms(after));
+            let percent = 100.0 * after / before;
+            write!(
+                f,
+                "{}latency (ms)      {after:>14.3} of {before:>14.3}  {percent:5.1} %  \
+                 median of {runs} runs, one sample, one thread",
+                if deviation.is_some() { "\n" } else { "" }
+            )?;
+        }
+        Ok(())
     }
 }

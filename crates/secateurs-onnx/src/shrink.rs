@@ -237,6 +237,7 @@ impl<'a> Shrunk<'a> {
             deviation: None,
             inexact: inexact(&couplings, &selection),
             accepted_deviation: None,
+            runtime: None,
         };
         if selection.removed.is_empty() {
             return Err(nothing(&report, options));
@@ -264,6 +265,19 @@ impl<'a> Shrunk<'a> {
             }
             report.deviation = Some(deviation);
             report.accepted_deviation = accepted;
+            #[cfg(feature = "runtime")]
+            {
+                let masked = mask(read, &couplings, masked, location)?;
+                let both = (&masked, &smaller);
+                let exact = report.inexact.is_empty();
+                report.runtime = Some(crate::runtime::run(
+                    &read.graph,
+                    both,
+                    location,
+                    exact,
+                    options.time,
+                )?);
+            }
         }
         drop(again);
         Ok(Shrunk {
@@ -384,5 +398,6 @@ fn plan_of(read: &Model<'_>, options: &Options, bytes: u64) -> Result<Report> {
         groups: selection.groups,
         deviation: None,
         accepted_deviation: None,
+        runtime: None,
     })
 }

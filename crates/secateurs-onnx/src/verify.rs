@@ -11,7 +11,7 @@ use crate::reference::{self, Adjusted, Kept, from_constant};
 use crate::tensor::rounded;
 
 /// The length that a dimension of any length gets: the first one, which is the batch, and others.
-const BATCH: usize = 2;
+pub(crate) const BATCH: usize = 2;
 const ANY: usize = 32;
 /// Most entries of an input.
 const MOST_ENTRIES: usize = 1 << 28;
@@ -49,7 +49,9 @@ pub fn deviations(
     }
     for Input { name, shape, .. } in &graph.inputs {
         // One that a real model has fits in memory many times.
-        let entries = lengths(shape).into_iter().try_fold(1_usize, usize::checked_mul);
+        let entries = lengths(shape, BATCH)
+            .into_iter()
+            .try_fold(1_usize, usize::checked_mul);
         if entries.is_none_or(|entries| entries > MOST_ENTRIES) {
             return Err(Error::Unsupported {
                 what: "to verify the result, an input of this size would be needed".into(),
@@ -61,7 +63,7 @@ pub fn deviations(
         .inputs
         .iter()
         .enumerate()
-        .map(|(number, input)| (input.name, noise(input, number as u64)))
+        .map(|(number, input)| (input.name, noise(input, number as u64, BATCH)))
         .collect();
     let mut adjusted = adjusted(graph, couplings, removed, &mut parameters);
     let (expected, got) = rayon::join(
@@ -171,8 +173,8 @@ fn difference(expected: &[ArrayD<f64>], got: &[ArrayD<f64>]) -> f64 {
 }
 
 /// An input of pseudo-random numbers between −1 and 1, or of integers, which may be indices: only 0 and 1.
-fn noise(input: &Input<'_>, seed: u64) -> ArrayD<f64> {
-    let dims = lengths(&input.shape);
+pub(crate) fn noise(input: &Input<'_>, seed: u64, batch: usize) -> ArrayD<f64> {
+    let dims = lengths(&input.shape, batch);
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eca_7e05;
     ArrayD::from_shape_simple_fn(IxDyn(&dims), || {
         state = state
@@ -185,9 +187,9 @@ fn noise(input: &Input<'_>, seed: u64) -> ArrayD<f64> {
     })
 }
 
-/// A length for each dimension.
-fn lengths(shape: &[Option<usize>]) -> Vec<usize> {
-    let any = |dim| if dim == 0 { BATCH } else { ANY };
+/// A length for each dimension, with this one for a batch of any size.
+fn lengths(shape: &[Option<usize>], batch: usize) -> Vec<usize> {
+    let any = |dim| if dim == 0 { batch } else { ANY };
     shape
         .iter()
         .enumerate()

@@ -101,6 +101,10 @@ pub struct ShrinkArgs {
     /// Do not run the models beside each other. Nothing proves then that they compute the same.
     #[arg(long)]
     pub no_verify: bool,
+    /// Measure how long both models take: the median time of one sample on one thread. It takes some seconds.
+    #[cfg(feature = "runtime")]
+    #[arg(long, conflicts_with_all = ["plan", "no_verify"])]
+    pub time: bool,
     /// Replace outputs that exist.
     #[arg(long)]
     pub force: bool,
@@ -285,6 +289,10 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
             InexactArg::Maximum => Inexact::Maximum,
         });
     }
+    #[cfg(feature = "runtime")]
+    {
+        options = options.time(args.time);
+    }
     if !args.choose.include.is_empty() || !args.choose.exclude.is_empty() {
         let names = weight_names(&args.input)?;
         let shown: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -389,6 +397,7 @@ struct Json<'a> {
     deviation: Option<f64>,
     inexact: &'a BTreeMap<String, usize>,
     accepted_deviation: Option<f64>,
+    runtime: Option<Runtime<'a>>,
     groups: Vec<Group<'a>>,
 }
 
@@ -398,6 +407,43 @@ struct Cost {
     bytes: u64,
     macs: Option<u64>,
     activation_bytes: Option<u64>,
+}
+
+/// What a runtime found in f32, or why it cannot run the models.
+#[derive(Default, Serialize)]
+struct Runtime<'a> {
+    unable: Option<&'a str>,
+    deviation: Option<f64>,
+    latency: Option<Latency>,
+}
+
+/// Medians of runs with one sample on one thread.
+#[derive(Serialize)]
+struct Latency {
+    before_seconds: f64,
+    after_seconds: f64,
+    runs: usize,
+}
+
+impl<'a> Runtime<'a> {
+    fn of(found: &'a secateurs_onnx::Runtime) -> Option<Self> {
+        match found {
+            secateurs_onnx::Runtime::Ran { deviation, latency } => Some(Runtime {
+                deviation: *deviation,
+                latency: latency.map(|latency| Latency {
+                    before_seconds: latency.before.as_secs_f64(),
+                    after_seconds: latency.after.as_secs_f64(),
+                    runs: latency.runs,
+                }),
+                ..Runtime::default()
+            }),
+            secateurs_onnx::Runtime::Unable { reason } => Some(Runtime {
+                unable: Some(reason),
+                ..Runtime::default()
+            }),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -441,6 +487,7 @@ impl<'a> Json<'a> {
             deviation: report.deviation,
             inexact: &report.inexact,
             accepted_deviation: report.accepted_deviation,
+            runtime: report.runtime.as_ref().and_then(Runtime::of),
             groups: groups.collect(),
         }
     }
