@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::couple::equation;
-use crate::graph::{Graph, Node};
+use crate::couple::{couplings, equation};
+use crate::error::Result;
+use crate::graph::{Graph, Model, Node};
 use crate::shapes::Shape;
+use crate::write::Written;
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,12 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// That of a model that was written, and read again.
+    pub(crate) fn of_written(model: &Model<'_>, written: &Written<'_>) -> Result<Self> {
+        let shapes = couplings(&model.graph).shapes;
+        Ok(Self::of(&model.graph, &shapes, written.len()?))
+    }
+
     /// That of a model of this many bytes.
     pub(crate) fn of(graph: &Graph<'_>, shapes: &HashMap<&str, Shape>, bytes: u64) -> Self {
         // What is computed from others is in no file.
@@ -98,7 +106,7 @@ fn macs(node: &Node<'_>, shapes: &HashMap<&str, Shape>) -> Option<u64> {
                     let of_queries = size.checked_mul(heads("q_num_heads"))?;
                     count(&[*length, *others])?.checked_mul(of_queries.checked_add(*width as u64)?)
                 }
-                _ => return None,
+                _ => None,
             }
         }
         "LSTM" | "GRU" | "RNN" => {

@@ -48,6 +48,9 @@ pub enum Resource {
     MultiplyAdds,
     /// Bytes of the model and its weights.
     Bytes,
+    /// The time of one sample on one thread, which is measured here. Whatever else the machine does disturbs it.
+    #[cfg(feature = "runtime")]
+    Latency,
 }
 
 /// How important a channel is: by default its Euclidean norm. The least important ones are removed.
@@ -282,5 +285,11 @@ impl Options {
     pub fn time(mut self, time: bool) -> Self {
         self.time = time;
         self
+    }
+
+    /// Whether latency is measured: it is what a budget of it was met by, too.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn times(&self) -> bool {
+        self.time || matches!(self.target, Target::Budget(Resource::Latency, _))
     }
 }

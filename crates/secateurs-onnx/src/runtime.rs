@@ -1,5 +1,6 @@
 //! Runs the masked and the smaller model in f32, by a runtime that others keep: a second opinion, and latency.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,11 +8,12 @@ use std::time::{Duration, Instant};
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value};
 use rten_tensor::prelude::*;
 
+use crate::couple::Couplings;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
 use crate::report::{Latency, Runtime};
 use crate::verify::{BATCH, noise};
-use crate::write::Written;
+use crate::write::{Written, mask};
 
 /// What the models may differ by in f32, relative to the largest output. Sums in another order differ by some 1e-6, and
 /// deep networks make more of that; a wrong channel makes a difference of the order of 1.
@@ -46,6 +48,58 @@ pub(crate) fn run(
         }),
         Ok((deviation, latency)) => Ok(Runtime::Ran { deviation, latency }),
         Err(reason) => Ok(Runtime::Unable { reason }),
+    }
+}
+
+/// Compares the latency of smaller models with that of the model.
+pub(crate) struct Stopwatch<'s> {
+    model: Loaded,
+    inputs: Vec<Value>,
+    graph: &'s Graph<'s>,
+    location: &'s str,
+}
+
+impl<'s> Stopwatch<'s> {
+    /// Weights in a file of their own are at `location`.
+    pub(crate) fn of<'a: 's>(
+        model: &'s crate::graph::Model<'a>,
+        couplings: &Couplings<'a>,
+        location: &'s str,
+    ) -> Result<Self> {
+        let whole = mask(model, couplings, &HashSet::new(), location)?;
+        let graph = &model.graph;
+        let loaded = Loaded::of(graph, Files::of(&whole)?, location);
+        let inputs = values(graph, 1);
+        match (loaded, inputs) {
+            (Ok(model), Ok(inputs)) => Ok(Stopwatch {
+                model,
+                inputs,
+                graph,
+                location,
+            }),
+            (Err(reason), _) | (_, Err(reason)) => Err(cannot_time(&reason)),
+        }
+    }
+
+    /// The share of the model's latency that a smaller one takes.
+    pub(crate) fn share(&self, smaller: &Written<'_>) -> Result<f64> {
+        let files = Files::of(smaller)?;
+        let share = || -> Ran<f64> {
+            let smaller = Loaded::of(self.graph, files, self.location)?;
+            let Latency { before, after, .. } = latency(&self.model, &smaller, &self.inputs)?;
+            Ok(after.as_secs_f64() / before.as_secs_f64().max(f64::MIN_POSITIVE))
+        };
+        let share = catch_unwind(AssertUnwindSafe(share)).unwrap_or_else(|_| Err("it panicked".into()));
+        share.map_err(|reason| cannot_time(&reason))
+    }
+}
+
+fn cannot_time(reason: &str) -> Error {
+    Error::Options {
+        reason: format!(
+            "latency cannot be measured, because the runtime cannot run the model ({reason}); give an amount, or a budget \
+             of parameters, multiply-adds or bytes"
+        ),
     }
 }
 

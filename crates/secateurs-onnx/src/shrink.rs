@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use secateurs::checkpoint::{Existing, save_files};
 use secateurs::mask::Amount;
 
+use crate::budget;
 use crate::cost::Cost;
-use crate::couple::{Couplings, couplings, couplings_by};
+use crate::couple::{Couplings, couplings_by};
 use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::external::{External, open_files};
 use crate::graph::Model;
 use crate::input_file::InputFile;
-use crate::options::{Options, Resource, Target};
+use crate::options::{Options, Target};
 use crate::report::Report;
 use crate::select::{Candidates, Selection};
 use crate::skeleton::Skeleton;
@@ -22,9 +23,6 @@ use crate::write::{Written, cut, mask};
 
 /// What the masked and the smaller model may differ by in f64, relative to the largest output.
 const TOLERANCE: f64 = 1e-12;
-
-/// Steps in which the amount that meets a budget is searched.
-const STEPS: usize = 12;
 
 /// A smaller model.
 #[derive(Clone, Debug)]
@@ -275,7 +273,7 @@ impl<'a> Shrunk<'a> {
                     both,
                     location,
                     exact,
-                    options.time,
+                    options.times(),
                 )?);
             }
         }
@@ -319,11 +317,6 @@ fn nothing(report: &Report, options: &Options) -> Error {
     Error::NothingToRemove { reason }
 }
 
-fn cost(model: &Model<'_>, written: &Written<'_>) -> Result<Cost> {
-    let shapes = couplings(&model.graph).shapes;
-    Ok(Cost::of(&model.graph, &shapes, written.len()?))
-}
-
 /// The units that reach the target, and the model without them.
 fn selected<'a>(
     read: &Model<'a>,
@@ -338,51 +331,17 @@ fn selected<'a>(
         let smaller = cut(read, couplings, &selection.removed, location)?;
         Ok((selection, smaller))
     };
-    let (resource, budget) = match options.target {
-        Target::Amount(amount) => return with(amount),
+    match options.target {
+        Target::Amount(amount) => with(amount),
         Target::Masked => {
             let selection = candidates.masked(&read.graph, couplings);
             let smaller = cut(read, couplings, &selection.removed, location)?;
-            return Ok((selection, smaller));
+            Ok((selection, smaller))
         }
-        Target::Budget(resource, budget) => (resource, budget),
-    };
-    let of = |cost: &Cost| match resource {
-        Resource::Parameters => Some(cost.parameters),
-        Resource::MultiplyAdds => cost.macs,
-        Resource::Bytes => Some(cost.bytes),
-    };
-    let unknown = || Error::Options {
-        reason: "the multiply-adds of this model are not known, because shapes are computed at run time; \
-                 give an amount, or a budget of parameters or bytes"
-            .into(),
-    };
-    let all = of(before).ok_or_else(unknown)? as f64;
-    let share = |smaller: &Written<'a>| -> Result<f64> {
-        let external = External::of(location, smaller.data.pieces().iter());
-        let again = Model::read(&smaller.model, &external)?;
-        Ok(of(&cost(&again, smaller)?).ok_or_else(unknown)? as f64 / all)
-    };
-    // Least first: the smallest amount that meets the budget.
-    let mut best = with(Amount::fraction(1.0)?)?;
-    let least = share(&best.1)?;
-    if least > budget {
-        return Err(Error::Budget {
-            requested: 100.0 * budget,
-            least: 100.0 * least,
-        });
-    }
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..STEPS {
-        let middle = (low + high) / 2.0;
-        let next = with(Amount::fraction(middle)?)?;
-        if share(&next.1)? <= budget {
-            (best, high) = (next, middle);
-        } else {
-            low = middle;
+        Target::Budget(resource, budget) => {
+            budget::within((resource, budget), read, couplings, before, location, with)
         }
     }
-    Ok(best)
 }
 
 fn plan_of(read: &Model<'_>, options: &Options, bytes: u64) -> Result<Report> {
@@ -393,7 +352,7 @@ fn plan_of(read: &Model<'_>, options: &Options, bytes: u64) -> Result<Report> {
     let again = Model::read(&smaller.model, &external)?;
     Ok(Report {
         before,
-        after: cost(&again, &smaller)?,
+        after: Cost::of_written(&again, &smaller)?,
         inexact: inexact(&couplings, &selection),
         groups: selection.groups,
         deviation: None,

@@ -50,6 +50,11 @@ pub struct ShrinkArgs {
     /// Remove channels until at most this share of the file is left.
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub bytes: Option<f64>,
+    /// Remove channels until the model takes at most this share of its time, measured here for one sample on one thread.
+    #[cfg(feature = "runtime")]
+    #[arg(long, value_name = "SHARE", value_parser = share,
+        conflicts_with_all = ["amount", "macs", "parameters", "bytes", "zeros"])]
+    pub latency: Option<f64>,
     /// Remove the channels that are masked already, as `ln_structured` leaves them, and no others. A channel whose bias or
     /// batch-norm shift is still read stays, so that the model computes what it computes as it is.
     #[arg(long, conflicts_with_all = ["amount", "macs", "parameters", "bytes", "round_to", "masked"])]
@@ -235,6 +240,8 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
         (args.macs, Resource::MultiplyAdds),
         (args.parameters, Resource::Parameters),
         (args.bytes, Resource::Bytes),
+        #[cfg(feature = "runtime")]
+        (args.latency, Resource::Latency),
     ];
     let budget = budgets
         .into_iter()
