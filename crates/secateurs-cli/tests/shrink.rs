@@ -198,3 +198,28 @@ fn groups_are_chosen_by_the_names_of_their_weights() {
     assert_eq!(removed(&["--exclude", "3.2.*"]), 24 - 8);
     assert_eq!(removed(&["--exclude", "*"]), 0);
 }
+
+#[test]
+fn a_certificate_is_written_with_the_model_or_not_at_all() {
+    let place = place();
+    let small = ["shrink", "model.onnx", "--round-to", "1", "-o", "small.onnx"];
+    fs::write(place.path("there.json"), "mine").unwrap();
+    place.refused(&[&small[..], &["--certificate", "there.json"]].concat());
+    assert!(!place.path("small.onnx").exists());
+    assert_eq!(fs::read(place.path("there.json")).unwrap(), b"mine");
+    place.refused(&[&small[..], &["--certificate", "./small.onnx"]].concat());
+    place.refused(&["shrink", "model.onnx", "--plan", "--certificate", "plan.json"]);
+    place.done(&[&small[..], &["--certificate", "small.json"]].concat());
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(place.path(name)).unwrap()).unwrap()
+    };
+    assert!(read("small.json")["verified"]["deviation"].as_f64().unwrap() <= 1e-12);
+    place.done(
+        &[
+            &small[..],
+            &["--certificate", "small.json", "--no-verify", "--force"],
+        ]
+        .concat(),
+    );
+    assert!(read("small.json")["verified"].is_null());
+}

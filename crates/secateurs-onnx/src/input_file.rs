@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
+use crate::entries::CHUNK;
 use crate::error::{Error, Result};
 
 /// A file that is read by position. A model may be larger than memory, and even one that is not would be read into
@@ -64,6 +65,19 @@ impl InputFile {
             let _ = self.failed.set(error.to_string());
             self.failed(error)
         })
+    }
+
+    /// Gives all bytes, in order.
+    pub fn for_each_chunk(&self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        let mut at = 0;
+        while at < self.len() {
+            let left = usize::try_from(self.len() - at).map_or(CHUNK, |left| left.min(CHUNK));
+            self.read_at(&mut buffer[..left], at)?;
+            take(&buffer[..left]);
+            at += left as u64;
+        }
+        Ok(())
     }
 
     /// The error of what the system said.

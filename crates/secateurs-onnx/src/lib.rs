@@ -32,6 +32,7 @@
 //! report; everything else stays exact and proven.
 
 mod budget;
+mod certificate;
 mod cost;
 mod couple;
 mod entries;

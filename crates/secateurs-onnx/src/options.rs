@@ -292,4 +292,32 @@ impl Options {
     pub(crate) fn times(&self) -> bool {
         self.time || matches!(self.target, Target::Budget(Resource::Latency, _))
     }
+
+    /// What was asked for, in words, by the names of the options.
+    pub(crate) fn described(&self) -> BTreeMap<&'static str, String> {
+        let target = match &self.target {
+            Target::Amount(amount) => ("amount", amount.to_string()),
+            Target::Budget(resource, share) => ("budget", format!("{resource:?}: {share}")),
+            Target::Masked => ("amount", "what is masked already".into()),
+        };
+        let importance = match &self.importance {
+            Importance::Scores(scores) => format!("scores for {} weights", scores.len()),
+            Importance::Function(_) => "scores of a function".into(),
+            other => format!("{other:?}"),
+        };
+        let kept = [
+            target,
+            ("importance", importance),
+            ("reduction", format!("{:?}", self.reduction)),
+            ("scope", format!("{:?}", self.scope)),
+            ("normalize", self.normalize.to_string()),
+            ("round_to", self.round_to.to_string()),
+            ("keep_at_least", self.keep_at_least.to_string()),
+            ("only_some_groups", self.chosen.is_some().to_string()),
+            ("inexact_layer_norm", self.choice.layer_norm.to_string()),
+            ("inexact_maximum", self.choice.maximum.to_string()),
+            ("whole_heads", self.choice.whole_heads.to_string()),
+        ];
+        kept.into_iter().collect()
+    }
 }

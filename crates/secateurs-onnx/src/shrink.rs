@@ -7,9 +7,10 @@ use secateurs::checkpoint::{Existing, save_files};
 use secateurs::mask::Amount;
 
 use crate::budget;
+use crate::certificate::{Part, certificate};
 use crate::cost::Cost;
 use crate::couple::{Couplings, couplings_by};
-use crate::entries::Entries;
+use crate::entries::{Entries, Take};
 use crate::error::{Error, Result};
 use crate::external::{External, open_files};
 use crate::graph::Model;
@@ -35,15 +36,39 @@ pub struct Smaller {
 }
 
 /// The files that [`shrink_file`] writes.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use secateurs_onnx::Outputs;
+///
+/// let mut outputs = Outputs::new(Path::new("small.onnx"));
+/// outputs.certificate = Some(Path::new("small.json"));
+/// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Outputs<'a> {
     /// The smaller model. One whose weights are in files of their own, or that would be larger than 2 GB with them, gets a
     /// file of weights beside it, with `.data` at the end of its name.
     pub smaller: &'a Path,
     /// The model in which the same channels are masked and none is removed, to compare the smaller one with.
     pub masked: Option<&'a Path>,
+    /// A certificate in JSON: what was cut from which weights, by the rules of which operators, and what was verified.
+    pub certificate: Option<&'a Path>,
     /// Whether files that exist are replaced.
     pub existing: Existing,
+}
+
+impl<'a> Outputs<'a> {
+    /// The smaller model alone, where nothing is yet.
+    pub fn new(smaller: &'a Path) -> Self {
+        Outputs {
+            smaller,
+            masked: None,
+            certificate: None,
+            existing: Existing::Refuse,
+        }
+    }
 }
 
 /// Removes channels from a model that has all of its weights in it.
@@ -117,13 +142,7 @@ pub fn shrink_file(input: &Path, outputs: &Outputs<'_>, options: &Options) -> Re
         name.push(".data");
         path.with_file_name(name)
     };
-    let location = |path: &Path| {
-        let name = beside(path);
-        name.file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
-    };
+    let location = |path: &Path| file_name(&beside(path));
     let done = Shrunk::of(&read, options, &location(outputs.smaller), inputs.bytes());
     // What could not be read is the reason of whatever else went wrong.
     inputs.check()?;
@@ -142,15 +161,32 @@ pub fn shrink_file(input: &Path, outputs: &Outputs<'_>, options: &Options) -> Re
             new.push((beside(path), Contents::Weights(written.data.pieces())));
         }
     }
+    if let Some(path) = outputs.certificate {
+        let parts = |(name, contents): (&Path, &Contents<'_, '_>)| {
+            Part::of(file_name(name), |take| {
+                contents.for_each_chunk(&mut |chunk| {
+                    take(chunk);
+                    Ok(())
+                })
+            })
+        };
+        let written: Vec<Part> = new
+            .iter()
+            .map(|(path, contents)| parts((path, contents)))
+            .collect::<Result<_>>()?;
+        let text = certificate(
+            (&inputs.parts()?, &written),
+            &read.graph,
+            (&done.couplings, &done.selection.removed),
+            (options, &done.report),
+            TOLERANCE,
+        )?;
+        new.push((path.to_path_buf(), Contents::Text(text)));
+    }
     let paths: Vec<&Path> = new.iter().map(|(path, _)| &**path).collect();
     save_files(&paths, &inputs.paths(), outputs.existing, |number, file| {
         let mut take = |chunk: &[u8]| Ok(file.append(chunk)?);
-        match &new[number].1 {
-            Contents::Model(model) => model.for_each_chunk(&mut take)?,
-            Contents::Weights(pieces) => pieces
-                .iter()
-                .try_for_each(|piece| piece.for_each_chunk(&mut take))?,
-        }
+        new[number].1.for_each_chunk(&mut take)?;
         inputs.check()
     })?;
     Ok(done.report)
@@ -160,6 +196,26 @@ pub fn shrink_file(input: &Path, outputs: &Outputs<'_>, options: &Options) -> Re
 enum Contents<'w, 'a> {
     Model(&'w Skeleton<'a>),
     Weights(&'w [Entries<'a>]),
+    Text(Vec<u8>),
+}
+
+impl Contents<'_, '_> {
+    /// Gives all bytes, in order.
+    fn for_each_chunk(&self, take: &mut Take<'_>) -> Result<()> {
+        match self {
+            Contents::Model(model) => model.for_each_chunk(take),
+            Contents::Weights(pieces) => pieces.iter().try_for_each(|piece| piece.for_each_chunk(take)),
+            Contents::Text(text) => take(text),
+        }
+    }
+}
+
+/// The name of a file, without its folder.
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The names of the weights of the model in a file: all initializers of floats, in the order of the file.
@@ -200,6 +256,12 @@ impl<'a> Inputs<'a> {
 
     fn paths(&self) -> Vec<&Path> {
         self.all().map(InputFile::path).collect()
+    }
+
+    /// What they are, for a certificate.
+    fn parts(&self) -> Result<Vec<Part>> {
+        let part = |file: &InputFile| Part::of(file_name(file.path()), |take| file.for_each_chunk(take));
+        self.all().map(part).collect()
     }
 
     fn bytes(&self) -> u64 {

@@ -188,7 +188,7 @@ pub(crate) fn noise(input: &Input<'_>, seed: u64, batch: usize) -> ArrayD<f64> {
 }
 
 /// A length for each dimension, with this one for a batch of any size.
-fn lengths(shape: &[Option<usize>], batch: usize) -> Vec<usize> {
+pub(crate) fn lengths(shape: &[Option<usize>], batch: usize) -> Vec<usize> {
     let any = |dim| if dim == 0 { batch } else { ANY };
     shape
         .iter()

@@ -3,7 +3,6 @@
 
 use std::fs;
 
-use secateurs::checkpoint::Existing;
 use secateurs_onnx::{Inexact, Options, Outputs, plan, shrink, shrink_file};
 
 fn model(name: &str) -> Vec<u8> {
@@ -73,11 +72,9 @@ fn what_was_masked_so_is_removed_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("vit"), model("vit")).unwrap();
-    let outputs = Outputs {
-        smaller: &path("small"),
-        masked: Some(&path("masked")),
-        existing: Existing::Refuse,
-    };
+    let (small, masked) = (path("small"), path("masked"));
+    let mut outputs = Outputs::new(&small);
+    outputs.masked = Some(&masked);
     let options = half().inexact(Inexact::LayerNorm);
     let report = shrink_file(&path("vit"), &outputs, &options).unwrap();
     let again = shrink(

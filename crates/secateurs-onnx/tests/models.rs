@@ -245,11 +245,8 @@ fn channels_that_are_masked_already_are_removed() {
     ] {
         fs::write(path(name), model(name)).unwrap();
         let (smaller, masked) = (path(&format!("{name}.small")), path(&format!("{name}.masked")));
-        let outputs = Outputs {
-            smaller: &smaller,
-            masked: Some(&masked),
-            existing: Existing::Refuse,
-        };
+        let mut outputs = Outputs::new(&smaller);
+        outputs.masked = Some(&masked);
         let report = shrink_file(&path(name), &outputs, &unrounded(0.5)).unwrap();
         let again = shrink(&fs::read(&masked).unwrap(), &Options::masked()).unwrap();
         assert_eq!(again.report.removed(), report.removed(), "{name}");
@@ -284,11 +281,8 @@ fn weights_in_files_of_their_own_are_read_and_written() {
     fs::write(path("model.onnx"), inside).unwrap();
     fs::write(path("weights.bin"), &beside).unwrap();
     let (small, masked) = (path("small.onnx"), path("masked.onnx"));
-    let outputs = Outputs {
-        smaller: &small,
-        masked: Some(&masked),
-        existing: Existing::Refuse,
-    };
+    let mut outputs = Outputs::new(&small);
+    outputs.masked = Some(&masked);
     let report = shrink_file(&path("model.onnx"), &outputs, &unrounded(0.5)).unwrap();
     assert_eq!(report.removed(), 22);
     assert!(report.deviation.unwrap() <= 1e-12);
@@ -299,11 +293,8 @@ fn weights_in_files_of_their_own_are_read_and_written() {
     // Nothing is replaced that exists, and never an input.
     for existing in [Existing::Refuse, Existing::Replace] {
         let input = path("model.onnx");
-        let outputs = Outputs {
-            smaller: &input,
-            masked: None,
-            existing,
-        };
+        let mut outputs = Outputs::new(&input);
+        outputs.existing = existing;
         assert!(matches!(
             shrink_file(&input, &outputs, &unrounded(0.5)),
             Err(Error::Prune(_))
@@ -452,4 +443,56 @@ fn damaged_models_of_every_architecture_give_errors_or_exact_models() {
             }
         }
     }
+}
+
+#[test]
+fn a_certificate_says_what_was_cut_and_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (input, small, certificate) = (path("resnet.onnx"), path("small.onnx"), path("small.json"));
+    fs::write(&input, model("resnet")).unwrap();
+    let mut outputs = Outputs::new(&small);
+    outputs.certificate = Some(&certificate);
+    let report = shrink_file(&input, &outputs, &unrounded(0.5)).unwrap();
+    let read = || -> serde_json::Value { serde_json::from_slice(&fs::read(&certificate).unwrap()).unwrap() };
+    let json = read();
+    assert_eq!(json["format"], 1);
+    assert_eq!(json["options"]["round_to"], "1");
+    for (list, path) in [("inputs", &input), ("outputs", &small)] {
+        let bytes = fs::read(path).unwrap();
+        assert_eq!(json[list][0]["name"], path.file_name().unwrap().to_str().unwrap());
+        assert_eq!(json[list][0]["bytes"], bytes.len());
+        assert_eq!(json[list][0]["crc32"], format!("{:08x}", crc32fast::hash(&bytes)));
+    }
+    assert_eq!(json["before"]["parameters"], report.before.parameters);
+    assert_eq!(json["after"]["parameters"], report.after.parameters);
+    assert_eq!(json["verified"]["deviation"], report.deviation.unwrap());
+    assert_eq!(json["verified"]["inputs"][0]["shape"][0], 2, "a batch of two");
+    // The rows of each weight that were removed are as many as the report says, and the rules are those of a residual network.
+    let cuts = json["cuts"].as_array().unwrap();
+    let rows = cuts.iter().filter(|cut| cut["dim"] == 0 && cut["length"] == 8);
+    assert!(
+        rows.clone().count() > 0
+            && rows
+                .clone()
+                .all(|cut| cut["removed"].as_array().unwrap().len() == 4)
+    );
+    let operators = |cut: &serde_json::Value| cut["operators"].to_string();
+    assert!(
+        cuts.iter()
+            .any(|cut| operators(cut).contains("\"Conv\"") && operators(cut).contains("\"Add\""))
+    );
+    // Without verification it says so; and what exists is not replaced unasked.
+    let unverified = unrounded(0.5).verify(false);
+    assert!(shrink_file(&input, &outputs, &unverified).is_err());
+    assert_eq!(read(), json);
+    outputs.existing = Existing::Replace;
+    shrink_file(&input, &outputs, &unverified).unwrap();
+    assert!(read()["verified"].is_null());
+    outputs.certificate = Some(&input);
+    assert!(
+        shrink_file(&input, &outputs, &unverified).is_err(),
+        "never an input"
+    );
+    assert_eq!(fs::read(&input).unwrap(), model("resnet"));
 }

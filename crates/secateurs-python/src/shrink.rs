@@ -45,7 +45,7 @@ where
 #[pyo3(signature = (
     path, output, *, amount=None, budget=None, importance="l2", norm=None, scores=None, reduction="sum", scope="group",
     normalize=true, seed=0, round_to=8, keep_at_least=1, include=None, exclude=Vec::new(), inexact=Vec::new(),
-    whole_heads=false, masked=None, verify=true, overwrite=false
+    whole_heads=false, masked=None, certificate=None, verify=true, overwrite=false
 ))]
 #[allow(clippy::too_many_arguments)] // named in Python
 pub(crate) fn shrink<'py>(
@@ -68,6 +68,7 @@ pub(crate) fn shrink<'py>(
     inexact: Vec<String>,
     whole_heads: bool,
     masked: Option<PathBuf>,
+    certificate: Option<PathBuf>,
     verify: bool,
     overwrite: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
@@ -143,11 +144,10 @@ pub(crate) fn shrink<'py>(
     }
     let report = py.detach(|| match &output {
         Some(output) => {
-            let outputs = Outputs {
-                smaller: output,
-                masked: masked.as_deref(),
-                existing: existing(overwrite),
-            };
+            let mut outputs = Outputs::new(output);
+            outputs.masked = masked.as_deref();
+            outputs.certificate = certificate.as_deref();
+            outputs.existing = existing(overwrite);
             shrink_file(&path, &outputs, &options)
         }
         None => plan_file(&path, &options),

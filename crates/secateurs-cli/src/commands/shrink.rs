@@ -98,11 +98,15 @@ pub struct ShrinkArgs {
     #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
     pub inexact: Vec<InexactArg>,
     /// Show what is coupled and what would be removed, and write nothing.
-    #[arg(long, conflicts_with_all = ["output", "masked", "force", "no_verify"])]
+    #[arg(long, conflicts_with_all = ["output", "masked", "certificate", "force", "no_verify"])]
     pub plan: bool,
     /// Write the model with the same channels masked and none removed, too, to compare the smaller one with.
     #[arg(long, value_name = "FILE", value_parser = output(), value_hint = ValueHint::FilePath)]
     pub masked: Option<PathBuf>,
+    /// Write a certificate, too, in JSON: which channels were cut from which weights, by the rules of which operators, and
+    /// what was verified.
+    #[arg(long, value_name = "FILE", value_parser = output(), value_hint = ValueHint::FilePath)]
+    pub certificate: Option<PathBuf>,
     /// Do not run the models beside each other. Nothing proves then that they compute the same.
     #[arg(long)]
     pub no_verify: bool,
@@ -197,11 +201,10 @@ pub fn run(args: &ShrinkArgs, how: &How, out: &mut Vec<u8>) -> Result<(), Failur
     let options = options(args)?;
     let report = match &args.output {
         Some(output) if !args.plan => {
-            let outputs = Outputs {
-                smaller: output,
-                masked: args.masked.as_deref(),
-                existing: existing(args.force),
-            };
+            let mut outputs = Outputs::new(output);
+            outputs.masked = args.masked.as_deref();
+            outputs.certificate = args.certificate.as_deref();
+            outputs.existing = existing(args.force);
             shrink_file(&args.input, &outputs, &options)?
         }
         _ => plan_file(&args.input, &options)?,

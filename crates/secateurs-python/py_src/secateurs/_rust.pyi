@@ -170,6 +170,7 @@ def shrink(
     inexact: Sequence[str] = ...,
     whole_heads: bool = False,
     masked: _Path | None = None,
+    certificate: _Path | None = None,
     verify: bool = True,
     overwrite: bool = False,
 ) -> dict[str, Any]: ...

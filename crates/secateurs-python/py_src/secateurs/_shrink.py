@@ -36,6 +36,7 @@ def shrink(
     inexact: Iterable[str] = (),
     whole_heads: bool = False,
     masked: _Path | None = None,
+    certificate: _Path | None = None,
     verify: bool = True,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -65,6 +66,8 @@ def shrink(
             ``"layer_norm"`` and ``"maximum"``. They range over the channels that remain.
         whole_heads: remove whole heads of attention; otherwise all stay, and each loses the same places.
         masked: where to write the model with the same channels masked, too, if wanted.
+        certificate: where to write a certificate in JSON, if wanted: what was cut from which weights, by the rules of
+            which operators, and what was verified.
         verify: run both models; without it, nothing shows that they compute the same.
         overwrite: replace outputs that exist.
 
@@ -106,6 +109,7 @@ def shrink(
         inexact=_names(inexact) or [],
         whole_heads=whole_heads,
         masked=masked,
+        certificate=certificate,
         verify=verify,
         overwrite=overwrite,
     )
