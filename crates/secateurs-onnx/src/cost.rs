@@ -41,7 +41,7 @@ impl Cost {
         let parameters = graph
             .initializers
             .iter()
-            .filter(|name| !computed(name))
+            .filter(|name| !computed(name) && !graph.aliases.contains_key(**name))
             .filter_map(|name| graph.constants.get(name));
         let parameters = parameters.filter(|constant| constant.dtype.is_float());
         Cost {

@@ -6,6 +6,7 @@ use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::external::External;
 use crate::proto::{Field, fields};
+use crate::shared::{Shared, name_uses, names_of_uses};
 use crate::skeleton::Skeleton;
 use crate::tensor::Constant;
 
@@ -32,6 +33,10 @@ pub struct Graph<'a> {
     /// The names of copies of initializers and of arrays in nodes, with the number of the `Identity` or `Constant` node that
     /// makes each.
     pub copies: HashMap<&'a str, usize>,
+    /// Weights with several uses, each of which has a name of its own.
+    pub shared: Vec<Shared<'a>>,
+    /// The names of uses, with those of their weights.
+    pub aliases: HashMap<&'a str, &'a str>,
     /// The inputs that are not initializers.
     pub inputs: Vec<Input<'a>>,
     /// The names of the outputs.
@@ -117,20 +122,23 @@ impl<'a> Model<'a> {
             reason: "there is no graph",
             offset: 0,
         })?;
-        let graph = Graph::read(graph, &skeleton.parts, external)?;
+        let graph = Graph::read(graph, skeleton, external)?;
         let parts = &skeleton.parts;
         Ok(Model { fields, graph, parts })
     }
 }
 
 impl<'a> Graph<'a> {
-    fn read(message: &'a [u8], parts: &[Entries<'a>], external: &External<'a>) -> Result<Self> {
+    fn read(message: &'a [u8], skeleton: &'a Skeleton<'a>, external: &External<'a>) -> Result<Self> {
+        let parts = &skeleton.parts;
         let fields = fields(message)?;
         let mut graph = Graph {
             nodes: Vec::new(),
             constants: HashMap::new(),
             initializers: HashSet::new(),
             copies: HashMap::new(),
+            shared: Vec::new(),
+            aliases: HashMap::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             fields,
@@ -158,6 +166,7 @@ impl<'a> Graph<'a> {
                 _ => {}
             }
         }
+        let inputs: HashSet<&str> = graph.inputs.iter().map(|input| input.name).collect();
         let initializers = &graph.initializers;
         graph.inputs.retain(|input| !initializers.contains(input.name));
         for (number, node) in graph.nodes.iter().enumerate() {
@@ -182,7 +191,17 @@ impl<'a> Graph<'a> {
         }
         crate::fold::fold(&mut graph);
         graph.check_order()?;
+        let names = skeleton.names.get_or_init(|| {
+            let names = names_of_uses(&graph, &inputs).into_iter();
+            names.map(|(name, uses)| (name.to_owned(), uses)).collect()
+        });
+        name_uses(&mut graph, names);
         Ok(graph)
+    }
+
+    /// The name that the user knows a weight by.
+    pub fn original(&self, name: &'a str) -> &'a str {
+        self.aliases.get(name).copied().unwrap_or(name)
     }
 
     /// The names of all initializers of floats, in the order of the file.

@@ -49,8 +49,11 @@ pub fn importance(
             for (name, scores) in scores.iter() {
                 check(graph, name, scores)?;
             }
-            let values =
-                |name: &str, take: &mut Take<'_>| scores.get(name).is_some_and(|scores| give(scores, take));
+            let values = |name: &str, take: &mut Take<'_>| {
+                scores
+                    .get(graph.original(name))
+                    .is_some_and(|scores| give(scores, take))
+            };
             reduced(graph, couplings, options.reduction, Norm(1.0), values)
         }
         Importance::Function(function) => {
@@ -78,7 +81,7 @@ fn of_function(graph: &Graph<'_>, name: &str, function: &ScoreFunction) -> Resul
         let values = values.into_iter().map(|x| x as f32).collect();
         ArrayD::from_shape_vec(constant.dims.as_slice(), values).ok()
     });
-    let Some(scores) = weight.and_then(|weight| (function.0)(name, weight.view())) else {
+    let Some(scores) = weight.and_then(|weight| (function.0)(graph.original(name), weight.view())) else {
         return Ok(None);
     };
     check(graph, name, &scores)?;

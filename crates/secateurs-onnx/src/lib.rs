@@ -53,6 +53,7 @@ mod runtime;
 mod select;
 mod sent;
 mod shapes;
+mod shared;
 mod shrink;
 mod skeleton;
 mod sums;

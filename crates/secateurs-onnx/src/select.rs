@@ -71,8 +71,9 @@ impl Candidates {
         let groups = members.into_iter().map(|((_, axes), units)| {
             let mut parameters: Vec<String> = axes
                 .iter()
-                .map(|axis| uses.names[*axis as usize].to_owned())
+                .map(|axis| graph.original(uses.names[*axis as usize]).to_owned())
                 .collect();
+            parameters.sort_unstable();
             parameters.dedup();
             let chosen = options.chosen.as_ref();
             let chosen = chosen.is_none_or(|chosen| (chosen.0)(&parameters));

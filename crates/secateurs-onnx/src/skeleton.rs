@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{BufReader, Cursor, Read, Seek};
+use std::sync::OnceLock;
 
 use crate::entries::{Entries, Take};
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ pub struct Skeleton<'a> {
     pub bytes: Vec<u8>,
     /// The entries that are not in it.
     pub parts: Vec<Entries<'a>>,
+    /// The names of weights with several uses, and a name for each use: kept here once the model is read.
+    pub names: OnceLock<Vec<(String, Vec<String>)>>,
 }
 
 /// What a message is, as far as entries of initializers are concerned.
@@ -77,6 +80,7 @@ impl<'a> Skeleton<'a> {
         Ok(Skeleton {
             bytes,
             parts: scan.parts,
+            names: OnceLock::new(),
         })
     }
 

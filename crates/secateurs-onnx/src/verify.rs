@@ -67,15 +67,23 @@ pub fn deviations(
         .collect();
     let mut adjusted = adjusted(graph, couplings, removed, &mut parameters);
     let (expected, got) = rayon::join(
-        || reference::run(graph, &inputs, &parameters, &adjusted),
-        || reference::run(smaller.0, &inputs, &smaller.1.computed, &HashMap::new()),
+        || reference::run(graph, &inputs, &parameters, &couplings.tied, &adjusted),
+        || {
+            reference::run(
+                smaller.0,
+                &inputs,
+                &smaller.1.computed,
+                &HashMap::new(),
+                &HashMap::new(),
+            )
+        },
     );
     let got = got?;
     let deviation = difference(&expected?, &got);
     let mut accepted = None;
     if adjusted.values().any(|node| node.kept.is_some()) {
         adjusted.retain(|_, node| node.kept.is_none());
-        let plain = reference::run(graph, &inputs, &parameters, &adjusted)?;
+        let plain = reference::run(graph, &inputs, &parameters, &couplings.tied, &adjusted)?;
         accepted = Some(difference(&plain, &got));
     }
     Ok(Deviations { deviation, accepted })
@@ -110,7 +118,6 @@ fn adjusted(
             );
         }
     }
-    let mut scaled: HashSet<&str> = HashSet::new();
     for follow in &couplings.follows {
         let adjusted = match &follow.change {
             Change::Mean { labels, dtype } => {
@@ -132,7 +139,7 @@ fn adjusted(
                 }
                 let factor = factor_of_fewer(all, kept);
                 let name = graph.nodes[follow.node].input(*scale);
-                if let Some(name) = name.filter(|name| scaled.insert(name))
+                if let Some(name) = name
                     && let Some(values) = parameters.get_mut(name)
                 {
                     let dtype = graph.constants[name].dtype.number();

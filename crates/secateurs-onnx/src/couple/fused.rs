@@ -34,12 +34,7 @@ impl<'a> Walk<'a, '_> {
         let scale = node.input(*place)?;
         let more = node.op != "SkipSimplifiedLayerNormalization" && node.outputs.len() > 1;
         let vector = self.value(scale).labels.len() == 1;
-        // One scale of several norms takes up the same factor, but nothing else may read it.
-        let reads = |other: &Node<'a>, place: usize| RMS.contains(&(other.op, place));
-        let alone = self.graph.nodes.iter().all(|other| {
-            let mut places = other.inputs.iter().enumerate();
-            places.all(|(place, name)| *name != scale || reads(other, place))
-        });
+        let alone = node.inputs.iter().filter(|name| **name == scale).count() == 1;
         if more || !vector || !alone || at + 1 != first.labels.len() {
             self.hold_from(&first, at, node.op);
             self.fix_from(scale, 0);

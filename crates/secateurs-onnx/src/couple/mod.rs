@@ -17,6 +17,7 @@ mod recurrent;
 mod reductions;
 mod reshapes;
 mod rules;
+mod shared;
 mod tracked;
 mod units;
 mod weights;
@@ -48,6 +49,8 @@ pub struct Couplings<'a> {
     pub units: Units,
     /// Of each initializer that can be cut, the units along its dimensions.
     pub parameters: HashMap<&'a str, Vec<Option<Labels>>>,
+    /// Uses of shared weights that are cut as another one is, with the name of that one, which has the units.
+    pub tied: HashMap<&'a str, &'a str>,
     /// The weights, and the dimensions of them, whose entries make the units along that dimension.
     pub makers: Vec<(&'a str, usize)>,
     /// The units along the dimensions of values.
@@ -146,6 +149,7 @@ pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
     for output in &graph.outputs {
         walk.hold_all(output, "outputs of the graph");
     }
+    let tied = walk.tie_uses();
     let parameters = walk.parameters();
     let shapes = walk.values.iter();
     let shapes = shapes.filter_map(|(name, value)| Some((*name, value.shape.clone()?)));
@@ -160,6 +164,7 @@ pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
         shapes: shapes.collect(),
         computed: computed.map(|(name, value)| (name, value.array)).collect(),
         parameters,
+        tied,
         not_zero: not_zero.map(|(name, _)| *name).collect(),
         labels: labels.collect(),
         makers: walk.makers,

@@ -36,7 +36,8 @@ fn run(onnx: &[u8], input: &ArrayD<f32>) -> ArrayD<f64> {
     let model = Model::read(&skeleton, &external).unwrap();
     let inputs = HashMap::from([(INPUT, input.mapv(f64::from))]);
     let computed = couplings(&model.graph).computed;
-    let mut outputs = reference::run(&model.graph, &inputs, &computed, &HashMap::new()).unwrap();
+    let mut outputs =
+        reference::run(&model.graph, &inputs, &computed, &HashMap::new(), &HashMap::new()).unwrap();
     outputs.remove(0)
 }
 

@@ -44,11 +44,12 @@ pub struct Kept {
 }
 
 /// The outputs of a model. `replaced` are values in the place of initializers, and of what follows from shapes alone; some
-/// nodes, by number, are `adjusted`.
+/// nodes, by number, are `adjusted`. What is `tied` has the value of another name.
 pub fn run(
     graph: &Graph<'_>,
     inputs: &HashMap<&str, ArrayD<f64>>,
     replaced: &HashMap<&str, ArrayD<f64>>,
+    tied: &HashMap<&str, &str>,
     adjusted: &HashMap<usize, Adjusted>,
 ) -> Result<Vec<ArrayD<f64>>> {
     // Values are dropped after their last use.
@@ -78,7 +79,10 @@ pub fn run(
         for name in node.inputs.iter().filter(|name| !name.is_empty()) {
             if !values.contains_key(name) {
                 let constant = graph.constants.get(name);
-                let array = replaced.get(name).cloned().or_else(|| from_constant(constant?));
+                let array = replaced
+                    .get(tied.get(name).unwrap_or(name))
+                    .cloned()
+                    .or_else(|| from_constant(constant?));
                 let array =
                     array.ok_or_else(|| contradiction(node.name, &format!("`{name}` has no value")))?;
                 values.insert(name, array);

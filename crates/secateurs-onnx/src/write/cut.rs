@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::edit::Edit;
+use super::shared::{Renamed, settle};
 use super::{Changes, NewTensor, Written, new_tensor, write};
 use crate::couple::{Change, Couplings, Labels, epsilon_of_fewer, factor_of_fewer};
 use crate::entries::{Entries, Kept};
@@ -34,7 +35,6 @@ pub fn cut<'a>(
     }
     let mut names = Names::of(graph);
     let mut edits: BTreeMap<usize, Edit> = BTreeMap::new();
-    let mut scaled: HashSet<&str> = HashSet::new();
     for follow in &couplings.follows {
         let node = &graph.nodes[follow.node];
         let is_cut = |labels: &Labels| kept(labels).len() < labels.len();
@@ -88,9 +88,7 @@ pub fn cut<'a>(
                 let (all, kept) = (labels.len(), kept(labels).len());
                 edit.floats
                     .insert("epsilon", epsilon_of_fewer(*epsilon, all, kept));
-                // It may be that of several norms.
-                let name = node.input(*scale).filter(|name| scaled.insert(name));
-                if let Some(name) = name
+                if let Some(name) = node.input(*scale)
                     && let Some(tensor) = changes.tensors.get_mut(name)
                 {
                     let dtype = graph.constants[name].dtype;
@@ -121,6 +119,10 @@ pub fn cut<'a>(
                 edit.inputs.insert(*place, name);
             }
         }
+    }
+    for Renamed { node, place, name } in settle(graph, couplings, &mut changes)? {
+        let inputs = &mut edits.entry(node).or_default().inputs;
+        inputs.entry(place).or_insert_with(|| name.to_owned());
     }
     for (number, edit) in edits {
         changes.nodes.insert(number, edit.messages(&graph.nodes[number])?);

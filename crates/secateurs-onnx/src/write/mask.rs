@@ -1,7 +1,9 @@
 //! Writes the model in which removed channels are masked, to compare the smaller one with.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
+use super::edit::Edit;
+use super::shared::{Renamed, settle};
 use super::{Changes, NewTensor, Written, write};
 use crate::couple::Couplings;
 use crate::entries::{Entries, Masked};
@@ -33,6 +35,19 @@ pub fn mask<'a>(
             let entries = Entries::Masked(masked.into());
             changes.tensors.insert(name, NewTensor { dims, entries });
         }
+    }
+    let mut edits: BTreeMap<usize, Edit> = BTreeMap::new();
+    for Renamed { node, place, name } in settle(&model.graph, couplings, &mut changes)? {
+        edits
+            .entry(node)
+            .or_default()
+            .inputs
+            .insert(place, name.to_owned());
+    }
+    for (number, edit) in edits {
+        changes
+            .nodes
+            .insert(number, edit.messages(&model.graph.nodes[number])?);
     }
     write(model, changes, location)
 }

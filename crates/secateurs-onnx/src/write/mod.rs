@@ -5,6 +5,7 @@ mod cut;
 mod edit;
 mod external;
 mod mask;
+mod shared;
 
 use std::collections::{HashMap, HashSet};
 
@@ -47,6 +48,8 @@ struct Changes<'a> {
     tensors: HashMap<&'a str, NewTensor<'a>>,
     /// Nodes that are written anew, by number.
     nodes: HashMap<usize, Vec<Vec<u8>>>,
+    /// Nodes that are left out.
+    dropped: HashSet<usize>,
     /// Initializers that are added: whole messages.
     added: Vec<Vec<u8>>,
 }
@@ -110,9 +113,9 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
     for message in changes.added {
         bytes_field(&mut body, field::GRAPH_INITIALIZER, &message);
     }
-    // What is left are copies.
+    // What is left are copies, and uses of shared weights.
     let mut copies: Vec<(&str, NewTensor<'_>)> = changes.tensors.into_iter().collect();
-    copies.sort_by_key(|(name, _)| graph.copies.get(name).copied());
+    copies.sort_by_key(|(name, _)| (graph.copies.get(name).copied(), *name));
     for (name, new) in copies {
         let message = tensor_like(&graph.constants[name], &new.dims, new.entries, &mut places);
         bytes_field(&mut body, field::GRAPH_INITIALIZER, &message);
@@ -130,6 +133,7 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
         model: Skeleton {
             bytes: out,
             parts: places.parts,
+            ..Skeleton::default()
         },
         data: places.data,
     };
@@ -145,8 +149,11 @@ fn own_copies<'a>(graph: &Graph<'a>, changes: &mut Changes<'a>) -> Result<HashSe
         .map(|(name, number)| (*name, *number))
         .collect();
     copies.sort_by_key(|(_, number)| *number);
-    let mut dropped = HashSet::new();
+    let mut dropped = std::mem::take(&mut changes.dropped);
     for (name, number) in copies {
+        if dropped.contains(&number) {
+            continue;
+        }
         let mut sources = graph.nodes[number].inputs.iter();
         if changes.tensors.contains_key(name) {
             dropped.insert(number);
