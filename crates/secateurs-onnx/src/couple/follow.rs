@@ -49,12 +49,6 @@ pub enum Change {
         value: f32,
         labels: Labels,
     },
-    /// An input whose entries are all this number gets as many of them as are kept.
-    Uniform {
-        place: usize,
-        value: f64,
-        labels: Labels,
-    },
     /// An input that is computed from shapes stays what it was.
     Frozen { place: usize, value: Computed },
 }
@@ -67,8 +61,7 @@ impl Change {
             | Change::Missing { labels, .. }
             | Change::Mean { labels, .. }
             | Change::Rms { labels, .. }
-            | Change::Float { labels, .. }
-            | Change::Uniform { labels, .. } => Box::new([labels].into_iter()),
+            | Change::Float { labels, .. } => Box::new([labels].into_iter()),
             Change::AttributeList { entries, .. } => Box::new(entries.iter().map(|(_, labels)| labels)),
             Change::Input { entries, from, .. } => {
                 Box::new(entries.iter().map(|(_, labels)| labels).chain(from))

@@ -101,8 +101,6 @@ struct Walk<'a, 'g> {
     means: HashSet<usize>,
     /// The reshapes that divide channels into parts that go as a whole.
     into_whole: HashMap<usize, Whole>,
-    /// Names that several nodes read.
-    shared: HashSet<&'a str>,
     over_kept: HashMap<usize, OverKept>,
 }
 
@@ -131,7 +129,6 @@ pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
             HashSet::new()
         },
         into_whole: into_whole(graph, choice),
-        shared: group_norm::shared(graph),
         over_kept: HashMap::new(),
     };
     for input in &graph.inputs {

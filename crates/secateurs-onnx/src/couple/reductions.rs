@@ -6,10 +6,15 @@ use crate::shapes::{Shape, axis, reduced};
 
 impl<'a> Walk<'a, '_> {
     /// Norms of each channel by itself: scale and shift are cut along with it.
-    pub(super) fn batch_norm(&mut self, node: &Node<'a>, first: Tracked) -> Option<Tracked> {
+    pub(super) fn channel_norm(
+        &mut self,
+        node: &Node<'a>,
+        first: Tracked,
+        weights: &[usize],
+    ) -> Option<Tracked> {
         self.hold_all_but_channels(&first, node.op);
-        for place in 1..=4 {
-            let name = node.input(place)?;
+        for place in weights {
+            let name = node.input(*place)?;
             match first.units(1) {
                 Some(labels) => self.cut_along(name, 0, labels, node.op),
                 None => self.fix(name, 0, FIXED),

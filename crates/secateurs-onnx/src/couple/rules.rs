@@ -34,8 +34,8 @@ impl<'a> Walk<'a, '_> {
                 labels[..2].clone_from_slice(first.labels.get(..2)?);
                 Tracked::zero(shape, labels).zero_like(&first)
             }
-            "BatchNormalization" => self.batch_norm(node, first)?,
-            "InstanceNormalization" => self.instance_norm(number, node, first)?,
+            "BatchNormalization" => self.channel_norm(node, first, &[1, 2, 3, 4])?,
+            "InstanceNormalization" => self.channel_norm(node, first, &[1, 2])?,
             "GroupNormalization" => self.group_norm(number, node, first)?,
             "LayerNormalization" => self.layer_norm(number, node, first)?,
             "RMSNormalization" | "SimplifiedLayerNormalization" => self.rms_norm(number, node, first)?,

@@ -5,7 +5,6 @@ use std::fs;
 
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
-use secateurs::checkpoint::Existing;
 
 use super::{Builder, half};
 use crate::couple::couplings;
@@ -392,7 +391,8 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let [input, smaller, masked] = ["input", "smaller", "masked"].map(|name| folder.path().join(name));
         fs::write(&input, &model).unwrap();
-        let outputs = Outputs { smaller: &smaller, masked: Some(&masked), existing: Existing::Refuse };
+        let mut outputs = Outputs::new(&smaller);
+        outputs.masked = Some(&masked);
         let report = match shrink_file(&input, &outputs, &Options::new(share).unwrap().round_to(1)) {
             Ok(report) => report,
             Err(crate::Error::NothingToRemove { .. }) => return Ok(()),

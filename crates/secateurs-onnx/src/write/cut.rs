@@ -9,7 +9,7 @@ use crate::couple::{Change, Couplings, Labels, epsilon_of_fewer, factor_of_fewer
 use crate::entries::{Entries, Kept};
 use crate::error::Result;
 use crate::graph::{Model, contradiction};
-use crate::tensor::{Constant, FLOAT, INT64, decode, encode};
+use crate::tensor::{Constant, INT64, decode, encode};
 
 /// The model without these units.
 pub fn cut<'a>(
@@ -97,15 +97,6 @@ pub fn cut<'a>(
                     let raw = encode(dtype.number(), &values).unwrap_or_default();
                     tensor.entries = Entries::Own(raw.into());
                 }
-            }
-            Change::Uniform { place, value, labels } => {
-                let (name, kept) = (names.fresh(node.name), kept(labels).len());
-                let like = node.input(*place).and_then(|name| graph.constants.get(name));
-                let dtype = like.map_or(FLOAT, |constant| constant.dtype.number());
-                changes
-                    .added
-                    .push(new_tensor(&name, &[kept], dtype, &vec![*value; kept])?);
-                edit.inputs.insert(*place, name);
             }
             Change::Float { name, value, .. } => {
                 edit.floats.insert(name, *value);
