@@ -31,6 +31,7 @@
 //! held, and the report says by what. [`Options::inexact`] lets go of those of some operators, with the deviation in the
 //! report; everything else stays exact and proven.
 
+mod bias;
 mod budget;
 mod certificate;
 mod cost;

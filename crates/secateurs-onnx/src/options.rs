@@ -184,10 +184,14 @@ impl Options {
     }
 
     /// Removes the channels that are masked already: those of which all weights that make them are zero, as
-    /// `ln_structured` leaves them. A channel whose bias or batch-norm shift is still read sends a constant, and stays; so the
-    /// smaller model computes what the model computes as it is. Nothing is rounded.
+    /// `ln_structured` leaves them. A channel whose bias or batch-norm shift is not zero still sends a constant. That becomes
+    /// bias of what reads it: of a convolution without padding, or of a matrix product. Before padding, and wherever else the
+    /// constant does not reach all outputs alike, the channel stays. So the smaller model computes what the model computes as
+    /// it is; the new biases are rounded to their type, which the verification leaves out. Nothing is rounded to multiples.
     pub fn masked() -> Self {
-        Self::with(Target::Masked).round_to(1)
+        let mut options = Self::with(Target::Masked).round_to(1);
+        options.choice.as_they_are = true;
+        options
     }
 
     fn with(target: Target) -> Self {

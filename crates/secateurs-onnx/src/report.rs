@@ -25,6 +25,8 @@ pub struct Report {
     ///
     /// [`Options::inexact`]: crate::Options::inexact
     pub deviation: Option<f64>,
+    /// Of the channels that were removed, those whose constants biases take up.
+    pub folded: usize,
     /// Of the channels that were removed, those that operators range over which now range over the others, by
     /// [`Options::inexact`](crate::Options::inexact): their number, by kind of operator.
     pub inexact: BTreeMap<String, usize>,
@@ -114,6 +116,13 @@ impl fmt::Display for Report {
         }
         for (reason, count) in self.held() {
             writeln!(f, "held              {count:>14} channels by {reason}")?;
+        }
+        if self.folded > 0 {
+            writeln!(
+                f,
+                "folded            {:>14} channels removed whose constants became bias of what reads them",
+                self.folded
+            )?;
         }
         for (kind, count) in &self.inexact {
             writeln!(

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use ndarray::Array1;
 use secateurs::mask::{self, Amount, L1Unstructured};
 
+use crate::bias::{Shifts, shifts};
 use crate::couple::Couplings;
 use crate::error::Result;
 use crate::graph::Graph;
@@ -32,6 +33,10 @@ pub struct GroupReport {
 pub struct Selection {
     pub removed: HashSet<u32>,
     pub groups: Vec<GroupReport>,
+    /// What biases take up.
+    pub shifts: Shifts,
+    /// The number of units whose constants they take up.
+    pub folded: usize,
 }
 
 /// Groups, their units, and how important these are: what a selection needs.
@@ -129,6 +134,8 @@ impl Candidates {
         Ok(Selection {
             groups: groups.collect(),
             removed,
+            shifts: Shifts::new(),
+            folded: 0,
         })
     }
 
@@ -148,12 +155,17 @@ impl Candidates {
             if something > 0 {
                 report
                     .held
-                    .insert("a bias or shift that is still read".into(), something);
+                    .insert("a bias or shift that no other bias can take up".into(), something);
             }
             report
         });
-        let groups = groups.collect();
-        Selection { removed, groups }
+        let folded: HashSet<u32> = sent.constants.iter().map(|constant| constant.unit).collect();
+        Selection {
+            groups: groups.collect(),
+            shifts: shifts(graph, &sent.constants, &removed),
+            folded: folded.intersection(&removed).count(),
+            removed,
+        }
     }
 
     fn of_each_group(&self, options: &Options, amount: Amount) -> Result<Vec<Vec<u32>>> {

@@ -1,12 +1,13 @@
 //! What masked channels still send: a channel whose weights are zero sends its bias, and what follows makes of that.
 //!
 //! Such a channel is followed through the graph as one number. It can be removed, and the model computes what it computed
-//! before, where that number is zero wherever the channel is read.
+//! before, where that number is zero wherever the channel is read, or where a bias takes it up.
 
 use std::collections::{HashMap, HashSet};
 
 use ndarray::{ArrayD, Axis, IxDyn};
 
+use crate::bias::{Constant, takes_up};
 use crate::couple::{Couplings, Labels};
 use crate::graph::{Graph, Node};
 use crate::reference::{self, from_constant};
@@ -38,11 +39,25 @@ const POOLS: [&str; 5] = [
     "Dropout",
 ];
 
-/// The units of which all weights that make them are zero, and that send zero wherever they are read; and those that send
-/// something else.
+/// Operators that move channels.
+const MOVES: [&str; 7] = [
+    "Flatten",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Identity",
+    "Concat",
+];
+
+/// The units of which all weights that make them are zero.
 pub struct Sent {
+    /// Those that can go: wherever they are read, they send zero, or a constant that a bias takes up.
     pub nothing: HashSet<u32>,
+    /// Those that send something else.
     pub something: HashSet<u32>,
+    /// The constants that biases take up.
+    pub constants: Vec<Constant>,
 }
 
 /// What the units of a graph send.
@@ -68,7 +83,8 @@ pub fn sent(graph: &Graph<'_>, couplings: &Couplings<'_>) -> Sent {
     masked.retain(|unit| !alive.contains(unit));
     let mut numbers: HashMap<&str, ArrayD<f64>> = HashMap::new();
     let mut something = HashSet::new();
-    for node in &graph.nodes {
+    let mut constants = Vec::new();
+    for (at, node) in graph.nodes.iter().enumerate() {
         let Some(output) = node.outputs.first() else {
             continue;
         };
@@ -91,14 +107,23 @@ pub fn sent(graph: &Graph<'_>, couplings: &Couplings<'_>) -> Sent {
                         .filter(|(_, unit)| masked.contains(&root(unit)))
                     {
                         // Without a number it is what operators make of zero: what was not zero was noted before.
-                        let zero = match numbers.get(name) {
+                        let sends = match numbers.get(name) {
                             Some(array) if array.shape()[dim] == labels.len() => {
-                                array.index_axis(Axis(dim), index).iter().all(|x| *x == 0.0)
+                                same(array.index_axis(Axis(dim), index).iter())
                             }
-                            Some(_) => false,
-                            None => !couplings.not_zero.contains(name),
+                            Some(_) => f64::NAN,
+                            None if couplings.not_zero.contains(name) => f64::NAN,
+                            None => 0.0,
                         };
-                        if !zero {
+                        let rank = couplings.labels.get(name).map_or(0, Vec::len);
+                        if sends.is_finite() && sends != 0.0 && takes_up(graph, node, name, dim, rank) {
+                            constants.push(Constant {
+                                node: at,
+                                channel: index,
+                                unit: root(unit),
+                                value: sends,
+                            });
+                        } else if sends != 0.0 {
                             something.insert(root(unit));
                         }
                     }
@@ -114,7 +139,19 @@ pub fn sent(graph: &Graph<'_>, couplings: &Couplings<'_>) -> Sent {
         .into_iter()
         .filter(|unit| !something.contains(unit))
         .collect();
-    Sent { nothing, something }
+    Sent {
+        nothing,
+        something,
+        constants,
+    }
+}
+
+/// The number that all of these are; NaN if they differ.
+fn same<'x>(mut numbers: impl Iterator<Item = &'x f64>) -> f64 {
+    match numbers.next() {
+        Some(first) if numbers.all(|x| x == first) => *first,
+        _ => f64::NAN,
+    }
 }
 
 /// The axis of a value that has units, if it is one.
@@ -205,6 +242,47 @@ fn assumed(couplings: &Couplings<'_>, name: &str, masked: &HashSet<u32>) -> Arra
     ArrayD::from_shape_vec(IxDyn(&shape), labels.iter().map(number).collect()).unwrap_or(unknown)
 }
 
+/// The numbers of an operator that only moves channels, by the units that these belong to.
+fn moved(
+    couplings: &Couplings<'_>,
+    node: &Node<'_>,
+    numbers: &HashMap<&str, ArrayD<f64>>,
+    masked: &HashSet<u32>,
+) -> Option<ArrayD<f64>> {
+    let output = node.output()?;
+    let (dim, labels) = axis(couplings, output)?;
+    let all = if node.op == "Concat" { node.inputs.len() } else { 1 };
+    let mut by_unit: HashMap<u32, f64> = HashMap::new();
+    for name in node.inputs.iter().take(all) {
+        let Some((at, own)) = axis(couplings, name) else {
+            continue;
+        };
+        let array = match numbers.get(name) {
+            Some(array) => array.clone(),
+            None => assumed(couplings, name, masked),
+        };
+        if array.shape().get(at) != Some(&own.len()) {
+            return None;
+        }
+        for (index, unit) in own.iter().enumerate() {
+            let number = same(array.index_axis(Axis(at), index).iter());
+            let known = by_unit.entry(couplings.units.root(*unit)).or_insert(number);
+            if *known != number {
+                *known = f64::NAN;
+            }
+        }
+    }
+    let of = |unit: &u32| {
+        by_unit
+            .get(&couplings.units.root(*unit))
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
+    let mut shape = vec![1; couplings.labels[output].len()];
+    shape[dim] = labels.len();
+    ArrayD::from_shape_vec(IxDyn(&shape), labels.iter().map(of).collect()).ok()
+}
+
 /// What a node makes of the numbers that its inputs send. `None` if it does more than to make one number of each.
 fn follow<'a>(
     graph: &Graph<'a>,
@@ -257,15 +335,18 @@ fn follow<'a>(
             let keeps = node.int("keepdims") != Some(0);
             first.filter(|array| keeps && wide(array)).cloned()
         }
-        "Flatten" => {
-            let first = first?;
-            let inner = labels.len().checked_div(first.len())?;
-            let row: Vec<f64> = first
-                .iter()
-                .flat_map(|x| std::iter::repeat_n(*x, inner))
-                .collect();
-            ArrayD::from_shape_vec(IxDyn(&[1, labels.len()]), row).ok()
+        "AveragePool" => {
+            let padded = node
+                .ints("pads")
+                .is_some_and(|pads| pads.iter().any(|pad| *pad != 0));
+            let inside =
+                !padded && node.int("ceil_mode").unwrap_or(0) == 0 && node.text("auto_pad").is_none();
+            let only_inside = node.int("count_include_pad").unwrap_or(0) == 0;
+            first
+                .filter(|array| (inside || only_inside) && wide(array))
+                .cloned()
         }
+        op if MOVES.contains(&op) => moved(couplings, node, numbers, masked),
         _ => None,
     }
 }

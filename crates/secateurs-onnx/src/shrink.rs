@@ -296,6 +296,7 @@ impl<'a> Shrunk<'a> {
             groups: selection.groups.clone(),
             deviation: None,
             inexact: inexact(&couplings, &selection),
+            folded: selection.folded,
             accepted_deviation: None,
             runtime: None,
         };
@@ -313,7 +314,7 @@ impl<'a> Shrunk<'a> {
                 &read.graph,
                 &couplings,
                 masked,
-                &selection.removed,
+                (&selection.removed, &selection.shifts),
                 (&again.graph, &left),
             )?;
             // NaN is a deviation, too.
@@ -372,7 +373,7 @@ fn nothing(report: &Report, options: &Options) -> Error {
         let reasons: Vec<&str> = held.into_keys().collect();
         format!("all {channels} channels are held, by {}", reasons.join(", "))
     } else if matches!(options.target, Target::Masked) {
-        "no channel is masked, or what is masked still sends its bias".into()
+        "no channel is masked, or what is masked sends what no bias can take up".into()
     } else {
         format!("the amount, rounded, leaves all {channels} channels")
     };
@@ -390,14 +391,14 @@ fn selected<'a>(
     let candidates = Candidates::of(&read.graph, couplings, options)?;
     let with = |amount: Amount| -> Result<(Selection, Written<'a>)> {
         let selection = candidates.select(couplings, options, amount)?;
-        let smaller = cut(read, couplings, &selection.removed, location)?;
+        let smaller = cut(read, couplings, &selection.removed, &selection.shifts, location)?;
         Ok((selection, smaller))
     };
     match options.target {
         Target::Amount(amount) => with(amount),
         Target::Masked => {
             let selection = candidates.masked(&read.graph, couplings);
-            let smaller = cut(read, couplings, &selection.removed, location)?;
+            let smaller = cut(read, couplings, &selection.removed, &selection.shifts, location)?;
             Ok((selection, smaller))
         }
         Target::Budget(resource, budget) => {
@@ -416,6 +417,7 @@ fn plan_of(read: &Model<'_>, options: &Options, bytes: u64) -> Result<Report> {
         before,
         after: Cost::of_written(&again, &smaller)?,
         inexact: inexact(&couplings, &selection),
+        folded: selection.folded,
         groups: selection.groups,
         deviation: None,
         accepted_deviation: None,

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use ndarray::{ArrayD, IxDyn};
 
+use crate::bias::{Shifts, dimension, rounding};
 use crate::couple::{Change, Couplings, Labels, epsilon_of_fewer, factor_of_fewer};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -25,12 +26,12 @@ pub struct Deviations {
 }
 
 /// How far the smaller model is from the masked one. In the masked model, all entries of parameters that belong to `masked`
-/// units are zero, and operators range over the channels that are not `removed` where the user accepted that.
+/// units are zero, biases that take up constants are rounded as they are written, and operators range over the channels that are not `removed` where the user accepted that.
 pub fn deviations(
     graph: &Graph<'_>,
     couplings: &Couplings<'_>,
     masked: &HashSet<u32>,
-    removed: &HashSet<u32>,
+    (removed, shifts): (&HashSet<u32>, &Shifts),
     smaller: (&Graph<'_>, &Couplings<'_>),
 ) -> Result<Deviations> {
     let mut parameters: HashMap<&str, ArrayD<f64>> = couplings.computed.clone();
@@ -66,6 +67,16 @@ pub fn deviations(
         .map(|(number, input)| (input.name, noise(input, number as u64, BATCH)))
         .collect();
     let mut adjusted = adjusted(graph, couplings, removed, &mut parameters);
+    for (number, shift) in shifts {
+        let node = &graph.nodes[*number];
+        let rank = node
+            .output()
+            .and_then(|output| couplings.labels.get(output))
+            .map_or(0, Vec::len);
+        let rounding = rounding(graph, node, shift);
+        adjusted.entry(*number).or_default().shift =
+            rounding.map(|rounding| (dimension(node, rank), rounding));
+    }
     let (expected, got) = rayon::join(
         || reference::run(graph, &inputs, &parameters, &couplings.tied, &adjusted),
         || {

@@ -180,6 +180,7 @@ fn report_dict<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyD
     result.set_item("channels", report.channels())?;
     result.set_item("removed", report.removed())?;
     result.set_item("held", report.held())?;
+    result.set_item("folded", report.folded)?;
     result.set_item("deviation", report.deviation)?;
     result.set_item("inexact", &report.inexact)?;
     result.set_item("accepted_deviation", report.accepted_deviation)?;

@@ -55,8 +55,9 @@ pub struct ShrinkArgs {
     #[arg(long, value_name = "SHARE", value_parser = share,
         conflicts_with_all = ["amount", "macs", "parameters", "bytes", "zeros"])]
     pub latency: Option<f64>,
-    /// Remove the channels that are masked already, as `ln_structured` leaves them, and no others. A channel whose bias or
-    /// batch-norm shift is still read stays, so that the model computes what it computes as it is.
+    /// Remove the channels that are masked already, as `ln_structured` leaves them, and no others. What they
+    /// still send, such as a bias, becomes bias of what reads it; where it cannot, as before padding, the channel stays. So
+    /// the model computes what it computes as it is, up to the rounding of these biases.
     #[arg(long, conflicts_with_all = ["amount", "macs", "parameters", "bytes", "round_to", "masked"])]
     pub zeros: bool,
     /// Which channels rank against each other.
@@ -405,6 +406,7 @@ struct Json<'a> {
     removed: usize,
     held: BTreeMap<&'a str, usize>,
     deviation: Option<f64>,
+    folded: usize,
     inexact: &'a BTreeMap<String, usize>,
     accepted_deviation: Option<f64>,
     runtime: Option<Runtime<'a>>,
@@ -495,6 +497,7 @@ impl<'a> Json<'a> {
             removed: report.removed(),
             held: report.held(),
             deviation: report.deviation,
+            folded: report.folded,
             inexact: &report.inexact,
             accepted_deviation: report.accepted_deviation,
             runtime: report.runtime.as_ref().and_then(Runtime::of),

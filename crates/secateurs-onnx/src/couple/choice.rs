@@ -7,6 +7,8 @@ pub struct Choice {
     pub layer_norm: bool,
     /// Maxima and minima may range over the channels that are kept.
     pub maximum: bool,
+    /// Channels that are not zero where they are read are not held for that: what they send is found out for each.
+    pub as_they_are: bool,
     /// Attention loses whole heads.
     pub whole_heads: bool,
 }

@@ -415,7 +415,7 @@ impl<'a> Walk<'a, '_> {
     /// The units of a dimension that is consumed; they are held if they are not zero once they are removed.
     fn consume(&mut self, value: &Tracked, dim: usize) -> Option<Labels> {
         let labels = value.units(dim)?.clone();
-        if let Some(op) = &value.not_zero {
+        if let Some(op) = value.not_zero.as_ref().filter(|_| !self.choice.as_they_are) {
             self.units.hold(&labels, &not_zero(op));
         }
         Some(labels)

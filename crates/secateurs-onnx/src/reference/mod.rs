@@ -10,7 +10,7 @@ mod recurrent;
 
 use std::collections::{HashMap, HashSet};
 
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, Axis, IxDyn};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, contradiction};
@@ -25,6 +25,8 @@ pub struct Adjusted {
     pub factor: f64,
     /// Another epsilon.
     pub epsilon: Option<f64>,
+    /// What is added to its first output along a dimension, because a bias was rounded.
+    pub shift: Option<(usize, Vec<f64>)>,
 }
 
 impl Default for Adjusted {
@@ -33,6 +35,7 @@ impl Default for Adjusted {
             kept: None,
             factor: 1.0,
             epsilon: None,
+            shift: None,
         }
     }
 }
@@ -106,6 +109,13 @@ pub fn run(
         };
         if let (Some(factor), Some(first)) = (factor, outputs.first_mut()) {
             first.mapv_inplace(|x| x * factor);
+        }
+        let shift = adjusted.get(&number).and_then(|adjusted| adjusted.shift.as_ref());
+        if let (Some((dim, shift)), Some(first)) = (shift, outputs.first_mut())
+            && first.shape().get(*dim) == Some(&shift.len())
+        {
+            let lines = first.axis_iter_mut(Axis(*dim)).zip(shift);
+            lines.for_each(|(mut line, shift)| line.mapv_inplace(|x| x + shift));
         }
         for name in node.inputs.iter().filter(|name| !name.is_empty()) {
             let left = uses.get_mut(name).expect("every input was counted");

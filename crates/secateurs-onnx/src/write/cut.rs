@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::edit::Edit;
 use super::shared::{Renamed, settle};
 use super::{Changes, NewTensor, Written, new_tensor, write};
+use crate::bias::{Shifts, dimension, new_bias};
 use crate::couple::{Change, Couplings, Labels, epsilon_of_fewer, factor_of_fewer};
 use crate::entries::{Entries, Kept};
 use crate::error::Result;
@@ -16,6 +17,7 @@ pub fn cut<'a>(
     model: &Model<'a>,
     couplings: &Couplings<'a>,
     removed: &HashSet<u32>,
+    shifts: &Shifts,
     location: &str,
 ) -> Result<Written<'a>> {
     let graph = &model.graph;
@@ -109,6 +111,34 @@ pub fn cut<'a>(
                     .push(new_tensor(&name, value.array.shape(), value.dtype, &values)?);
                 edit.inputs.insert(*place, name);
             }
+        }
+    }
+    for (number, shift) in shifts {
+        let node = &graph.nodes[*number];
+        let (Some(output), Some(new)) = (node.output(), new_bias(graph, node, shift)) else {
+            continue;
+        };
+        let axes = couplings.labels.get(output).map_or(&[][..], |axes| axes);
+        let labels = axes.get(dimension(node, axes.len())).and_then(Option::as_ref);
+        let values: Vec<f64> = match labels {
+            Some(labels) => kept(labels).into_iter().map(|index| new.values[index]).collect(),
+            None => new.values,
+        };
+        let edit = edits.entry(*number).or_default();
+        if let Some(name) = new.name {
+            let raw = encode(new.dtype, &values).unwrap_or_default();
+            let (dims, entries) = (vec![values.len()], Entries::Own(raw.into()));
+            changes.tensors.insert(name, NewTensor { dims, entries });
+            continue;
+        }
+        let name = names.fresh(node.name);
+        changes
+            .added
+            .push(new_tensor(&name, &[values.len()], new.dtype, &values)?);
+        if node.op == "MatMul" {
+            edit.shift_output(node, names.fresh(output), &name);
+        } else {
+            edit.inputs.insert(2, name);
         }
     }
     for Renamed { node, place, name } in settle(graph, couplings, &mut changes)? {

@@ -32,12 +32,21 @@ pub struct Edit {
 impl Edit {
     /// Multiplies the first output by a factor, under the name that it had.
     pub fn scale_output(&mut self, node: &Node<'_>, full: String, factor: &str) {
+        self.after_output(node, full, factor, b"Mul");
+    }
+
+    /// Adds a vector to the first output, under the name that it had.
+    pub fn shift_output(&mut self, node: &Node<'_>, full: String, shift: &str) {
+        self.after_output(node, full, shift, b"Add");
+    }
+
+    fn after_output(&mut self, node: &Node<'_>, full: String, with: &str, op: &[u8]) {
         let mut message = Vec::new();
         bytes_field(&mut message, NODE_INPUT, full.as_bytes());
-        bytes_field(&mut message, NODE_INPUT, factor.as_bytes());
+        bytes_field(&mut message, NODE_INPUT, with.as_bytes());
         bytes_field(&mut message, NODE_OUTPUT, node.outputs[0].as_bytes());
         bytes_field(&mut message, NODE_NAME, full.as_bytes());
-        bytes_field(&mut message, NODE_OP, b"Mul");
+        bytes_field(&mut message, NODE_OP, op);
         self.output = Some(full);
         self.after.push(message);
     }
