@@ -327,13 +327,16 @@ fn follow<'a>(
             });
             Some(same).filter(|array| wide(array))
         }
-        "ReduceMean"
-            if node
-                .ints("axes")
-                .is_some_and(|axes| !axes.contains(&(dim as i64))) =>
-        {
-            let keeps = node.int("keepdims") != Some(0);
-            first.filter(|array| keeps && wide(array)).cloned()
+        "ReduceMean" | "ReduceMax" | "ReduceMin" => {
+            let (dim, labels) = axis(couplings, node.input(0)?)?;
+            let rank = couplings.labels.get(node.input(0)?)?.len() as i64;
+            let axes = match node.ints("axes") {
+                Some(axes) => axes.to_vec(),
+                None => graph.constants.get(node.input(1)?)?.ints()?,
+            };
+            let others = axes.iter().all(|axis| axis.rem_euclid(rank) != dim as i64);
+            let known = first.is_some_and(|array| array.shape().get(dim) == Some(&labels.len()));
+            (others && known && !axes.is_empty()).then(|| moved(couplings, node, numbers, masked))?
         }
         "AveragePool" => {
             let padded = node

@@ -843,9 +843,13 @@ fn with_constants(padded: bool, names: &[(&str, &[usize])], seed: u64) -> Vec<u8
         .node("Relu", &["bn"], "br", &[])
         .node("AveragePool", &["br"], "bp", &[("kernel_shape", &[2, 2])])
         .node("Conv", &["bp", "c.weight", "c.bias"], "c", &[])
-        .node("GlobalAveragePool", &["c"], "cp", &[])
-        .node("Flatten", &["cp"], "cf", &[])
-        .node("Gemm", &["cf", "g.weight", "g.bias"], "g", &[])
+        .node(
+            "ReduceMean",
+            &["c"],
+            "cp",
+            &[("axes", &[-1, 2]), ("keepdims", &[0])],
+        )
+        .node("Gemm", &["cp", "g.weight", "g.bias"], "g", &[])
         .node("Tanh", &["g"], "gt", &[])
         .node("MatMul", &["gt", "m.weight"], "m", &[])
         .output("m");
