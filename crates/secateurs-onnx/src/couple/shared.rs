@@ -3,12 +3,23 @@
 use std::collections::HashMap;
 
 use super::weights::Axis;
-use super::{Units, Walk};
+use super::{Labels, Walk};
 use crate::shared::Shared;
 use crate::tensor::Constant;
 
 /// Entries of the largest weights that exporters compare, to write those once that are equal, and more.
 const SMALL: usize = 1 << 12;
+
+/// What a use says of an index of a weight.
+#[derive(Clone, Copy, PartialEq)]
+enum Says {
+    /// It stays.
+    Held,
+    /// It can be removed.
+    Free,
+    /// Nothing that another weight knows of: as a rule it does not read it, as a slice of other indices.
+    Nothing,
+}
 
 impl<'a> Walk<'a, '_> {
     /// Ties the uses of matrices, such as an embedding that is the output layer, too, so that these stay shared. Not so where
@@ -17,27 +28,40 @@ impl<'a> Walk<'a, '_> {
     pub(super) fn tie_uses(&mut self) -> HashMap<&'a str, &'a str> {
         let mut tied = HashMap::new();
         let graph = self.graph;
-        for Shared { name, uses, .. } in &graph.shared {
-            let constant = &graph.constants[name];
-            if is_by_chance(constant) {
-                continue;
-            }
-            let dims = &constant.dims;
-            let mut first: Vec<&'a str> = Vec::new();
-            for each in uses {
-                let same = first.iter().copied().find(|other| {
-                    let (a, b) = (self.known_axes(other), self.known_axes(each.alias));
-                    let mut both = a.iter().zip(&b).zip(dims);
-                    both.all(|((a, b), dim)| {
-                        *dim < 2 || held(&self.units, a, *dim) == held(&self.units, b, *dim)
-                    })
-                });
-                let Some(other) = same else {
-                    first.push(each.alias);
+        let shared = graph.shared.iter();
+        let shared: Vec<&Shared<'a>> = shared
+            .filter(|shared| !is_by_chance(&graph.constants[shared.name]))
+            .collect();
+        if shared.is_empty() {
+            return tied;
+        }
+        // All before the first is tied.
+        let readers = self.readers();
+        let said: Vec<Vec<Vec<Says>>> = shared
+            .iter()
+            .map(|shared| {
+                let uses = shared.uses.iter();
+                uses.map(|each| self.said(each.alias, &readers)).collect()
+            })
+            .collect();
+        for (shared, said) in shared.into_iter().zip(said) {
+            let mut first: Vec<(&'a str, Vec<Says>)> = Vec::new();
+            for (each, said) in shared.uses.iter().zip(said) {
+                let agrees = |other: &&mut (&str, Vec<Says>)| {
+                    let mut both = other.1.iter().zip(&said);
+                    both.all(|(a, b)| a == b || *a == Says::Nothing || *b == Says::Nothing)
+                };
+                let Some((other, known)) = first.iter_mut().find(agrees) else {
+                    first.push((each.alias, said));
                     continue;
                 };
+                for (known, new) in known.iter_mut().zip(said) {
+                    if *known == Says::Nothing {
+                        *known = new;
+                    }
+                }
                 self.merge(other, each.alias);
-                tied.insert(each.alias, other);
+                tied.insert(each.alias, *other);
             }
         }
         for (name, _) in &mut self.makers {
@@ -46,23 +70,60 @@ impl<'a> Walk<'a, '_> {
         tied
     }
 
+    /// How many axes of weights each unit is in, by its root.
+    fn readers(&self) -> HashMap<u32, usize> {
+        let mut readers = HashMap::new();
+        for axis in self.axes.values().flatten() {
+            let Axis::Cut(labels) = axis else { continue };
+            let mut roots: Vec<u32> = labels.iter().map(|unit| self.units.root(*unit)).collect();
+            roots.sort_unstable();
+            roots.dedup();
+            for root in roots {
+                *readers.entry(root).or_insert(0) += 1;
+            }
+        }
+        readers
+    }
+
+    /// What a use says of all indices of all axes, one after the other.
+    fn said(&self, name: &str, readers: &HashMap<u32, usize>) -> Vec<Says> {
+        let of_unit = |unit: &u32| match self.units.reason(*unit) {
+            Some(_) => Says::Held,
+            None if readers[&self.units.root(*unit)] > 1 => Says::Free,
+            None => Says::Nothing,
+        };
+        let of_labels = |labels: &Labels| -> Vec<Says> { labels.iter().map(of_unit).collect() };
+        let axes = self.known_axes(name);
+        let axes = axes.iter().zip(&self.graph.constants[name].dims);
+        axes.filter(|(_, dim)| **dim > 1)
+            .flat_map(|(axis, dim)| match axis {
+                Axis::Cut(labels) => of_labels(labels),
+                // Where nothing was noted, something reads all of it.
+                Axis::Open | Axis::Fixed(_) => vec![Says::Held; *dim],
+            })
+            .collect()
+    }
+
     /// What is known of the axes of a weight.
     fn known_axes(&self, name: &str) -> Vec<Axis> {
         let rank = self.graph.constants[name].dims.len();
-        self.axes
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| vec![Axis::Open; rank])
+        let known = self.axes.get(name).cloned();
+        known.unwrap_or_else(|| vec![Axis::Open; rank])
     }
 
-    /// Makes the axes of one use those of another one, which is held where that one is.
+    /// Makes the axes of one use those of another one, too.
     fn merge(&mut self, into: &'a str, from: &'a str) {
         let (mut axes, others) = (self.known_axes(into), self.known_axes(from));
         for (own, other) in axes.iter_mut().zip(others) {
-            match (&own, &other) {
+            match (&*own, &other) {
                 (Axis::Cut(a), Axis::Cut(b)) => self.units.tie(a, b),
-                (Axis::Cut(_), _) | (_, Axis::Open) => {}
-                _ => *own = other,
+                (Axis::Cut(labels), Axis::Fixed(reason)) => self.units.hold(labels, reason),
+                (Axis::Fixed(reason), Axis::Cut(labels)) => {
+                    self.units.hold(labels, reason);
+                    *own = other;
+                }
+                (Axis::Open, _) => *own = other,
+                _ => {}
             }
         }
         self.axes.remove(from);
@@ -79,13 +140,4 @@ fn is_by_chance(constant: &Constant<'_>) -> bool {
         values.iter().all(|value| *value == values[0])
     };
     is_vector || (constant.len() <= SMALL && is_filled())
-}
-
-/// Of each index of an axis of this length, whether it stays.
-fn held(units: &Units, axis: &Axis, length: usize) -> Vec<bool> {
-    match axis {
-        Axis::Cut(labels) => labels.iter().map(|unit| units.reason(*unit).is_some()).collect(),
-        // Where nothing was said, something reads all of it.
-        Axis::Open | Axis::Fixed(_) => vec![true; length],
-    }
 }

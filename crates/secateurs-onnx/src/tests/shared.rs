@@ -207,6 +207,34 @@ fn a_layer_of_two_branches_stays_one() {
 }
 
 #[test]
+fn slices_of_one_weight_leave_it_one() {
+    // Rows 0 to 7 make an output, the others a hidden layer.
+    let mut b = Builder::new();
+    b.input("x", &[2, 10])
+        .weight("W", &[24, 10])
+        .weight("v", &[16, 3]);
+    for (to, start, end) in [("held", 0, 8), ("free", 8, 24)] {
+        let name = |part: &str| format!("{to}{part}");
+        b.ints(&name("start"), &[start])
+            .ints(&name("end"), &[end])
+            .ints(&name("axis"), &[0]);
+        let inputs = ["W", &name("start"), &name("end"), &name("axis")];
+        b.node("Slice", &inputs, &name("W"), &[]);
+        b.node("Transpose", &[&name("W")], &name("T"), &[("perm", &[1, 0])]);
+        b.node("MatMul", &["x", &name("T")], to, &[]);
+    }
+    b.node("Relu", &["free"], "r", &[])
+        .node("MatMul", &["r", "v"], "y", &[])
+        .output("y")
+        .output("held");
+    let Smaller { bytes, report } = shrink(&b.model(), &half()).unwrap();
+    assert!(report.deviation.unwrap() <= 1e-12);
+    let shapes = written(&bytes);
+    assert_eq!((&shapes["W"], &shapes["v"]), (&vec![16, 10], &vec![8, 3]));
+    assert!(!shapes.keys().any(|name| name.starts_with("W_")));
+}
+
+#[test]
 fn scalars_and_shapes_in_common_tie_nothing() {
     let mut b = Builder::new();
     b.input("x", &[2, 4])
