@@ -386,6 +386,7 @@ proptest! {
             b.weight(&name, &[*rows]).node("Identity", &[&name], &copy, &[]);
             filled(&mut b, &format!("f{from}"), *rows, 0.5);
         }
+        let sigmoid = steps.iter().any(|(kind, which, _)| (*kind, *which) == (3, 1));
         for (number, (kind, width, which)) in steps.into_iter().enumerate() {
             let (from, channels) = values[values.len() - 1 - which as usize % values.len().min(2)].clone();
             let to = format!("h{number}");
@@ -433,6 +434,12 @@ proptest! {
             for (a, b) in expected.iter().zip(got) {
                 prop_assert!((a - b).abs() <= 1e-12 * largest, "{} and {}", a, b);
             }
+        }
+        // What a sigmoid makes of a masked channel is held there.
+        if !sigmoid {
+            let again = shrink(&masked, &Options::masked());
+            let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?.report;
+            prop_assert!(again.removed() >= report.removed(), "{} of {}", again.removed(), report.removed());
         }
         prop_assert_eq!(crate::plan(&model, &Options::new(share).unwrap().round_to(1)).unwrap().after, report.after);
     }
