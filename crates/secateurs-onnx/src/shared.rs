@@ -67,7 +67,7 @@ fn weights<'g, 'a>(graph: &'g Graph<'a>, number: usize) -> impl Iterator<Item = 
     })
 }
 
-/// Names for all uses of weights that have several: as many for each weight as it has uses. `inputs` are the names of all
+/// Names for all uses of weights that have several, or that are outputs, too: as many for each weight as it has uses. `inputs` are the names of all
 /// inputs of the graph, which have the last word on weights of these names.
 pub fn names_of_uses<'a>(graph: &Graph<'a>, inputs: &HashSet<&str>) -> Vec<(&'a str, Vec<String>)> {
     let originals = Originals::of(graph);
@@ -81,7 +81,9 @@ pub fn names_of_uses<'a>(graph: &Graph<'a>, inputs: &HashSet<&str>) -> Vec<(&'a 
             *count += 1;
         }
     }
-    order.retain(|name| counts[name] > 1 && !inputs.contains(name));
+    // An output of the graph is what it was, whatever its use becomes.
+    let given: HashSet<&str> = graph.outputs.iter().map(|name| originals.get(name)).collect();
+    order.retain(|name| (counts[name] > 1 || given.contains(name)) && !inputs.contains(name));
     if order.is_empty() {
         return Vec::new();
     }

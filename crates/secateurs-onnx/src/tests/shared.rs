@@ -306,22 +306,25 @@ fn arrays_in_nodes_are_cloned_as_initializers_are() {
 
 #[test]
 fn what_is_an_output_too_stays_as_it_is() {
-    let mut b = Builder::new();
-    b.input("x", &[2, 4])
-        .weight("a", &[4, 8])
-        .weight("b", &[8, 8])
-        .weight("c", &[8, 3])
-        .weight("bias", &[8]);
-    b.node("MatMul", &["x", "a"], "p", &[])
-        .node("Add", &["p", "bias"], "ps", &[]);
-    b.node("MatMul", &["ps", "b"], "q", &[])
-        .node("Add", &["q", "bias"], "qs", &[]);
-    b.node("MatMul", &["qs", "c"], "y", &[])
-        .output("y")
-        .output("bias");
-    let Smaller { bytes, report } = shrink(&b.model(), &half()).unwrap();
-    assert_eq!((report.removed(), report.deviation.unwrap() <= 1e-12), (8, true));
-    assert_eq!(written(&bytes)["bias"], [8]);
+    for second in ["bias", "other"] {
+        let mut b = Builder::new();
+        b.input("x", &[2, 4])
+            .weight("a", &[4, 8])
+            .weight("b", &[8, 8])
+            .weight("c", &[8, 3]);
+        b.weight("bias", &[8]).weight("other", &[8]);
+        b.node("MatMul", &["x", "a"], "p", &[])
+            .node("Add", &["p", "bias"], "ps", &[]);
+        b.node("MatMul", &["ps", "b"], "q", &[])
+            .node("Add", &["q", second], "qs", &[]);
+        b.node("MatMul", &["qs", "c"], "y", &[])
+            .output("y")
+            .output("bias");
+        let Smaller { bytes, report } = shrink(&b.model(), &half()).unwrap();
+        assert_eq!((report.removed(), report.deviation.unwrap() <= 1e-12), (8, true));
+        let shapes = written(&bytes);
+        assert_eq!((&shapes["bias"], &shapes["bias_1"]), (&vec![8], &vec![4]));
+    }
 }
 
 #[test]
