@@ -957,3 +957,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_state_of_another_shape_is_refused() {
+    for shape in [[0, 2, 4], [1, 1, 4], [1, 2, 3]] {
+        let mut b = Builder::new();
+        b.input("x", &[5, 2, 3])
+            .weight("w", &[1, 16, 3])
+            .weight("r", &[1, 16, 4])
+            .weight("h", &[1, 2, 4])
+            .weight("c", &shape)
+            .weight("head", &[4, 2])
+            .node(
+                "LSTM",
+                &["x", "w", "r", "", "", "h", "c"],
+                "y",
+                &[("hidden_size", &[4])],
+            )
+            .node("MatMul", &["y", "head"], "z", &[])
+            .output("z");
+        assert!(shrink(&b.model(), &half()).is_err(), "{shape:?}");
+    }
+}

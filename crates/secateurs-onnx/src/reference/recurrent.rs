@@ -46,7 +46,8 @@ impl Inputs<'_, '_> {
             None => Ok(Array3::zeros((directions, batch, hidden))),
         };
         let (mut states, mut cells) = (state(5)?, state(6)?);
-        if states.dim() != (directions, batch, hidden) || bias.dim() != (directions, 2 * gates * hidden) {
+        let each = (directions, batch, hidden);
+        if states.dim() != each || cells.dim() != each || bias.dim() != (directions, 2 * gates * hidden) {
             return Err(self.misfit());
         }
         let mut all = Array4::zeros((length, directions, batch, hidden));
