@@ -38,6 +38,8 @@ STEPS = [
     *(f"torch_pruning-{rounded}" for rounded in ROUNDED),
     "onnxsim-torchscript",
     "latency",
+    # As many multiply-adds as Torch-Pruning's model takes.
+    *(f"equal_macs-{rounded}" for rounded in ROUNDED),
 ]
 
 
@@ -156,6 +158,13 @@ def work(arguments):
         yield from zoo_files.secateurs(arguments.secateurs, source, output, ratio, x)
     elif tool == "inexact":
         yield from zoo_files.inexact(arguments.secateurs, source, output, ratio, x)
+    elif tool == "equal_macs":
+        other = arguments.folder / f"{arguments.model}.torch_pruning-{kind}.json"
+        if not other.exists() or "macs" not in json.loads(other.read_text()):
+            yield {"error": "no model of Torch-Pruning to compare with"}
+            return
+        source = file(name, "torchscript")
+        yield from zoo_files.equal_macs(arguments.secateurs, source, output, file(arguments.model, f"torch_pruning-{kind}"), x)
     elif tool == "onnxsim":
         import onnxsim  # not in the time
 
@@ -163,7 +172,7 @@ def work(arguments):
         yield from zoo_files.onnxsim(source, output, ratio, x)
     else:
         files = {"dense": file(name, "torchscript")}
-        for step in (each for each in STEPS[2:] if "-" in each):
+        for step in (each for each in STEPS[2:] if "-" in each and not each.startswith("equal_macs")):
             results = arguments.folder / f"{arguments.model}.{step}.json"
             # Only what works takes part.
             if results.exists() and "macs" in json.loads(results.read_text()):

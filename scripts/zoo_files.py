@@ -33,6 +33,23 @@ def inexact(command, source, output, ratio, x):
     yield from secateurs(command, source, output, ratio, x, options=chosen)
 
 
+def equal_macs(command, source, output, other, x):
+    """`secateurs shrink` to at most the multiply-adds that another tool's model takes, and the latency of both."""
+    macs = {name: zoo_tools.multiply_adds(path, x) for name, path in (("dense", source), ("other", other))}
+    share = min(1.0, macs["other"] / macs["dense"])
+    arguments = [command, "shrink", source, "-o", output, "--macs", str(share), "--force", "--json", "--no-verify"]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    if done.returncode != 0:
+        yield {"error": done.stderr.strip()[-500:]}
+        return
+    yield {
+        **zoo_tools.measured(output, x),
+        "macs_dense": macs["dense"],
+        "macs_other": macs["other"],
+        "latency": zoo_tools.latencies({"dense": source, "other": other, "secateurs": output}, x),
+    }
+
+
 def secateurs(command, source, output, ratio, x, runs=3, options=()):
     """`secateurs shrink` from file to file: verified once, and timed without verification."""
     masked, result = f"{output}.masked", {}

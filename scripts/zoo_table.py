@@ -21,7 +21,7 @@ def write(folder, file):
     before, found, rest = whole.partition(BEGIN)
     if not found:
         raise SystemExit(f"{file} has no line {BEGIN}")
-    body = "\n".join([*summary(results), "", *sizes(results), "", *proofs(results), "", *inexact(results), "", *times(results)])
+    body = "\n".join([*summary(results), "", *sizes(results), "", *proofs(results), "", *inexact(results), "", *equal_macs(results), "", *times(results)])
     file.write_text(before + BEGIN + "\n\n" + body + "\n\n" + END + rest.partition(END)[2])
 
 
@@ -155,6 +155,39 @@ def inexact(results):
             cells.append(" / ".join(percent(share) for share in left))
         cells += [small(report["deviation"]), small(report["accepted_deviation"])]
         yield f"| {label} | {' | '.join(cells)} |"
+
+
+def equal_macs(results):
+    """Latency at equal multiply-adds."""
+    pairs = {}
+    rows = []
+    for label, each in results.items():
+        cells = []
+        for rounded in ("8", "1"):
+            one = each[f"equal_macs-{rounded}"]
+            if "latency" not in one:
+                cells.append("–")
+                continue
+            latency = one["latency"]
+            cells.append(f"{100 * one['macs_other'] / one['macs_dense']:.1f} / {100 * one['macs'] / one['macs_dense']:.1f} | "
+                         f"{number(latency['other'])} / {number(latency['secateurs'])}")
+            deviation = each.deviation(f"torch_pruning-{rounded}")
+            if "@" not in label and deviation is not None and deviation <= EXACT:
+                pairs.setdefault(rounded, []).append(latency["secateurs"] / latency["other"])
+        if any(cell != "–" for cell in cells):
+            rows.append(f"| {label} | {' | '.join(cell if ' | ' in cell else '– | –' for cell in cells)} |")
+    if not rows:
+        return
+    told = {"8": "in multiples of 8", "1": "unrounded"}
+    means = [f"{mean(pairs[rounded]):.2f} of the latency of Torch-Pruning's models {told[rounded]} ({len(pairs[rounded])} of them)"
+             for rounded in ("8", "1") if rounded in pairs]
+    yield ("At equal multiply-adds: `secateurs shrink --macs` to the share that Torch-Pruning's model takes. Multiply-adds left, in "
+           "percent, and milliseconds, of Torch-Pruning / secateurs. Over the models that equal their masked ones, secateurs' take "
+           f"{' and '.join(means)}, as geometric means.")
+    yield ""
+    yield "| model | multiply-adds, multiples of 8 | ms | multiply-adds, unrounded | ms |"
+    yield "|---|---|---|---|---|"
+    yield from rows
 
 
 def times(results):
