@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 
 def session(path, optimise=True, profile=None):
-    """A session on one thread."""
+    """A session on one thread, of a file or of the bytes of a model."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -24,7 +24,8 @@ def session(path, optimise=True, profile=None):
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
         # Else the shapes of weights that it has packed are not told.
         options.add_session_config_entry("session.disable_prepacking", "1")
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    model = path if isinstance(path, bytes) else str(path)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def run(opened, x):
@@ -54,19 +55,68 @@ def measured(path, x):
 
 
 def kept_entries(source, masked):
-    """Entries of floats that are not zero in the masked model. It must be the source with zeros, and nothing else."""
-    before, after = onnx.load(str(source)).graph, onnx.load(str(masked)).graph
+    """Entries of floats that are not zero in the masked model. It must be the source with zeros, and nothing else.
+
+    Where uses of one weight are masked differently, or a value that is computed from weights is masked, the masked model
+    has an initializer that the source lacks. It is compared with what the same inputs of the same nodes are there.
+    """
+    whole, after = onnx.load(str(source)), onnx.load(str(masked)).graph
+    before = whole.graph
     known = {each.name: numpy_helper.to_array(each) for each in before.initializer}
     for node in before.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             known[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+    new = {each.name for each in after.initializer} - known.keys()
+    original = replaced(before, after, new)
+    values = computed(whole, set(original.values()) - known.keys())
+    known.update(values)
     kept = 0
     for each in after.initializer:
-        array = numpy_helper.to_array(each)
-        if array.shape != known[each.name].shape or not ((array == known[each.name]) | (array == 0)).all():
+        if each.name in new and each.name not in original:
+            raise ValueError(f"masked model: `{each.name}` is not in the original")
+        name = original.get(each.name, each.name)
+        array, of = numpy_helper.to_array(each), known[name]
+        # ONNX Runtime may round what it computes otherwise.
+        same = (lambda a, b: numpy.isclose(a, b, rtol=1e-5, atol=1e-6)) if name in values else numpy.equal
+        if array.shape != of.shape or not (same(array, of) | (array == 0)).all():
             raise ValueError(f"masked model: `{each.name}` is more than masked")
         kept += int(numpy.count_nonzero(array)) if array.dtype.kind == "f" else 0
     return kept
+
+
+def replaced(before, after, new):
+    """For each new initializer, the value that its uses take in the graph before. Nodes are known by their outputs."""
+    nodes, original = {tuple(node.output): node for node in before.node}, {}
+    for node in after.node:
+        was = nodes.get(tuple(node.output))
+        for place, name in enumerate(node.input):
+            if name not in new:
+                continue
+            if was is None or was.op_type != node.op_type or place >= len(was.input):
+                raise ValueError(f"masked model: `{name}` goes where the original has nothing")
+            if original.setdefault(name, was.input[place]) != was.input[place]:
+                raise ValueError(f"masked model: `{name}` stands for more than one value")
+    return original
+
+
+def computed(model, names):
+    """Values that are computed from weights alone, by ONNX Runtime."""
+    if not names:
+        return {}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    wanted, needed = list(names), set()
+    while wanted:
+        name = wanted.pop()
+        if name in makers and name not in needed:
+            needed.add(name)
+            wanted += makers[name].input
+    names = sorted(names)
+    nodes = [node for node in model.graph.node if needed.intersection(node.output)]
+    read = {name for node in nodes for name in node.input}
+    weights = [each for each in model.graph.initializer if each.name in read]
+    graph = onnx.helper.make_graph(nodes, "part", [], [onnx.ValueInfoProto(name=name) for name in names], weights)
+    part = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    return dict(zip(names, session(part.SerializeToString(), optimise=False).run(None, {})))
 
 
 def multiply_adds(path, x):
