@@ -237,6 +237,7 @@ impl Options {
     }
 
     /// With what is kept of each group rounded to the nearest multiple of this, a tie to the larger one; 1 rounds nothing.
+    /// On processors with AVX-512, 16 is often faster than the default of 8.
     pub fn round_to(mut self, multiple: usize) -> Self {
         self.round_to = multiple.max(1);
         self
