@@ -23,6 +23,7 @@ impl<'a, F: Fn(Amount) -> Result<(Selection, Written<'a>)>> ByAmount<'a> for F {
 
 /// What the smallest amount removes that leaves at most this share of a resource. The model takes `before`; weights in a
 /// file of their own are at `location`.
+#[cfg_attr(not(feature = "runtime"), expect(unused_variables, reason = "the model is run where it is timed"))]
 pub fn within<'a>(
     (resource, budget): (Resource, f64),
     read: &Model<'a>,
@@ -31,7 +32,6 @@ pub fn within<'a>(
     location: &str,
     with: impl ByAmount<'a>,
 ) -> Result<(Selection, Written<'a>)> {
-    let _ = (read, couplings); // they are run where something is timed
     let of = |cost: &Cost| match resource {
         Resource::Parameters => Some(cost.parameters),
         Resource::MultiplyAdds => cost.macs,
