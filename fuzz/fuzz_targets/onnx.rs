@@ -4,7 +4,7 @@
 //! corpus. Built plainly, it reads the files that it is given.
 #![cfg_attr(fuzzing, no_main)]
 
-use secateurs_onnx::{Options, Resource, plan, shrink};
+use secateurs_onnx::{Inexact, Options, Resource, plan, shrink};
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|data: &[u8]| run(data));
@@ -21,6 +21,8 @@ fn run(data: &[u8]) {
     let _ = plan(data, &half);
     let _ = shrink(data, &half);
     let _ = shrink(data, &Options::masked());
+    let inexact = half.clone().inexact(Inexact::LayerNorm).inexact(Inexact::Maximum);
+    let _ = shrink(data, &inexact.whole_heads(true));
     if let Ok(budget) = Options::budget(Resource::MultiplyAdds, 0.7) {
         let _ = plan(data, &budget);
     }

@@ -67,9 +67,14 @@ fn read(input: &Path, place: &Path) {
     let _ = checkpoint.apply_masks(&checkpoint, out("applied"), Existing::Refuse);
     let _ = checkpoint.write_masks(names(), out("masks"), Existing::Refuse);
     // What can be packed comes back.
-    if checkpoint.pack(out("packed"), Existing::Refuse, Zeros::Exact).is_ok() {
+    if checkpoint
+        .pack(out("packed"), Existing::Refuse, Zeros::Exact)
+        .is_ok()
+    {
         let packed = Checkpoint::open(out("packed")).expect("what was packed can be opened");
-        packed.unpack(out("back"), Existing::Refuse).expect("and unpacked");
+        packed
+            .unpack(out("back"), Existing::Refuse)
+            .expect("and unpacked");
         let back = Checkpoint::open(out("back")).expect("and opened");
         assert!(checkpoint.diff(&back).expect("and compared").is_empty());
     }
