@@ -95,8 +95,9 @@ pub struct ShrinkArgs {
     /// loses the same places.
     #[arg(long)]
     pub whole_heads: bool,
-    /// Let channels go over which operators of this kind range, which then range over the channels that remain. The result
-    /// is proven to be that, and the report says how far it is from the masked model. By default, such channels stay.
+    /// Cut channels that operators of this kind look along, too, although it changes what these compute: they then look at
+    /// the channels that remain. All else is proven as ever, and the report says how far the result is from the masked
+    /// model. By default, such channels stay.
     #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
     pub inexact: Vec<InexactArg>,
     /// Show what is coupled and what would be removed, and write nothing.

@@ -62,8 +62,8 @@ def shrink(
         round_to: what is kept of a group is rounded to the nearest multiple of this; 1 rounds nothing.
         keep_at_least: the smallest number of channels of each group that is kept.
         include, exclude: names of weights; only groups with one, or without any, of these lose channels.
-        inexact: operators over whose channels a cut is accepted though it changes what they compute: any of
-            ``"layer_norm"`` and ``"maximum"``. They range over the channels that remain.
+        inexact: kinds of operators whose channels are cut although it changes what they compute, as they then look
+            at the channels that remain: any of ``"layer_norm"`` and ``"maximum"``.
         whole_heads: remove whole heads of attention; otherwise all stay, and each loses the same places.
         masked: where to write the model with the same channels masked, too, if wanted.
         certificate: where to write a certificate in JSON, if wanted: what was cut from which weights, by the rules of
@@ -74,7 +74,7 @@ def shrink(
     Returns:
         A dictionary with the keys ``before`` and ``after`` (each with ``parameters``, ``bytes``, ``macs`` and
         ``activations``), ``channels``, ``removed``, ``held`` (by reason), ``deviation`` (the largest
-        difference of outputs), ``inexact`` (the removed channels that operators range over, by kind) and
+        difference of outputs), ``inexact`` (the removed channels of such operators, by kind) and
         ``accepted_deviation`` (with ``inexact``, the largest difference from the plain masked model), and
         ``groups``, a list.
 
