@@ -23,7 +23,10 @@ impl<'a, F: Fn(Amount) -> Result<(Selection, Written<'a>)>> ByAmount<'a> for F {
 
 /// What the smallest amount removes that leaves at most this share of a resource. The model takes `before`; weights in a
 /// file of their own are at `location`.
-#[cfg_attr(not(feature = "runtime"), expect(unused_variables, reason = "the model is run where it is timed"))]
+#[cfg_attr(
+    not(feature = "runtime"),
+    expect(unused_variables, reason = "the model is run where it is timed")
+)]
 pub fn within<'a>(
     (resource, budget): (Resource, f64),
     read: &Model<'a>,

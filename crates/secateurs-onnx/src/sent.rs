@@ -299,6 +299,8 @@ fn follow<'a>(
             .int("group")
             .is_some_and(|groups| groups as usize == labels.len());
     match node.op {
+        // Beyond the edge it puts a number of its own.
+        "Resize" if node.text("coordinate_transformation_mode") == Some("tf_crop_and_resize") => None,
         op if POOLS.contains(&op) => first.filter(|array| wide(array)).cloned(),
         // It makes its channel anew, of weights that go with it.
         "Conv" if depthwise => made(graph, couplings, node, masked),
