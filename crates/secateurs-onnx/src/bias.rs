@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use ndarray::{ArrayD, Axis};
+use ndarray::{Array2, Axis, Ix2};
 
 use crate::graph::{Graph, Node};
 use crate::reference::from_constant;
+use crate::shapes::is_padded;
 use crate::tensor::rounded;
 
 /// A channel that sends a constant to a node whose bias can take that up.
@@ -27,8 +28,7 @@ pub type Shifts = BTreeMap<usize, Vec<f64>>;
 /// How a node takes up constants.
 struct Reader<'a> {
     weight: &'a str,
-    /// The dimensions of the weight that are its inputs and its outputs.
-    inputs: usize,
+    /// The dimension of the weight that is its outputs: of the first two, of which the other is its inputs.
     outputs: usize,
     /// Its bias, if it has one.
     bias: Option<&'a str>,
@@ -47,27 +47,23 @@ fn reader<'a>(graph: &Graph<'a>, node: &Node<'a>, name: &str, dim: usize) -> Opt
         return None;
     }
     let one = |attribute: &str| node.float(attribute).is_none_or(|factor| factor == 1.0);
-    let (inputs, outputs) = match node.op {
+    let outputs = match node.op {
         "Conv" => {
-            let padded = node
-                .ints("pads")
-                .is_some_and(|pads| pads.iter().any(|pad| *pad != 0));
-            let by_itself = node.text("auto_pad").is_some_and(|how| how.starts_with("SAME"));
-            let fits = dim == 1 && node.int("group").unwrap_or(1) == 1 && !padded && !by_itself;
-            fits.then_some((1, 0))?
+            let fits = dim == 1 && node.int("group").unwrap_or(1) == 1 && !is_padded(node);
+            fits.then_some(0)?
         }
         "Gemm" => {
             let fits = dim == 1 && node.int("transA").unwrap_or(0) == 0 && one("alpha") && one("beta");
             fits.then_some(match node.int("transB").unwrap_or(0) {
-                0 => (0, 1),
-                _ => (1, 0),
+                0 => 1,
+                _ => 0,
             })?
         }
-        "MatMul" if dims.len() == 2 => (0, 1),
+        "MatMul" if dims.len() == 2 => 1,
         _ => return None,
     };
     let length = *dims.get(outputs)?;
-    dims.get(inputs)?;
+    dims.get(1)?;
     let bias = match (node.op, node.input(2)) {
         ("MatMul", _) | (_, None) => None,
         (_, Some(bias)) => {
@@ -78,7 +74,6 @@ fn reader<'a>(graph: &Graph<'a>, node: &Node<'a>, name: &str, dim: usize) -> Opt
     };
     Some(Reader {
         weight,
-        inputs,
         outputs,
         bias,
     })
@@ -93,32 +88,38 @@ pub fn takes_up<'a>(graph: &Graph<'a>, node: &Node<'a>, name: &str, dim: usize, 
 /// What is added to the biases of the nodes that read channels which are removed.
 pub fn shifts(graph: &Graph<'_>, constants: &[Constant], removed: &HashSet<u32>) -> Shifts {
     let mut shifts = Shifts::new();
-    for Constant {
-        node,
-        channel,
-        unit,
-        value,
-    } in constants
-    {
-        let read = graph.nodes[*node].input(0).unwrap_or_default();
-        let reader = reader(graph, &graph.nodes[*node], read, 1);
-        let (true, Some(reader)) = (removed.contains(unit), reader) else {
+    // A node's constants follow each other, so that its weight is read once.
+    for of_node in constants.chunk_by(|a, b| a.node == b.node) {
+        let node = &graph.nodes[of_node[0].node];
+        let sums = node
+            .input(0)
+            .and_then(|read| kernel_sums(graph, &reader(graph, node, read, 1)?));
+        let removed = of_node.iter().filter(|constant| removed.contains(&constant.unit));
+        let (Some(sums), Some(_)) = (sums, removed.clone().next()) else {
             continue;
         };
-        let Some(weight) = from_constant(&graph.constants[reader.weight]) else {
-            continue;
-        };
-        let weight: ArrayD<f64> = weight.index_axis_move(Axis(reader.inputs), *channel);
-        // One dimension is gone before it.
-        let outputs = reader.outputs - usize::from(reader.outputs > reader.inputs);
-        let shift = shifts
-            .entry(*node)
-            .or_insert_with(|| vec![0.0; weight.shape()[outputs]]);
-        for (shift, of_output) in shift.iter_mut().zip(weight.axis_iter(Axis(outputs))) {
-            *shift += value * of_output.sum();
+        let mut shift = vec![0.0; sums.nrows()];
+        for Constant { channel, value, .. } in removed {
+            let column = shift.iter_mut().zip(sums.column(*channel));
+            column.for_each(|(shift, sum)| *shift += value * sum);
         }
+        shifts.insert(of_node[0].node, shift);
     }
     shifts
+}
+
+/// Of each output and each input of a weight, the sum over its kernel: what an input of ones makes of the output.
+fn kernel_sums(graph: &Graph<'_>, reader: &Reader<'_>) -> Option<Array2<f64>> {
+    let mut weight = from_constant(&graph.constants[reader.weight])?;
+    while weight.ndim() > 2 {
+        weight = weight.sum_axis(Axis(2));
+    }
+    let sums = weight.into_dimensionality::<Ix2>().ok()?;
+    Some(if reader.outputs == 0 {
+        sums
+    } else {
+        sums.reversed_axes()
+    })
 }
 
 /// The dimension of the output of a node that its bias runs along.
@@ -130,45 +131,38 @@ pub fn dimension(node: &Node<'_>, rank: usize) -> usize {
     }
 }
 
-/// The bias of a node with its shift, as it is written, for each output, and its name if it had one.
+/// The bias of a node that gets a shift, for each output.
 pub struct NewBias<'a> {
+    /// Its name, if the node had one.
     pub name: Option<&'a str>,
     /// The number of its type.
     pub dtype: i64,
-    pub values: Vec<f64>,
+    exact: Vec<f64>,
 }
 
-/// The bias of a node that gets this shift.
-pub fn new_bias<'a>(graph: &Graph<'a>, node: &Node<'a>, shift: &[f64]) -> Option<NewBias<'a>> {
-    let Reader { weight, bias, .. } = reader(graph, node, node.input(0)?, 1)?;
-    let before = match bias {
-        Some(bias) => from_constant(&graph.constants[bias])?.into_iter().collect(),
-        None => vec![0.0; shift.len()],
-    };
-    let dtype = graph.constants[bias.unwrap_or(weight)].dtype.number();
-    let values = before.iter().zip(shift);
-    Some(NewBias {
-        name: bias,
-        dtype,
-        values: values
-            .map(|(before, shift)| rounded(dtype, before + shift))
-            .collect(),
-    })
-}
+impl<'a> NewBias<'a> {
+    /// That of a node that gets this shift.
+    pub fn of(graph: &Graph<'a>, node: &Node<'a>, shift: &[f64]) -> Option<Self> {
+        let Reader { weight, bias, .. } = reader(graph, node, node.input(0)?, 1)?;
+        let before = match bias {
+            Some(bias) => from_constant(&graph.constants[bias])?.into_iter().collect(),
+            None => vec![0.0; shift.len()],
+        };
+        let exact = before.iter().zip(shift).map(|(before, shift)| before + shift);
+        Some(NewBias {
+            name: bias,
+            dtype: graph.constants[bias.unwrap_or(weight)].dtype.number(),
+            exact: exact.collect(),
+        })
+    }
 
-/// By how much the bias that is written differs from the exact one, for each output, because it is rounded.
-pub fn rounding(graph: &Graph<'_>, node: &Node<'_>, shift: &[f64]) -> Option<Vec<f64>> {
-    let new = new_bias(graph, node, shift)?;
-    let before: Vec<f64> = match new.name {
-        Some(bias) => from_constant(&graph.constants[bias])?.into_iter().collect(),
-        None => vec![0.0; shift.len()],
-    };
-    let exact = before.iter().zip(shift).map(|(before, shift)| before + shift);
-    Some(
-        new.values
-            .iter()
-            .zip(exact)
-            .map(|(new, exact)| new - exact)
-            .collect(),
-    )
+    /// As it is written.
+    pub fn values(&self) -> Vec<f64> {
+        self.exact.iter().map(|x| rounded(self.dtype, *x)).collect()
+    }
+
+    /// By how much what is written differs from what is exact.
+    pub fn rounding(&self) -> Vec<f64> {
+        self.exact.iter().map(|x| rounded(self.dtype, *x) - x).collect()
+    }
 }

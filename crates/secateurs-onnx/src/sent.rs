@@ -11,7 +11,7 @@ use crate::bias::{Constant, takes_up};
 use crate::couple::{Couplings, Labels};
 use crate::graph::{Graph, Node};
 use crate::reference::{self, from_constant};
-use crate::shapes::ELEMENTWISE;
+use crate::shapes::{ELEMENTWISE, is_padded};
 
 /// Operators that make one number of one number, wherever it stands.
 const THROUGH: [&str; 13] = [
@@ -341,11 +341,7 @@ fn follow<'a>(
             (others && known && !axes.is_empty()).then(|| moved(couplings, node, numbers, masked))?
         }
         "AveragePool" => {
-            let padded = node
-                .ints("pads")
-                .is_some_and(|pads| pads.iter().any(|pad| *pad != 0));
-            let inside =
-                !padded && node.int("ceil_mode").unwrap_or(0) == 0 && node.text("auto_pad").is_none();
+            let inside = !is_padded(node) && node.int("ceil_mode").unwrap_or(0) == 0;
             let only_inside = node.int("count_include_pad").unwrap_or(0) == 0;
             first
                 .filter(|array| (inside || only_inside) && wide(array))

@@ -426,6 +426,14 @@ fn broadcast(a: &[Option<usize>], b: &[Option<usize>]) -> Option<Shape> {
     dims.collect()
 }
 
+/// Whether windows reach beyond the edges of the image.
+pub fn is_padded(node: &Node<'_>) -> bool {
+    let written = node
+        .ints("pads")
+        .is_some_and(|pads| pads.iter().any(|pad| *pad != 0));
+    written || node.text("auto_pad").is_some_and(|how| how.starts_with("SAME"))
+}
+
 /// Padding before and after each spatial dimension; `None` for automatic padding.
 pub fn pads(node: &Node<'_>, dims: usize) -> Option<Vec<(usize, usize)>> {
     if !matches!(node.text("auto_pad"), None | Some("NOTSET")) {

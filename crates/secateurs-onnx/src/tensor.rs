@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::external::{External, Place};
-use crate::proto::{Field, fields};
+use crate::proto::{Field, bytes_field, fields, varint_field};
 use crate::skeleton::part;
 
 /// An array that is part of the model.
@@ -30,6 +30,17 @@ pub const FLOAT: i64 = 1;
 
 /// The number of the type of 64-bit integers.
 pub const INT64: i64 = 7;
+
+/// A `TensorProto` with these entries, little-endian.
+pub fn message(name: &str, dims: &[usize], dtype: i64, raw: &[u8]) -> Vec<u8> {
+    let mut message = Vec::new();
+    dims.iter()
+        .for_each(|dim| varint_field(&mut message, field::DIMS, *dim as u64));
+    varint_field(&mut message, field::DATA_TYPE, dtype as u64);
+    bytes_field(&mut message, field::NAME, name.as_bytes());
+    bytes_field(&mut message, field::RAW_DATA, raw);
+    message
+}
 
 /// Numbers as `raw_data` has them; `None` for a type that is not understood.
 pub fn encode(dtype: i64, values: &[f64]) -> Option<Vec<u8>> {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use ndarray::{ArrayD, IxDyn};
 
-use crate::bias::{Shifts, dimension, rounding};
+use crate::bias::{NewBias, Shifts, dimension};
 use crate::couple::{Change, Couplings, Labels, epsilon_of_fewer, factor_of_fewer};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -73,7 +73,7 @@ pub fn deviations(
             .output()
             .and_then(|output| couplings.labels.get(output))
             .map_or(0, Vec::len);
-        let rounding = rounding(graph, node, shift);
+        let rounding = NewBias::of(graph, node, shift).map(|new| new.rounding());
         adjusted.entry(*number).or_default().shift =
             rounding.map(|rounding| (dimension(node, rank), rounding));
     }
@@ -108,10 +108,7 @@ fn adjusted(
     removed: &HashSet<u32>,
     parameters: &mut HashMap<&str, ArrayD<f64>>,
 ) -> HashMap<usize, Adjusted> {
-    let kept = |labels: &Labels| -> Vec<usize> {
-        let stays = |index: &usize| !removed.contains(&couplings.units.root(labels[*index]));
-        (0..labels.len()).filter(stays).collect()
-    };
+    let kept = |labels: &Labels| couplings.kept(labels, removed);
     let mut nodes = HashMap::new();
     for (node, over) in &couplings.over_kept {
         let indices = kept(&over.labels);

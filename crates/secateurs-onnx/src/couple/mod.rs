@@ -73,6 +73,12 @@ pub struct Couplings<'a> {
 }
 
 impl Couplings<'_> {
+    /// The indices of an axis that are kept when these units are removed.
+    pub fn kept(&self, labels: &Labels, removed: &HashSet<u32>) -> Vec<usize> {
+        let stays = |index: &usize| !removed.contains(&self.units.root(labels[*index]));
+        (0..labels.len()).filter(stays).collect()
+    }
+
     /// All units that weights belong to, by their roots.
     pub fn weighted_units(&self) -> HashSet<u32> {
         let labels = self.parameters.values().flatten().flatten();

@@ -2,8 +2,7 @@
 
 use crate::graph::field::*;
 use crate::proto::{bytes_field, varint_field, write_varint};
-use crate::tensor::field::{DATA_TYPE, DIMS, NAME, RAW_DATA};
-use crate::tensor::{FLOAT, INT64};
+use crate::tensor::{self, FLOAT, INT64};
 
 /// The version of the format, and that of the operators: both of 2021, which every runtime reads.
 const IR_VERSION: u64 = 8;
@@ -86,12 +85,7 @@ impl GraphFile {
     }
 
     fn initializer(&mut self, name: &str, dims: &[usize], dtype: i64, raw: Vec<u8>) {
-        let mut tensor = Vec::new();
-        dims.iter()
-            .for_each(|dim| varint_field(&mut tensor, DIMS, *dim as u64));
-        varint_field(&mut tensor, DATA_TYPE, dtype as u64);
-        bytes_field(&mut tensor, NAME, name.as_bytes());
-        bytes_field(&mut tensor, RAW_DATA, &raw);
+        let tensor = tensor::message(name, dims, dtype, &raw);
         bytes_field(&mut self.initializers, GRAPH_INITIALIZER, &tensor);
     }
 

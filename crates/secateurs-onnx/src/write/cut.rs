@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::edit::Edit;
 use super::shared::{Renamed, settle};
 use super::{Changes, NewTensor, Written, new_tensor, write};
-use crate::bias::{Shifts, dimension, new_bias};
+use crate::bias::{NewBias, Shifts, dimension};
 use crate::couple::{Change, Couplings, Labels, epsilon_of_fewer, factor_of_fewer};
 use crate::entries::{Entries, Kept};
 use crate::error::Result;
@@ -21,10 +21,7 @@ pub fn cut<'a>(
     location: &str,
 ) -> Result<Written<'a>> {
     let graph = &model.graph;
-    let kept = |labels: &Labels| -> Vec<usize> {
-        let stays = |index: &usize| !removed.contains(&couplings.units.root(labels[*index]));
-        (0..labels.len()).filter(stays).collect()
-    };
+    let kept = |labels: &Labels| couplings.kept(labels, removed);
     let mut changes = Changes::default();
     for (name, axes) in &couplings.parameters {
         let constant = &graph.constants[name];
@@ -115,14 +112,17 @@ pub fn cut<'a>(
     }
     for (number, shift) in shifts {
         let node = &graph.nodes[*number];
-        let (Some(output), Some(new)) = (node.output(), new_bias(graph, node, shift)) else {
+        let (Some(output), Some(new)) = (node.output(), NewBias::of(graph, node, shift)) else {
             continue;
         };
         let axes = couplings.labels.get(output).map_or(&[][..], |axes| axes);
         let labels = axes.get(dimension(node, axes.len())).and_then(Option::as_ref);
         let values: Vec<f64> = match labels {
-            Some(labels) => kept(labels).into_iter().map(|index| new.values[index]).collect(),
-            None => new.values,
+            Some(labels) => {
+                let values = new.values();
+                kept(labels).into_iter().map(|index| values[index]).collect()
+            }
+            None => new.values(),
         };
         let edit = edits.entry(*number).or_default();
         if let Some(name) = new.name {

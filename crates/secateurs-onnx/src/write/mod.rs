@@ -221,15 +221,8 @@ fn tensor_like<'a>(
 
 /// A `TensorProto` of these numbers, which have to be of a type that [`tensor::encode`] knows.
 fn new_tensor(name: &str, dims: &[usize], dtype: i64, values: &[f64]) -> Result<Vec<u8>> {
-    use tensor::field::*;
     let raw = tensor::encode(dtype, values);
     let raw =
         raw.ok_or_else(|| crate::graph::contradiction(name, "numbers of this type cannot be written"))?;
-    let mut message = Vec::new();
-    dims.iter()
-        .for_each(|dim| varint_field(&mut message, DIMS, *dim as u64));
-    varint_field(&mut message, DATA_TYPE, dtype as u64);
-    bytes_field(&mut message, NAME, name.as_bytes());
-    bytes_field(&mut message, RAW_DATA, &raw);
-    Ok(message)
+    Ok(tensor::message(name, dims, dtype, &raw))
 }
