@@ -171,7 +171,7 @@ fn cuts<'c>(graph: &Graph<'c>, couplings: &'c Couplings<'c>, removed: &HashSet<u
             }
             let operators = gone.iter().flat_map(|(_, root)| &through[root]).copied();
             cuts.push(Cut {
-                weight,
+                weight: graph.original(weight),
                 dim,
                 length: labels.len(),
                 operators: operators.collect(),

@@ -7,7 +7,7 @@ use secateurs::nn::{
 use secateurs::tensor::{PoolOptions, Tensor};
 
 use super::file::Attribute::{Float, Int, Ints};
-use super::{GraphFile, INPUT, OUTPUT, join};
+use super::{GraphFile, INPUT, OUTPUT, join, node_name};
 use crate::error::{Error, Result};
 
 /// A model on its way to a file.
@@ -41,8 +41,7 @@ impl Export {
             let mut children = sequential.iter();
             return children.try_for_each(|(name, child)| self.module(&join(path, name), child));
         }
-        // A model that is one layer has no path.
-        let own = if path.is_empty() { "model" } else { path };
+        let own = node_name(path);
         let output = module
             .compute(&self.sample)
             .map_err(|error| failed(path, error.to_string()))?;

@@ -111,6 +111,11 @@ pub fn shrink_module<M: Module + Clone>(
     })
 }
 
+/// The name of the node of a layer: its path, which a model that is one layer does not have.
+fn node_name(path: &str) -> &str {
+    if path.is_empty() { "model" } else { path }
+}
+
 /// The path of a child.
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() {

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 use secateurs::nn::{BatchNorm, BatchNormConfig, Conv, Linear, Module, ParamTree, Sequential};
 
-use super::join;
+use super::{join, node_name};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 
@@ -89,8 +89,11 @@ impl Weights<'_, '_> {
     {
         let mut options = conv.options().clone();
         // A depthwise convolution has as many groups as channels.
-        let name = if self.path.is_empty() { "model" } else { self.path };
-        let node = self.graph.nodes.iter().find(|node| node.name == name);
+        let node = self
+            .graph
+            .nodes
+            .iter()
+            .find(|node| node.name == node_name(self.path));
         if let Some(groups) = node.and_then(|node| node.int("group")) {
             options.groups = usize::try_from(groups).unwrap_or(0);
         }

@@ -447,3 +447,30 @@ proptest! {
         prop_assert_eq!(crate::plan(&model, &Options::new(share).unwrap().round_to(1)).unwrap().after, report.after);
     }
 }
+
+#[test]
+fn a_certificate_names_shared_weights_as_the_file_does() {
+    let mut b = Builder::new();
+    b.input("x", &[-1, 3, 6, 6])
+        .weight("v", &[4, 3, 3, 3])
+        .weight("w", &[4, 4, 3, 3])
+        .weight("head", &[2, 4, 1, 1])
+        .weight("bias", &[4])
+        .node("Conv", &["x", "v", "bias"], "a", &[])
+        .node("Relu", &["a"], "ar", &[])
+        .node("Conv", &["ar", "w", "bias"], "b", &[])
+        .node("Conv", &["b", "head"], "c", &[])
+        .output("c");
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (input, small, certificate) = (path("model.onnx"), path("small.onnx"), path("small.json"));
+    fs::write(&input, b.model()).unwrap();
+    let mut outputs = Outputs::new(&small);
+    outputs.certificate = Some(&certificate);
+    shrink_file(&input, &outputs, &half()).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&certificate).unwrap()).unwrap();
+    let cuts = json["cuts"].as_array().unwrap();
+    let mut named: Vec<&str> = cuts.iter().map(|cut| cut["weight"].as_str().unwrap()).collect();
+    named.sort_unstable();
+    assert_eq!(named, ["bias", "bias", "head", "v", "w", "w"]);
+}
