@@ -41,7 +41,7 @@ fn reader<'a>(graph: &Graph<'a>, node: &Node<'a>, name: &str, dim: usize) -> Opt
     let dims = &graph
         .constants
         .get(weight)
-        .filter(|weight| weight.dtype.is_float())?
+        .filter(|weight| weight.dtype.is_float() && weight.quantization.is_none())?
         .dims;
     if node.input(0) != Some(name) || node.input(2) == Some(name) {
         return None;
@@ -68,7 +68,8 @@ fn reader<'a>(graph: &Graph<'a>, node: &Node<'a>, name: &str, dim: usize) -> Opt
         ("MatMul", _) | (_, None) => None,
         (_, Some(bias)) => {
             let constant = graph.constants.get(bias)?;
-            let fits = graph.initializers.contains(bias) && constant.dims == [length];
+            let fits = graph.initializers.contains(bias) && constant.quantization.is_none();
+            let fits = fits && constant.dims == [length];
             Some(fits.then_some(bias)?)
         }
     };

@@ -1,6 +1,6 @@
 //! [`Cost`]: what a model takes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::couple::{couplings, equation};
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::write::Written;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cost {
-    /// Entries of all initializers of floats.
+    /// Entries of all initializers of floats, and of all quantized weights.
     pub parameters: u64,
     /// Bytes of the model and of its weights.
     pub bytes: u64,
@@ -38,12 +38,21 @@ impl Cost {
             let maker = graph.copies.get(**name).map(|number| graph.nodes[*number].op);
             maker.is_some_and(|op| !matches!(op, "Constant" | "Identity"))
         };
+        // Floats that become integers only when the model runs are there as what these stand for, too.
+        let sources: HashSet<&str> = graph
+            .quantized
+            .iter()
+            .filter(|(name, source)| **name != source.entries)
+            .map(|(_, source)| source.entries)
+            .collect();
         let parameters = graph
             .initializers
             .iter()
-            .filter(|name| !computed(name) && !graph.aliases.contains_key(**name))
+            .filter(|name| {
+                !computed(name) && !graph.aliases.contains_key(**name) && !sources.contains(**name)
+            })
             .filter_map(|name| graph.constants.get(name));
-        let parameters = parameters.filter(|constant| constant.dtype.is_float());
+        let parameters = parameters.filter(|constant| constant.is_float());
         Cost {
             parameters: parameters.map(|constant| constant.len() as u64).sum(),
             bytes,

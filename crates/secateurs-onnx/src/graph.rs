@@ -6,6 +6,7 @@ use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::external::External;
 use crate::proto::{Field, fields};
+use crate::quantized::{self, Integers, Source};
 use crate::shared::{Shared, name_uses, names_of_uses};
 use crate::skeleton::Skeleton;
 use crate::tensor::Constant;
@@ -37,6 +38,8 @@ pub struct Graph<'a> {
     pub shared: Vec<Shared<'a>>,
     /// The names of uses, with those of their weights.
     pub aliases: HashMap<&'a str, &'a str>,
+    /// Quantized weights, and where the file has them.
+    pub quantized: HashMap<&'a str, Source<'a>>,
     /// The inputs that are not initializers.
     pub inputs: Vec<Input<'a>>,
     /// The names of the outputs.
@@ -63,16 +66,29 @@ pub struct Node<'a> {
     pub inputs: Vec<&'a str>,
     /// What it gives.
     pub outputs: Vec<&'a str>,
+    /// How it computes if the file has it as an operator on integers that stand for numbers, such as `QLinearConv`.
+    pub integers: Option<Integers<'a>>,
     attributes: Vec<Attribute<'a>>,
     /// All fields of the message.
     pub fields: Vec<Field<'a>>,
 }
 
 /// Operators of ONNX Runtime that are understood.
-const CONTRIBUTED: [&str; 7] = [
+const CONTRIBUTED: [&str; 18] = [
     "BiasGelu",
+    "DequantizeLinear",
     "FastGelu",
     "Gelu",
+    "QGemm",
+    "QLinearAdd",
+    "QLinearAveragePool",
+    "QLinearConcat",
+    "QLinearGlobalAveragePool",
+    "QLinearLeakyRelu",
+    "QLinearMul",
+    "QLinearSigmoid",
+    "QLinearSoftmax",
+    "QuantizeLinear",
     "QuickGelu",
     "SimplifiedLayerNormalization",
     "SkipLayerNormalization",
@@ -139,6 +155,7 @@ impl<'a> Graph<'a> {
             copies: HashMap::new(),
             shared: Vec::new(),
             aliases: HashMap::new(),
+            quantized: HashMap::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             fields,
@@ -191,6 +208,7 @@ impl<'a> Graph<'a> {
         }
         crate::fold::fold(&mut graph);
         graph.check_order()?;
+        quantized::read(&mut graph);
         let names = skeleton.names.get_or_init(|| {
             let names = names_of_uses(&graph, &inputs).into_iter();
             names.map(|(name, uses)| (name.to_owned(), uses)).collect()
@@ -201,20 +219,21 @@ impl<'a> Graph<'a> {
 
     /// The name that the user knows a weight by.
     pub fn original(&self, name: &'a str) -> &'a str {
-        self.aliases.get(name).copied().unwrap_or(name)
+        let quantized = || self.quantized.get(name).map(|source| source.entries);
+        self.aliases.get(name).copied().or_else(quantized).unwrap_or(name)
     }
 
-    /// The names of all initializers of floats, in the order of the file.
+    /// The names of all initializers of floats and of quantized weights, in the order of the file.
     pub fn weight_names(&self) -> impl Iterator<Item = &'a str> {
+        let quantized: HashSet<&str> = self.quantized.values().map(|source| source.entries).collect();
         let tensors = self
             .fields
             .iter()
             .filter(|each| each.number == field::GRAPH_INITIALIZER);
         let names = tensors.filter_map(|each| Constant::name(each.bytes()?).ok());
-        names.filter(|name| {
-            self.constants
-                .get(name)
-                .is_some_and(|constant| constant.dtype.is_float())
+        names.filter(move |name| {
+            let constant = self.constants.get(name);
+            quantized.contains(name) || constant.is_some_and(|constant| constant.dtype.is_float())
         })
     }
 
@@ -281,9 +300,34 @@ impl<'a> Node<'a> {
             op,
             inputs,
             outputs,
+            integers: None,
             attributes,
             fields,
         })
+    }
+
+    /// All that it reads, in any order.
+    pub fn reads(&self) -> impl Iterator<Item = &'a str> + '_ {
+        let parameters = self.integers.iter().flat_map(|integers| integers.parameters());
+        self.inputs.iter().copied().chain(parameters)
+    }
+
+    /// Which input of the node in the file an input is.
+    pub fn place_in_file(&self, place: usize) -> usize {
+        let linear = self
+            .integers
+            .as_ref()
+            .and_then(|integers| integers.inputs.get(place));
+        linear.map_or(place, |linear| linear.place)
+    }
+
+    /// An input of the node in the file, unless it is missing.
+    pub fn input_in_file(&self, place: usize) -> Option<&'a str> {
+        let inputs = self
+            .integers
+            .as_ref()
+            .map_or(&self.inputs, |integers| &integers.file);
+        inputs.get(place).copied().filter(|input| !input.is_empty())
     }
 
     /// Another operator with these inputs, and with the same attributes.
@@ -293,6 +337,7 @@ impl<'a> Node<'a> {
             op,
             inputs: inputs.to_vec(),
             outputs: Vec::new(),
+            integers: None,
             attributes: self.attributes.clone(),
             fields: Vec::new(),
         }

@@ -47,6 +47,7 @@ mod input_file;
 mod modules;
 mod options;
 mod proto;
+mod quantized;
 mod reference;
 mod report;
 #[cfg(feature = "runtime")]

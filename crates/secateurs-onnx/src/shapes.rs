@@ -126,6 +126,9 @@ pub fn infer(known: &Known<'_, '_>, node: &Node<'_>, inputs: &[Option<Shape>]) -
         | "SimplifiedLayerNormalization"
         | "BiasGelu"
         | "FastGelu"
+        | "QuantizeLinear"
+        | "DequantizeLinear"
+        | "DynamicQuantizeLinear"
         | "RotaryEmbedding" => Some(first),
         "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => {
             let skip = inputs.get(1)?.as_ref()?;

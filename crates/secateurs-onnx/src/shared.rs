@@ -63,7 +63,9 @@ fn weights<'g, 'a>(graph: &'g Graph<'a>, number: usize) -> impl Iterator<Item = 
             .constants
             .get(name)
             .filter(|_| graph.initializers.contains(name));
-        constant.is_some_and(|own| own.dtype.is_float() && !own.dims.is_empty() && own.len() > 0)
+        constant.is_some_and(|own| {
+            own.dtype.is_float() && own.quantization.is_none() && !own.dims.is_empty() && own.len() > 0
+        })
     })
 }
 

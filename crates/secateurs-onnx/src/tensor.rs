@@ -1,11 +1,14 @@
 //! [`Constant`]: an initializer, or the value of a `Constant` node.
 
+use std::sync::Arc;
+
 use half::{bf16, f16};
 
 use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::external::{External, Place};
 use crate::proto::{Field, bytes_field, fields, varint_field};
+use crate::quantized::Quantization;
 use crate::skeleton::part;
 
 /// An array that is part of the model.
@@ -21,12 +24,17 @@ pub struct Constant<'a> {
     data: Data<'a>,
     /// Whether its entries are in a file of their own.
     pub is_external: bool,
+    /// What its entries stand for, if it is a quantized weight.
+    pub quantization: Option<Arc<Quantization>>,
     /// All fields of the message.
     pub fields: Vec<Field<'a>>,
 }
 
 /// The number of the type of 32-bit floats.
 pub const FLOAT: i64 = 1;
+
+/// The number of the type of 32-bit integers.
+pub const INT32: i64 = 6;
 
 /// The number of the type of 64-bit integers.
 pub const INT64: i64 = 7;
@@ -47,6 +55,10 @@ pub fn encode(dtype: i64, values: &[f64]) -> Option<Vec<u8>> {
     let values = values.iter();
     Some(match dtype {
         1 => values.flat_map(|x| (*x as f32).to_le_bytes()).collect(),
+        2 => values.map(|x| *x as u8).collect(),
+        3 => values.flat_map(|x| (*x as i8).to_le_bytes()).collect(),
+        4 => values.flat_map(|x| (*x as u16).to_le_bytes()).collect(),
+        5 => values.flat_map(|x| (*x as i16).to_le_bytes()).collect(),
         6 => values.flat_map(|x| (*x as i32).to_le_bytes()).collect(),
         INT64 => values.flat_map(|x| (*x as i64).to_le_bytes()).collect(),
         10 => values.flat_map(|x| f16::from_f64(*x).to_le_bytes()).collect(),
@@ -64,7 +76,7 @@ pub enum DType {
     F16,
     BF16,
     I64,
-    /// Any other: its entries stay bytes.
+    /// Any other, by its number.
     Other(i64),
 }
 
@@ -114,7 +126,9 @@ impl DType {
         match self {
             DType::F64 | DType::I64 => Some(8),
             DType::F32 => Some(4),
-            DType::F16 | DType::BF16 => Some(2),
+            DType::F16 | DType::BF16 | DType::Other(4 | 5) => Some(2),
+            DType::Other(2 | 3) => Some(1),
+            DType::Other(6) => Some(4),
             DType::Other(_) => None,
         }
     }
@@ -227,6 +241,7 @@ impl<'a> Constant<'a> {
             dtype,
             data,
             is_external,
+            quantization: None,
             fields,
         })
     }
@@ -246,44 +261,80 @@ impl<'a> Constant<'a> {
         Constant { name, ..self }
     }
 
+    /// The same as a weight whose entries stand for other numbers.
+    pub fn quantized(self, quantization: Quantization) -> Self {
+        Constant {
+            quantization: Some(quantization.into()),
+            ..self
+        }
+    }
+
+    /// Whether its entries are floats, or stand for some.
+    pub fn is_float(&self) -> bool {
+        self.dtype.is_float() || self.quantization.is_some()
+    }
+
+    /// The number of the type that nodes read it as.
+    pub fn read_as(&self) -> i64 {
+        let quantization = self.quantization.as_ref();
+        quantization.map_or(self.dtype.number(), |quantization| quantization.read_as)
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.dims.iter().product()
     }
 
-    /// The entries in f64; `None` if they are not floats.
+    /// The entries, or what they stand for, in f64; `None` if they are not floats.
     pub fn floats(&self) -> Option<Vec<f64>> {
-        match (&self.data, self.dtype) {
-            (Data::Floats(floats), _) => Some(floats.clone()),
-            _ => {
-                let mut all = Vec::with_capacity(self.len());
-                let appended = self.for_each_chunk(usize::MAX, &mut |values| all.extend_from_slice(values));
-                appended.then_some(all)
-            }
-        }
+        let mut all = Vec::with_capacity(self.len());
+        let appended = self.for_each_chunk(usize::MAX, &mut |values| all.extend_from_slice(values));
+        appended.then_some(all)
     }
 
-    /// Gives the entries in f64, in order, at most this number at once; all but the last pieces have as many. `false` if
-    /// they are not floats, or cannot be read.
+    /// Gives the entries, or what they stand for, in f64, in order, at most this number at once; all but the last pieces
+    /// have as many. `false` if they are not floats, or cannot be read.
     pub fn for_each_chunk(&self, most: usize, take: &mut dyn FnMut(&[f64])) -> bool {
-        let (raw, size) = match (&self.data, self.dtype.size()) {
-            (Data::Raw(raw), Some(size)) if self.dtype.is_float() => (raw, size),
-            (Data::Floats(floats), _) => {
-                floats.chunks(most).for_each(take);
-                return true;
-            }
-            _ => return false,
-        };
+        if !self.is_float() {
+            return false;
+        }
+        let mut at = 0;
         let mut values = Vec::new();
-        let read = raw.for_each_chunk(&mut |chunk| {
-            for bytes in chunk.chunks(most.saturating_mul(size)) {
-                values.clear();
-                widen(self.dtype, bytes, &mut values);
-                take(&values);
+        let mut give = |values: &mut Vec<f64>| {
+            if let Some(quantization) = &self.quantization {
+                quantization.numbers(&self.dims, at, values);
             }
-            Ok(())
-        });
-        read.is_ok()
+            at += values.len();
+            take(values);
+            values.clear();
+        };
+        match (&self.data, self.dtype.size()) {
+            (Data::Raw(raw), Some(size)) => {
+                let read = raw.for_each_chunk(&mut |chunk| {
+                    for bytes in chunk.chunks(most.saturating_mul(size)) {
+                        widen(self.dtype, bytes, &mut values);
+                        give(&mut values);
+                    }
+                    Ok(())
+                });
+                read.is_ok()
+            }
+            (Data::Raw(_), None) => false,
+            (Data::Floats(floats), _) => {
+                for floats in floats.chunks(most) {
+                    values.extend_from_slice(floats);
+                    give(&mut values);
+                }
+                true
+            }
+            (Data::Ints(ints), _) => {
+                for ints in ints.chunks(most) {
+                    values.extend(ints.iter().map(|x| *x as f64));
+                    give(&mut values);
+                }
+                true
+            }
+        }
     }
 
     /// The entries as integers; `None` if they are not of int64.
@@ -342,12 +393,15 @@ impl<'a> Constant<'a> {
             Data::Ints(ints) if self.dtype == DType::I64 => {
                 Some(own(ints.iter().flat_map(|x| x.to_le_bytes()).collect()))
             }
-            Data::Ints(_) => None,
+            Data::Ints(ints) => {
+                let values: Vec<f64> = ints.iter().map(|x| *x as f64).collect();
+                encode(self.dtype.number(), &values).map(own)
+            }
         }
     }
 }
 
-/// Appends floats of this type in f64.
+/// Appends numbers of this type in f64.
 fn widen(dtype: DType, bytes: &[u8], values: &mut Vec<f64>) {
     let halves = bytes.as_chunks().0.iter().map(|two| u16::from_le_bytes(*two));
     match dtype {
@@ -361,6 +415,17 @@ fn widen(dtype: DType, bytes: &[u8], values: &mut Vec<f64>) {
         DType::F64 => values.extend(bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight))),
         DType::F16 => values.extend(halves.map(|bits| f16::from_bits(bits).to_f64())),
         DType::BF16 => values.extend(halves.map(|bits| bf16::from_bits(bits).to_f64())),
+        DType::Other(2) => values.extend(bytes.iter().map(|x| f64::from(*x))),
+        DType::Other(3) => values.extend(bytes.iter().map(|x| f64::from(*x as i8))),
+        DType::Other(4) => values.extend(halves.map(f64::from)),
+        DType::Other(5) => values.extend(halves.map(|bits| f64::from(bits as i16))),
+        DType::Other(6) => values.extend(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|four| f64::from(i32::from_le_bytes(*four))),
+        ),
         DType::I64 | DType::Other(_) => {}
     }
 }

@@ -89,8 +89,17 @@ pub fn deviations(
             )
         },
     );
-    let got = got?;
-    let deviation = difference(&expected?, &got);
+    let (expected, got) = (expected?, got?);
+    // Of NaN, nothing can be said.
+    for (name, output) in graph.outputs.iter().zip(&expected) {
+        if output.iter().any(|x| x.is_nan()) {
+            return Err(Error::Unsupported {
+                what: "the model gives NaN for the random inputs that the result is verified with".into(),
+                at: Some((*name).to_owned()),
+            });
+        }
+    }
+    let deviation = difference(&expected, &got);
     let mut accepted = None;
     if adjusted.values().any(|node| node.kept.is_some()) {
         adjusted.retain(|_, node| node.kept.is_none());

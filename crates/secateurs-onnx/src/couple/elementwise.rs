@@ -75,10 +75,17 @@ impl<'a> Walk<'a, '_> {
                 }
                 joined = None;
             }
-            for (number, side) in sides.iter().enumerate() {
-                let Some(own) = place(side).filter(|own| side.len(*own) != Some(1)) else {
-                    continue;
-                };
+            let long: Vec<(usize, usize)> = (0..sides.len())
+                .filter_map(|number| Some((number, place(&sides[number])?)))
+                .filter(|(number, own)| sides[*number].len(*own) != Some(1))
+                .collect();
+            // A single number that scales a weight, as in the scales of a quantized product.
+            if let ("Mul", [(number, own)], false) = (node.op, &long[..], fixed)
+                && self.is_weight(names[*number])
+            {
+                joined = self.units_of_scales(names[*number], *own, node.op);
+            }
+            for (number, own) in long {
                 if !self.is_weight(names[number]) {
                     continue;
                 }

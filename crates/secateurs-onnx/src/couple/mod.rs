@@ -13,6 +13,7 @@ mod heads;
 mod inexact;
 mod layers;
 mod parts;
+mod quantized;
 mod recurrent;
 mod reductions;
 mod reshapes;
@@ -144,7 +145,7 @@ pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
     for (name, constant) in &graph.constants {
         let shape = constant.dims.iter().map(|dim| Some(*dim)).collect();
         walk.values
-            .insert(name, Tracked::fixed(Some(shape), constant.dtype.number()));
+            .insert(name, Tracked::fixed(Some(shape), constant.read_as()));
     }
     for (number, node) in graph.nodes.iter().enumerate() {
         walk.visit(number, node);
@@ -367,9 +368,10 @@ impl<'a> Walk<'a, '_> {
             let value = node.input(place).and_then(|name| self.values.get(name));
             value.map_or(0, |value| value.dtype)
         };
-        match node.op {
-            "Cast" => node.int("to").unwrap_or(0),
-            "Where" => of(1),
+        match (node.op, &node.integers) {
+            (_, Some(integers)) => integers.output_type(self.graph),
+            ("Cast", _) => node.int("to").unwrap_or(0),
+            ("Where", _) => of(1),
             _ => of(0),
         }
     }

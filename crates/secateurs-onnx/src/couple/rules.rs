@@ -14,6 +14,7 @@ impl<'a> Walk<'a, '_> {
     ) -> Option<Vec<Tracked>> {
         match node.op {
             "Split" => return self.split(number, node),
+            "DynamicQuantizeLinear" => return Some(self.quantize_by_range(self.value(node.input(0)?))),
             "LSTM" | "GRU" | "RNN" => return self.recurrent(number, node),
             "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => {
                 return self.skip_norm(number, node, shape?);
@@ -28,6 +29,7 @@ impl<'a> Walk<'a, '_> {
             "PRelu" | "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Where" | "Min" | "Max" | "Sum" => {
                 self.elementwise(node, shape)
             }
+            "QuantizeLinear" | "DequantizeLinear" => self.quantize(node, first)?,
             "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" | "LpPool" => {
                 self.hold_from(&first, 2, node.op);
                 let mut labels = vec![None; shape.len()];

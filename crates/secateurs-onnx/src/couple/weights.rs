@@ -24,7 +24,7 @@ impl<'a> Walk<'a, '_> {
     /// Whether this is a weight that can be cut. One without entries is not: its other dimensions may have any length.
     pub(super) fn is_weight(&self, name: &str) -> bool {
         let constant = self.graph.constants.get(name);
-        let constant = constant.filter(|constant| constant.dtype.is_float() && constant.len() > 0);
+        let constant = constant.filter(|constant| constant.is_float() && constant.len() > 0);
         self.graph.initializers.contains(name) && constant.is_some()
     }
 
@@ -50,6 +50,14 @@ impl<'a> Walk<'a, '_> {
                 Some(labels)
             }
         }
+    }
+
+    /// The same of a weight that only scales what others make: that its entries are zero is not needed for units to be.
+    pub(super) fn units_of_scales(&mut self, name: &'a str, dim: usize, kind: &str) -> Option<Labels> {
+        let makers = self.makers.len();
+        let labels = self.own_units(name, dim, kind);
+        self.makers.truncate(makers);
+        labels
     }
 
     /// A weight as a value, all of whose axes can be cut.

@@ -54,6 +54,7 @@ fn what_is_kept_and_what_is_masked_is_what_it_is_entry_by_entry() {
                 .collect();
             fs::write(&path, &bytes).unwrap();
             let file = InputFile::open(&path, &path).unwrap();
+            let zero = vec![seed as u8; size];
             let sources = [
                 Entries::Memory(&bytes),
                 Entries::File {
@@ -80,7 +81,7 @@ fn what_is_kept_and_what_is_masked_is_what_it_is_entry_by_entry() {
                     .enumerate()
                     .any(|(dim, index)| removed(seed, dim, *index))
                 {
-                    masked[entry].fill(0);
+                    masked[entry].copy_from_slice(&zero);
                 } else {
                     expected.extend_from_slice(&bytes[entry]);
                 }
@@ -93,7 +94,7 @@ fn what_is_kept_and_what_is_masked_is_what_it_is_entry_by_entry() {
                     *cut.bytes().unwrap() == expected,
                     "{dims:?} of {size} bytes, {seed}"
                 );
-                let zeroed = Entries::Masked(Masked::new(source, dims, size, &zeros).into());
+                let zeroed = Entries::Masked(Masked::new(source, (dims, size), &zeros, zero.clone()).into());
                 assert!(
                     *zeroed.bytes().unwrap() == masked,
                     "{dims:?} of {size} bytes, {seed}"

@@ -6,6 +6,7 @@ mod convolution;
 mod fused;
 mod operators;
 mod parts;
+mod quantized;
 mod recurrent;
 
 use std::collections::{HashMap, HashSet};
@@ -57,12 +58,8 @@ pub fn run(
 ) -> Result<Vec<ArrayD<f64>>> {
     // Values are dropped after their last use.
     let mut uses: HashMap<&str, usize> = HashMap::new();
-    for name in graph
-        .nodes
-        .iter()
-        .flat_map(|node| &node.inputs)
-        .chain(&graph.outputs)
-    {
+    let reads = graph.nodes.iter().flat_map(Node::reads);
+    for name in reads.chain(graph.outputs.iter().copied()) {
         *uses.entry(name).or_insert(0) += 1;
     }
     let mut values: HashMap<&str, ArrayD<f64>> = inputs
@@ -79,11 +76,11 @@ pub fn run(
         {
             continue;
         }
-        for name in node.inputs.iter().filter(|name| !name.is_empty()) {
+        for name in node.reads().filter(|name| !name.is_empty()) {
             if !values.contains_key(name) {
                 let constant = graph.constants.get(name);
                 let array = replaced
-                    .get(tied.get(name).unwrap_or(name))
+                    .get(tied.get(name).unwrap_or(&name))
                     .cloned()
                     .or_else(|| from_constant(constant?));
                 let array =
@@ -102,7 +99,9 @@ pub fn run(
         let given = node.outputs.first().and_then(|name| replaced.get(name));
         let mut outputs = match node.op {
             _ if given.is_some() => given.cloned().into_iter().collect(),
+            _ if node.integers.is_some() => vec![known.on_integers()?],
             "Split" => known.split()?,
+            "DynamicQuantizeLinear" => known.quantize_by_range()?,
             "LSTM" | "GRU" | "RNN" => known.recurrent()?,
             "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => known.skip_norm()?,
             _ => vec![known.compute()?],
@@ -117,7 +116,7 @@ pub fn run(
             let lines = first.axis_iter_mut(Axis(*dim)).zip(shift);
             lines.for_each(|(mut line, shift)| line.mapv_inplace(|x| x + shift));
         }
-        for name in node.inputs.iter().filter(|name| !name.is_empty()) {
+        for name in node.reads().filter(|name| !name.is_empty()) {
             let left = uses.get_mut(name).expect("every input was counted");
             *left -= 1;
             if *left == 0 {
@@ -191,7 +190,7 @@ pub fn of_shapes<'a>(
     let of_shapes = |name: &&str| {
         let constant = known.graph.constants.get(*name);
         let constant =
-            constant.is_some_and(|own| !own.dtype.is_float() || !known.graph.initializers.contains(*name));
+            constant.is_some_and(|own| !own.is_float() || !known.graph.initializers.contains(*name));
         name.is_empty() || constant || known.computed.contains_key(*name)
     };
     let from_shape = !node.inputs.is_empty() && node.inputs.iter().all(of_shapes);
@@ -224,7 +223,7 @@ pub fn of_shapes<'a>(
     }
     let integer = |name: &&str| {
         let computed = known.computed.get(*name).map(|value| value.dtype);
-        let dtype = computed.or_else(|| Some(known.graph.constants.get(*name)?.dtype.number()));
+        let dtype = computed.or_else(|| Some(known.graph.constants.get(*name)?.read_as()));
         name.is_empty() || dtype.is_some_and(is_integer_type)
     };
     let inputs = Inputs {
@@ -345,7 +344,7 @@ fn is_integer(graph: &Graph<'_>, node: &Node<'_>, integers: &HashSet<&str>) -> b
         let constant = graph
             .constants
             .get(*name)
-            .is_some_and(|constant| is_integer_type(constant.dtype.number()));
+            .is_some_and(|constant| is_integer_type(constant.read_as()));
         integers.contains(name) || constant
     };
     match node.op {

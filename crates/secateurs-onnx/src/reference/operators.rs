@@ -38,6 +38,8 @@ impl Inputs<'_, '_> {
             "And" => self.binary(|a, b| f64::from(u8::from(a != 0.0 && b != 0.0))),
             "Or" => self.binary(|a, b| f64::from(u8::from(a != 0.0 || b != 0.0))),
             "PRelu" => self.binary(|x, slope| if x < 0.0 { slope * x } else { x }),
+            "QuantizeLinear" => self.quantize_linear(),
+            "DequantizeLinear" => self.dequantize_linear(),
             "Conv" => self.conv(),
             "MaxPool" => self.pool(|values, _| values.fold(f64::NEG_INFINITY, f64::max)),
             "LpPool" => {

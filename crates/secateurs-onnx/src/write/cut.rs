@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::edit::Edit;
+use super::quantized::{cut_parameters, place_entries};
 use super::shared::{Renamed, settle};
 use super::{Changes, NewTensor, Written, new_tensor, write};
 use crate::bias::{NewBias, Shifts, dimension};
@@ -62,16 +63,17 @@ pub fn cut<'a>(
                 drop,
                 ..
             } => {
+                let place = node.place_in_file(*place);
                 let name = names.fresh(node.name);
                 let list: Vec<f64> = replaced(base, entries).iter().map(|int| *int as f64).collect();
                 changes
                     .added
                     .push(new_tensor(&name, &[list.len()], INT64, &list)?);
-                edit.inputs.insert(*place, name);
+                edit.inputs.insert(place, name);
                 edit.dropped.extend(drop);
             }
             Change::Missing { place, .. } => {
-                edit.inputs.insert(*place, String::new());
+                edit.inputs.insert(node.place_in_file(*place), String::new());
             }
             Change::Mean { labels, dtype } => {
                 let (full, factor) = (names.fresh(node.outputs[0]), names.fresh(node.name));
@@ -106,7 +108,7 @@ pub fn cut<'a>(
                 changes
                     .added
                     .push(new_tensor(&name, value.array.shape(), value.dtype, &values)?);
-                edit.inputs.insert(*place, name);
+                edit.inputs.insert(node.place_in_file(*place), name);
             }
         }
     }
@@ -143,8 +145,15 @@ pub fn cut<'a>(
     }
     for Renamed { node, place, name } in settle(graph, couplings, &mut changes)? {
         let inputs = &mut edits.entry(node).or_default().inputs;
+        let place = graph.nodes[node].place_in_file(place);
         inputs.entry(place).or_insert_with(|| name.to_owned());
     }
+    let of_axis = |name: &str, axis: usize| {
+        let labels = couplings.parameters.get(name)?.get(axis)?.as_ref()?;
+        Some(kept(labels)).filter(|kept| kept.len() < labels.len())
+    };
+    cut_parameters(graph, of_axis, (&mut changes, &mut edits), &mut names)?;
+    place_entries(graph, &mut changes);
     for (number, edit) in edits {
         changes.nodes.insert(number, edit.messages(&graph.nodes[number])?);
     }
@@ -152,7 +161,7 @@ pub fn cut<'a>(
 }
 
 /// Names that the graph does not have yet.
-struct Names<'g> {
+pub struct Names<'g> {
     taken: HashSet<&'g str>,
     next: usize,
 }
@@ -168,7 +177,7 @@ impl<'g> Names<'g> {
         }
     }
 
-    fn fresh(&mut self, after: &str) -> String {
+    pub fn fresh(&mut self, after: &str) -> String {
         loop {
             let name = format!("{after}_cut{}", self.next);
             self.next += 1;
@@ -180,7 +189,7 @@ impl<'g> Names<'g> {
 }
 
 /// The tensor with only these indices of each dimension.
-fn without<'a>(constant: &Constant<'a>, kept: Vec<Option<Vec<usize>>>) -> Result<NewTensor<'a>> {
+pub fn without<'a>(constant: &Constant<'a>, kept: Vec<Option<Vec<usize>>>) -> Result<NewTensor<'a>> {
     let (Some(entries), Some(size)) = (constant.raw(), constant.dtype.size()) else {
         return Err(contradiction(constant.name, "its entries cannot be cut"));
     };

@@ -5,6 +5,7 @@ mod cut;
 mod edit;
 mod external;
 mod mask;
+mod quantized;
 mod shared;
 
 use std::collections::{HashMap, HashSet};

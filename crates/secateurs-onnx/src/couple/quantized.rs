@@ -1,0 +1,40 @@
+//! Operators that quantize values and back. Zero is the integer that stands for it there.
+
+use super::{Tracked, Walk};
+use crate::graph::Node;
+use crate::tensor::FLOAT;
+
+/// The number of the type of unsigned bytes.
+const UINT8: i64 = 2;
+
+impl<'a> Walk<'a, '_> {
+    /// With one scale and one zero point, each entry by itself.
+    pub(super) fn quantize(&mut self, node: &Node<'a>, first: Tracked) -> Option<Tracked> {
+        for place in [1, 2] {
+            let shape = node.input(place).map(|name| self.value(name).shape);
+            let of_all = |shape: Option<Vec<Option<usize>>>| {
+                shape?.iter().all(|length| *length == Some(1)).then_some(())
+            };
+            shape.is_none_or(|shape| of_all(shape).is_some()).then_some(())?;
+        }
+        let of_input = |place: usize| node.input(place).map(|name| self.value(name).dtype);
+        let dtype = match node.op {
+            "QuantizeLinear" => of_input(2).or(node.int("output_dtype")).unwrap_or(UINT8),
+            _ => of_input(1)?,
+        };
+        Some(Tracked { dtype, ..first })
+    }
+
+    /// The scale follows from the least and the largest entry and from zero, so that zeros change nothing.
+    pub(super) fn quantize_by_range(&mut self, first: Tracked) -> Vec<Tracked> {
+        for dim in 0..first.labels.len() {
+            self.consume(&first, dim);
+        }
+        let scalar = |dtype| Tracked::fixed(Some(Vec::new()), dtype);
+        let value = Tracked {
+            dtype: UINT8,
+            ..first
+        };
+        vec![value, scalar(FLOAT), scalar(UINT8)]
+    }
+}

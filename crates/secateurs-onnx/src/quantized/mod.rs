@@ -1,0 +1,129 @@
+//! Quantized models: integers that stand for numbers.
+
+mod embeddings;
+mod nodes;
+mod weights;
+
+use std::collections::HashMap;
+
+pub use nodes::{Integers, Linear};
+pub use weights::Source;
+
+use crate::graph::Graph;
+use crate::tensor::Constant;
+
+/// How integers stand for numbers: a zero point is subtracted, and what is left is multiplied by a scale.
+#[derive(Clone, Debug)]
+pub struct Quantization {
+    /// One for all, or one for each index of the axis.
+    pub scale: Vec<f64>,
+    /// The same of zero points.
+    pub zero: Vec<f64>,
+    /// The axis whose indices have scales and zero points of their own.
+    pub axis: usize,
+    /// The number of the type that nodes read.
+    pub read_as: i64,
+    /// The integers that there are, if the entries are the numbers and become integers only when the model runs.
+    pub rounded_to: Option<Range>,
+}
+
+/// The least and the largest integer of a type.
+pub type Range = (f64, f64);
+
+/// What is this near to the middle between two integers is in the middle. Sums of a model and of a smaller one differ by
+/// less, as they are added in another order, and would be rounded to different integers otherwise.
+const MIDDLE: f64 = 1e-9;
+
+impl Quantization {
+    /// Makes numbers of entries that begin at this place of a tensor of this shape.
+    pub fn numbers(&self, dims: &[usize], at: usize, entries: &mut [f64]) {
+        let inner: usize = dims.iter().skip(self.axis + 1).product();
+        let length = dims.get(self.axis).copied().unwrap_or(1);
+        for (place, entry) in entries.iter_mut().enumerate() {
+            let index = (at + place) / inner.max(1) % length.max(1);
+            let (scale, zero) = (one_of(&self.scale, index), one_of(&self.zero, index));
+            let integer = match self.rounded_to {
+                Some(range) => quantize(*entry, scale, zero, range),
+                None => *entry,
+            };
+            *entry = (integer - zero) * scale;
+        }
+    }
+
+    /// The entry that stands for zero, at an index of the axis.
+    pub fn zero_entry(&self, index: usize) -> f64 {
+        match self.rounded_to {
+            Some(_) => 0.0,
+            None => one_of(&self.zero, index),
+        }
+    }
+
+    /// Whether all indices have the same entry for zero.
+    pub fn has_one_zero_entry(&self) -> bool {
+        self.rounded_to.is_some() || self.zero.iter().all(|zero| *zero == self.zero[0])
+    }
+}
+
+/// The entry of an index, of a list that has one for each, or one for all.
+fn one_of(list: &[f64], index: usize) -> f64 {
+    list.get(index).or(list.first()).copied().unwrap_or(0.0)
+}
+
+/// The integer that stands for a number.
+pub fn quantize(x: f64, scale: f64, zero: f64, (least, largest): Range) -> f64 {
+    let exact = x / scale;
+    let middle = exact.floor() + 0.5;
+    let exact = if (exact - middle).abs() < MIDDLE {
+        middle
+    } else {
+        exact
+    };
+    (exact.round_ties_even() + zero).clamp(least, largest)
+}
+
+/// The integers of a type, by its number; `None` for those that nothing is quantized to, or that are not understood.
+pub fn range(dtype: i64) -> Option<Range> {
+    Some(match dtype {
+        2 => (0.0, 255.0),
+        3 => (-128.0, 127.0),
+        4 => (0.0, 65_535.0),
+        5 => (-32_768.0, 32_767.0),
+        6 => (-2_147_483_648.0, 2_147_483_647.0),
+        _ => return None,
+    })
+}
+
+/// Finds the quantized weights of a graph, and the operators that compute with integers.
+pub fn read(graph: &mut Graph<'_>) {
+    let quantizes = |op: &str| op.contains("Linear") || op.contains("Integer") || op == "QGemm";
+    if !graph.nodes.iter().any(|node| quantizes(node.op)) {
+        return;
+    }
+    let mut readers: HashMap<&str, usize> = HashMap::new();
+    let inputs = graph.nodes.iter().flat_map(|node| &node.inputs);
+    for name in inputs.chain(&graph.outputs) {
+        *readers.entry(name).or_insert(0) += 1;
+    }
+    weights::read(graph, &readers);
+    embeddings::read(graph, &readers);
+    nodes::read(graph, &readers);
+}
+
+/// The constant of this name whose entries nothing else reads.
+fn own<'g, 'a>(graph: &'g Graph<'a>, readers: &HashMap<&str, usize>, name: &str) -> Option<&'g Constant<'a>> {
+    let constant = graph.constants.get(name)?;
+    let is_own = graph.initializers.contains(name) && !graph.copies.contains_key(name);
+    (is_own && constant.quantization.is_none() && readers.get(name) == Some(&1)).then_some(constant)
+}
+
+/// The numbers of a scale or of a zero point: one for all, or one for each index of an axis of this length.
+fn parameters(graph: &Graph<'_>, name: &str, length: Option<usize>) -> Option<Vec<f64>> {
+    let constant = graph.constants.get(name)?;
+    let fits = constant.len() == 1 || (constant.dims.len() == 1 && Some(constant.dims[0]) == length);
+    let integers = || Some(constant.integers()?.into_iter().map(|x| x as f64).collect());
+    let numbers: Vec<f64> = match fits {
+        true => constant.floats().or_else(integers)?,
+        false => return None,
+    };
+    numbers.iter().all(|x| x.is_finite()).then_some(numbers)
+}

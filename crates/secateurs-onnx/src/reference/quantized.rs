@@ -1,0 +1,122 @@
+//! Operators that quantize, and those that compute with integers that stand for numbers.
+
+use std::collections::HashMap;
+
+use ndarray::{ArrayD, arr0};
+
+use super::{Inputs, unsupported};
+use crate::error::Result;
+use crate::quantized::{Linear, Range, quantize, range};
+use crate::shapes::axis;
+
+/// The number of the type of unsigned bytes.
+const UINT8: i64 = 2;
+
+impl Inputs<'_, '_> {
+    /// An operator on integers: on the numbers that they stand for, whose result is quantized.
+    pub(super) fn on_integers(&self) -> Result<ArrayD<f64>> {
+        let node = self.node;
+        let Some(integers) = &node.integers else {
+            return self.compute();
+        };
+        let mut values = HashMap::new();
+        for (name, linear) in node.inputs.iter().zip(&integers.inputs) {
+            let value = self.values.get(name).ok_or_else(|| self.misfit())?;
+            // Weights are what they stand for already.
+            let value = match self.graph.quantized.contains_key(name) {
+                true => value.clone(),
+                false => {
+                    let (scale, zero) = self.scale_and_zero(linear)?;
+                    value.mapv(|x| (x - zero) * scale)
+                }
+            };
+            values.insert(*name, value);
+        }
+        let numbers = Inputs {
+            values: &values,
+            ..*self
+        }
+        .compute()?;
+        let Some(output) = integers.output else {
+            return Ok(numbers);
+        };
+        let (scale, zero) = self.scale_and_zero(&output)?;
+        let range = self.range_of(output.zero)?;
+        Ok(numbers.mapv(|x| quantize(x, scale, zero, range)))
+    }
+
+    fn scale_and_zero(&self, linear: &Linear<'_>) -> Result<(f64, f64)> {
+        let one = |name: Option<&str>, none: f64| match name {
+            None => Some(none),
+            Some(name) => self.values.get(name)?.first().copied(),
+        };
+        let both = one(linear.scale, 1.0).zip(one(linear.zero, 0.0));
+        both.ok_or_else(|| self.misfit())
+    }
+
+    /// The integers of the type that a zero point has.
+    fn range_of(&self, zero: Option<&str>) -> Result<Range> {
+        let dtype = match zero {
+            None => self.node.int("output_dtype").unwrap_or(UINT8),
+            Some(name) => self
+                .graph
+                .constants
+                .get(name)
+                .map_or(0, |zero| zero.dtype.number()),
+        };
+        range(dtype).ok_or_else(|| unsupported(self.node, "integers of this type"))
+    }
+
+    pub(super) fn quantize_linear(&self) -> Result<ArrayD<f64>> {
+        let range = self.range_of(self.node.input(2))?;
+        self.linear(|x, scale, zero| quantize(x, scale, zero, range))
+    }
+
+    pub(super) fn dequantize_linear(&self) -> Result<ArrayD<f64>> {
+        self.linear(|x, scale, zero| (x - zero) * scale)
+    }
+
+    /// Each entry, with its scale and its zero point.
+    fn linear(&self, of: impl Fn(f64, f64, f64) -> f64) -> Result<ArrayD<f64>> {
+        let (array, scale) = (self.get(0)?, self.get(1)?);
+        let (zero, node) = (self.optional(2), self.node);
+        if node.int("block_size").unwrap_or(0) != 0 {
+            return Err(unsupported(node, "blocks"));
+        }
+        let at = axis(node.int("axis").unwrap_or(1), array.ndim()).unwrap_or(0);
+        let length = array.shape().get(at).copied().unwrap_or(1);
+        let fits = |list: &ArrayD<f64>| list.len() == 1 || (list.ndim() == 1 && list.len() == length);
+        if !fits(scale) || !zero.is_none_or(fits) {
+            return Err(self.misfit());
+        }
+        let one = |list: &ArrayD<f64>, index: usize| match list.len() {
+            1 => list.first().copied(),
+            _ => list.get([index]).copied(),
+        };
+        let mut array = array.clone();
+        for (index, x) in array.indexed_iter_mut() {
+            let index = if length == 1 { 0 } else { index[at] };
+            let scale = one(scale, index).unwrap_or(f64::NAN);
+            let zero = zero.map_or(0.0, |zero| one(zero, index).unwrap_or(f64::NAN));
+            *x = of(*x, scale, zero);
+        }
+        Ok(array)
+    }
+
+    /// Integers, scale and zero point, by the range of the entries and of zero.
+    pub(super) fn quantize_by_range(&self) -> Result<Vec<ArrayD<f64>>> {
+        let array = self.get(0)?;
+        let least = array.iter().copied().fold(0.0, f64::min);
+        let largest = array.iter().copied().fold(0.0, f64::max);
+        let bytes = (0.0, 255.0);
+        let scale = if largest > least {
+            (largest - least) / 255.0
+        } else {
+            1.0
+        };
+        let zero = quantize(-least, scale, 0.0, bytes);
+        let integers = array.mapv(|x| quantize(x, scale, zero, bytes));
+        let scalar = |x: f64| arr0(x).into_dyn();
+        Ok(vec![integers, scalar(scale), scalar(zero)])
+    }
+}
