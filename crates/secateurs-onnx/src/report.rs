@@ -45,7 +45,8 @@ pub enum Runtime {
     /// It ran both.
     Ran {
         /// The largest difference between their outputs, relative to the largest output. `None` after an inexact cut, which
-        /// a runtime cannot tell from a wrong one.
+        /// a runtime cannot tell from a wrong one, and for quantized models, in which sums of another order may be rounded to
+        /// other integers.
         deviation: Option<f64>,
         /// How long they take, if that was wanted.
         latency: Option<Latency>,

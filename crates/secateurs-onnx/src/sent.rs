@@ -40,7 +40,9 @@ const POOLS: [&str; 5] = [
 ];
 
 /// Operators that move channels.
-const MOVES: [&str; 7] = [
+const MOVES: [&str; 8] = [
+    // Integers are followed as what they stand for.
+    "DequantizeLinear",
     "Flatten",
     "Reshape",
     "Squeeze",
@@ -132,7 +134,7 @@ pub fn sent(graph: &Graph<'_>, couplings: &Couplings<'_>) -> Sent {
         }
         let number = number.or_else(|| made(graph, couplings, node, &masked));
         if let Some(number) = number {
-            numbers.insert(output, number);
+            numbers.insert(output, reference::as_quantized(graph, node, number));
         }
     }
     let nothing = masked
@@ -156,7 +158,10 @@ fn same<'x>(mut numbers: impl Iterator<Item = &'x f64>) -> f64 {
 
 /// The axis of a value that has units, if it is one.
 fn axis<'c>(couplings: &'c Couplings<'_>, name: &str) -> Option<(usize, &'c Labels)> {
-    let labels = couplings.labels.get(name)?;
+    only_axis(couplings.labels.get(name)?)
+}
+
+fn only_axis(labels: &[Option<Labels>]) -> Option<(usize, &Labels)> {
     let mut with = labels
         .iter()
         .enumerate()
@@ -242,8 +247,9 @@ fn assumed(couplings: &Couplings<'_>, name: &str, masked: &HashSet<u32>) -> Arra
     ArrayD::from_shape_vec(IxDyn(&shape), labels.iter().map(number).collect()).unwrap_or(unknown)
 }
 
-/// The numbers of an operator that only moves channels, by the units that these belong to.
+/// The numbers of an operator that only moves channels, or those of a weight, by the units that these belong to.
 fn moved(
+    graph: &Graph<'_>,
     couplings: &Couplings<'_>,
     node: &Node<'_>,
     numbers: &HashMap<&str, ArrayD<f64>>,
@@ -254,12 +260,14 @@ fn moved(
     let all = if node.op == "Concat" { node.inputs.len() } else { 1 };
     let mut by_unit: HashMap<u32, f64> = HashMap::new();
     for name in node.inputs.iter().take(all) {
-        let Some((at, own)) = axis(couplings, name) else {
+        let labels = couplings.parameters.get(name).or(couplings.labels.get(name));
+        let Some((at, own)) = labels.and_then(|labels| only_axis(labels)) else {
             continue;
         };
-        let array = match numbers.get(name) {
-            Some(array) => array.clone(),
-            None => assumed(couplings, name, masked),
+        let array = match (numbers.get(name), graph.constants.get(name)) {
+            (Some(array), _) => array.clone(),
+            (None, Some(constant)) => from_constant(constant)?,
+            (None, None) => assumed(couplings, name, masked),
         };
         if array.shape().get(at) != Some(&own.len()) {
             return None;
@@ -304,6 +312,7 @@ fn follow<'a>(
         op if POOLS.contains(&op) => first.filter(|array| wide(array)).cloned(),
         // It makes its channel anew, of weights that go with it.
         "Conv" if depthwise => made(graph, couplings, node, masked),
+        "QuantizeLinear" => first.filter(|array| wide(array)).cloned(),
         op if THROUGH.contains(&op) || ELEMENTWISE.contains(&op) => {
             let mut values = HashMap::new();
             for name in node.inputs.iter().copied().filter(|name| !name.is_empty()) {
@@ -338,7 +347,7 @@ fn follow<'a>(
             };
             let others = axes.iter().all(|axis| axis.rem_euclid(rank) != dim as i64);
             let known = first.is_some_and(|array| array.shape().get(dim) == Some(&labels.len()));
-            (others && known && !axes.is_empty()).then(|| moved(couplings, node, numbers, masked))?
+            (others && known && !axes.is_empty()).then(|| moved(graph, couplings, node, numbers, masked))?
         }
         "AveragePool" => {
             let inside = !is_padded(node) && node.int("ceil_mode").unwrap_or(0) == 0;
@@ -347,7 +356,7 @@ fn follow<'a>(
                 .filter(|array| (inside || only_inside) && wide(array))
                 .cloned()
         }
-        op if MOVES.contains(&op) => moved(couplings, node, numbers, masked),
+        op if MOVES.contains(&op) => moved(graph, couplings, node, numbers, masked),
         _ => None,
     }
 }

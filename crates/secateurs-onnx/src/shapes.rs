@@ -400,8 +400,11 @@ pub fn axis(axis: i64, rank: usize) -> Option<usize> {
 /// The order of dimensions of a `Transpose`.
 pub fn permutation(node: &Node<'_>, rank: usize) -> Option<Vec<usize>> {
     match node.ints("perm") {
-        Some(perm) if perm.len() == rank => perm.iter().map(|dim| axis(*dim, rank)).collect(),
-        Some(_) => None,
+        Some(perm) => {
+            let order: Vec<usize> = perm.iter().map(|dim| axis(*dim, rank)).collect::<Option<_>>()?;
+            let all = order.len() == rank && (0..rank).all(|dim| order.contains(&dim));
+            all.then_some(order)
+        }
         None => Some((0..rank).rev().collect()),
     }
 }

@@ -16,7 +16,11 @@ use secateurs_onnx::{
 
 /// The models, by name.
 fn models() -> BTreeMap<String, Vec<u8>> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
+    models_in("tests/data")
+}
+
+fn models_in(folder: &str) -> BTreeMap<String, Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|end| end == "onnx"));
     files
@@ -427,7 +431,7 @@ fn damaged_models_of_every_architecture_give_errors_or_exact_models() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 33) as usize % below
     };
-    for (name, model) in models() {
+    for (name, model) in models().into_iter().chain(models_in("tests/data/quantized")) {
         for _ in 0..8 {
             let mut damaged = model.clone();
             match next(3) {

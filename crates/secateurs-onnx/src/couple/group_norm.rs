@@ -13,10 +13,18 @@ use crate::graph::{Graph, Node};
 pub fn divide_into_groups(graph: &Graph<'_>) -> HashSet<usize> {
     let (mut normalised, mut others) = (HashSet::new(), HashSet::new());
     others.extend(&graph.outputs);
-    for node in &graph.nodes {
+    // Readers come before what they read, so that what is quantized in between is seen through.
+    for node in graph.nodes.iter().rev() {
+        let output = node.output();
+        let passes = || output.is_some_and(|name| normalised.contains(name) && !others.contains(name));
+        let into_norm = match node.op {
+            "InstanceNormalization" => true,
+            "QuantizeLinear" | "DequantizeLinear" => passes(),
+            _ => false,
+        };
         for (place, name) in node.inputs.iter().enumerate() {
-            match (node.op, place) {
-                ("InstanceNormalization", 0) => normalised.insert(*name),
+            match (into_norm, place) {
+                (true, 0) => normalised.insert(*name),
                 _ => others.insert(*name),
             };
         }

@@ -5,12 +5,14 @@ use std::collections::{HashMap, HashSet};
 use crate::graph::{Graph, Node};
 
 /// Operators between the projections of attention and its products: they move, scale, turn and normalise.
-const BETWEEN: [&str; 33] = [
+const BETWEEN: [&str; 36] = [
     "Add",
     "Cast",
     "Clip",
     "Concat",
+    "DequantizeLinear",
     "Div",
+    "DynamicQuantizeLinear",
     "Elu",
     "Expand",
     "Gather",
@@ -20,6 +22,7 @@ const BETWEEN: [&str; 33] = [
     "Mul",
     "Neg",
     "Pow",
+    "QuantizeLinear",
     "RMSNormalization",
     "ReduceL2",
     "ReduceMean",
@@ -109,7 +112,13 @@ fn picks_three(name: &str, readers: &HashMap<&str, Vec<&Node<'_>>>) -> bool {
         let moves = |node: &&&Node<'_>| {
             matches!(
                 node.op,
-                "Transpose" | "Unsqueeze" | "Squeeze" | "Identity" | "Cast"
+                "Transpose"
+                    | "Unsqueeze"
+                    | "Squeeze"
+                    | "Identity"
+                    | "Cast"
+                    | "QuantizeLinear"
+                    | "DequantizeLinear"
             )
         };
         names.extend(all.iter().filter(moves).filter_map(|node| node.output()));

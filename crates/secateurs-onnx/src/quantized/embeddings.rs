@@ -1,31 +1,31 @@
-//! Embeddings whose rows are picked before a node dequantizes them: the table is read as what it stands for.
+//! Embeddings whose rows are picked before nodes dequantize them: the table is read as what it stands for.
 
 use std::collections::HashMap;
 
 use super::{Quantization, Source, own, parameters, range};
 use crate::graph::Graph;
 
-/// Reads `Gather` nodes with a quantized table, and the `DequantizeLinear` node that alone reads what they pick, which then
-/// changes nothing.
+/// Operators that only move what was picked.
+const MOVES: [&str; 6] = [
+    "Flatten",
+    "Identity",
+    "Reshape",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// Reads `Gather` nodes with a quantized table, and the `DequantizeLinear` nodes that read what they pick, which then change
+/// nothing.
 pub fn read<'a>(graph: &mut Graph<'a>, readers: &HashMap<&str, usize>) {
-    let makers: HashMap<&'a str, &'a str> = graph
-        .nodes
-        .iter()
-        .filter(|node| node.op == "Gather")
-        .filter_map(|node| Some((node.output()?, node.input(0)?)))
-        .collect();
     for number in 0..graph.nodes.len() {
         let node = &graph.nodes[number];
-        let picked = node.input(0).filter(|_| node.op == "DequantizeLinear");
-        let Some((picked, table)) = picked.and_then(|name| Some((name, *makers.get(name)?))) else {
+        let Some(table) = node.input(0).filter(|_| node.op == "Gather") else {
             continue;
         };
-        let Some(quantization) = table_of(graph, readers, table, number) else {
+        let Some((quantization, dequantize)) = table_of(graph, readers, table, number) else {
             continue;
         };
-        if readers.get(picked) != Some(&1) {
-            continue;
-        }
         let constant = graph.constants[table].clone();
         graph.constants.insert(table, constant.quantized(quantization));
         let (axis, parameters) = (0, Vec::new());
@@ -35,27 +35,47 @@ pub fn read<'a>(graph: &mut Graph<'a>, readers: &HashMap<&str, usize>) {
             parameters,
         };
         graph.quantized.insert(table, source);
-        let node = &mut graph.nodes[number];
-        node.inputs.truncate(1);
-        node.op = "Identity";
+        for number in dequantize {
+            let node = &mut graph.nodes[number];
+            node.inputs.truncate(1);
+            node.op = "Identity";
+        }
     }
 }
 
-/// What the entries of a table stand for, if the node of this number dequantizes all of them in the same way.
+/// What the entries of the table of a `Gather` stand for, and the nodes that dequantize what is picked: all in the same way.
 fn table_of(
     graph: &Graph<'_>,
     readers: &HashMap<&str, usize>,
     table: &str,
     number: usize,
-) -> Option<Quantization> {
-    let node = &graph.nodes[number];
+) -> Option<(Quantization, Vec<usize>)> {
     range(own(graph, readers, table)?.dtype.number())?;
+    let (mut values, mut dequantize) = (vec![graph.nodes[number].output()?], Vec::new());
+    let mut read: HashMap<&str, usize> = HashMap::new();
+    // Nodes are in order, so that each value is there before what reads it.
+    for (number, node) in graph.nodes.iter().enumerate().skip(number) {
+        let Some(value) = node.input(0).filter(|name| values.contains(name)) else {
+            continue;
+        };
+        *read.entry(value).or_insert(0) += 1;
+        match node.op {
+            "DequantizeLinear" => dequantize.push(number),
+            op if MOVES.contains(&op) => values.push(node.output()?),
+            _ => return None,
+        }
+    }
+    // Nothing else reads them, in another place or as an output of the graph.
+    let all = values.iter().all(|value| read.get(value) == readers.get(value));
+    let node = &graph.nodes[*dequantize.first()?];
+    let same = |number: &usize| graph.nodes[*number].inputs[1..] == node.inputs[1..];
     let of_all = |name: &str| parameters(graph, name, None);
-    Some(Quantization {
+    let quantization = Quantization {
         scale: of_all(node.input(1)?)?,
         zero: node.input(2).map_or(Some(vec![0.0]), of_all)?,
         axis: 0,
         read_as: graph.constants.get(node.input(1)?)?.dtype.number(),
         rounded_to: None,
-    })
+    };
+    (all && dequantize.iter().all(same)).then_some((quantization, dequantize))
 }

@@ -99,6 +99,20 @@ pub fn read(graph: &mut Graph<'_>) {
     if !graph.nodes.iter().any(|node| quantizes(node.op)) {
         return;
     }
+    // Integers in `Constant` nodes are as good as initializers.
+    for (number, node) in graph.nodes.iter().enumerate() {
+        let (Some(output), "Constant") = (node.output(), node.op) else {
+            continue;
+        };
+        let constant = graph
+            .constants
+            .get(output)
+            .filter(|constant| !constant.dims.is_empty());
+        if constant.is_some_and(|constant| range(constant.dtype.number()).is_some()) {
+            graph.initializers.insert(output);
+            graph.copies.insert(output, number);
+        }
+    }
     let mut readers: HashMap<&str, usize> = HashMap::new();
     let inputs = graph.nodes.iter().flat_map(|node| &node.inputs);
     for name in inputs.chain(&graph.outputs) {
@@ -109,10 +123,22 @@ pub fn read(graph: &mut Graph<'_>) {
     nodes::read(graph, &readers);
 }
 
+/// Whether a graph quantizes values when it runs.
+#[cfg(feature = "runtime")]
+pub fn is_quantized(graph: &Graph<'_>) -> bool {
+    graph.nodes.iter().any(|node| {
+        let quantizes = matches!(
+            node.op,
+            "QuantizeLinear" | "DequantizeLinear" | "DynamicQuantizeLinear"
+        );
+        quantizes || node.integers.is_some()
+    })
+}
+
 /// The constant of this name whose entries nothing else reads.
 fn own<'g, 'a>(graph: &'g Graph<'a>, readers: &HashMap<&str, usize>, name: &str) -> Option<&'g Constant<'a>> {
     let constant = graph.constants.get(name)?;
-    let is_own = graph.initializers.contains(name) && !graph.copies.contains_key(name);
+    let is_own = graph.initializers.contains(name);
     (is_own && constant.quantization.is_none() && readers.get(name) == Some(&1)).then_some(constant)
 }
 

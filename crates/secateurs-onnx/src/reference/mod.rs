@@ -12,6 +12,7 @@ mod recurrent;
 use std::collections::{HashMap, HashSet};
 
 use ndarray::{ArrayD, Axis, IxDyn};
+pub use quantized::as_quantized;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, contradiction};

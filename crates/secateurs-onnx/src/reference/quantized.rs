@@ -4,13 +4,47 @@ use std::collections::HashMap;
 
 use ndarray::{ArrayD, arr0};
 
-use super::{Inputs, unsupported};
+use super::{Inputs, from_constant, unsupported};
 use crate::error::Result;
+use crate::graph::{Graph, Node};
 use crate::quantized::{Linear, Range, quantize, range};
 use crate::shapes::axis;
 
 /// The number of the type of unsigned bytes.
 const UINT8: i64 = 2;
+
+/// What the output of a node stands for, rounded to it, if it is quantized with a scale that is fixed.
+pub fn as_quantized<'a>(graph: &Graph<'a>, node: &Node<'a>, mut numbers: ArrayD<f64>) -> ArrayD<f64> {
+    let output = match (node.op, &node.integers) {
+        (_, Some(integers)) => integers.output,
+        ("QuantizeLinear", None) => Some(Linear {
+            place: 0,
+            scale: node.input(1),
+            zero: node.input(2),
+        }),
+        _ => None,
+    };
+    let Some(output) = output else {
+        return numbers;
+    };
+    let constants = output.scale.into_iter().chain(output.zero);
+    let values = constants.filter_map(|name| Some((name, from_constant(graph.constants.get(name)?)?)));
+    let (values, integers, adjusted) = (values.collect(), false, None);
+    let inputs = Inputs {
+        graph,
+        node,
+        values: &values,
+        integers,
+        adjusted,
+    };
+    match (inputs.scale_and_zero(&output), inputs.range_of(output.zero)) {
+        (Ok((scale, zero)), Ok(range)) => {
+            numbers.mapv_inplace(|x| (quantize(x, scale, zero, range) - zero) * scale);
+        }
+        _ => numbers.mapv_inplace(|x| if x == 0.0 { x } else { f64::NAN }),
+    }
+    numbers
+}
 
 impl Inputs<'_, '_> {
     /// An operator on integers: on the numbers that they stand for, whose result is quantized.
