@@ -135,6 +135,7 @@ fn spans(rows: &[usize], row: usize) -> impl Iterator<Item = Range<usize>> {
 fn gather(source: &[u8], length: usize, inner: usize, kept: &[usize], into: &mut Vec<u8>) {
     for outer in source.chunks_exact((length * inner).max(1)) {
         match inner {
+            1 => single::<1>(outer, kept, into),
             2 => single::<2>(outer, kept, into),
             4 => single::<4>(outer, kept, into),
             8 => single::<8>(outer, kept, into),

@@ -37,16 +37,30 @@ const MIDDLE: f64 = 1e-9;
 impl Quantization {
     /// Makes numbers of entries that begin at this place of a tensor of this shape.
     pub fn numbers(&self, dims: &[usize], at: usize, entries: &mut [f64]) {
+        // Entries that follow each other and have the same index: all of them, where there is one scale for all.
+        let for_all = self.scale.len() == 1 && self.zero.len() == 1;
         let inner: usize = dims.iter().skip(self.axis + 1).product();
-        let length = dims.get(self.axis).copied().unwrap_or(1);
-        for (place, entry) in entries.iter_mut().enumerate() {
-            let index = (at + place) / inner.max(1) % length.max(1);
+        let inner = if for_all { usize::MAX } else { inner.max(1) };
+        let length = dims.get(self.axis).copied().unwrap_or(1).max(1);
+        let (mut index, mut left) = (at / inner % length, inner - at % inner);
+        let number = |entry: f64, scale: f64, zero: f64| match self.rounded_to {
+            Some(range) => (quantize(entry, scale, zero, range) - zero) * scale,
+            None => (entry - zero) * scale,
+        };
+        if inner == 1 {
+            for entry in entries {
+                *entry = number(*entry, one_of(&self.scale, index), one_of(&self.zero, index));
+                index = if index + 1 == length { 0 } else { index + 1 };
+            }
+            return;
+        }
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let (run, others) = rest.split_at_mut(left.min(rest.len()));
             let (scale, zero) = (one_of(&self.scale, index), one_of(&self.zero, index));
-            let integer = match self.rounded_to {
-                Some(range) => quantize(*entry, scale, zero, range),
-                None => *entry,
-            };
-            *entry = (integer - zero) * scale;
+            run.iter_mut()
+                .for_each(|entry| *entry = number(*entry, scale, zero));
+            (index, left, rest) = ((index + 1) % length, inner, others);
         }
     }
 
@@ -152,4 +166,67 @@ fn parameters(graph: &Graph<'_>, name: &str, length: Option<usize>) -> Option<Ve
         false => return None,
     };
     numbers.iter().all(|x| x.is_finite()).then_some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_each_entry_wherever_it_is_cut() {
+        let dims = [3, 4, 5];
+        for (axis, scales, zeros) in [(0, 3, 3), (1, 4, 1), (2, 1, 5), (2, 5, 5), (1, 1, 1)] {
+            let list = |len: usize, from: f64| (0..len).map(|i| from + i as f64).collect::<Vec<f64>>();
+            for rounded_to in [None, range(3)] {
+                let quantization = Quantization {
+                    scale: list(scales, 2.0),
+                    zero: list(zeros, -1.0),
+                    axis,
+                    read_as: 1,
+                    rounded_to,
+                };
+                let entries: Vec<f64> = (0..60).map(|i| f64::from(i * 37 % 23) - 9.0).collect();
+                let expected: Vec<f64> = (0..60)
+                    .map(|place: usize| {
+                        let index = [place / 20, place / 5 % 4, place % 5][axis];
+                        let scale = quantization.scale[index % scales];
+                        let zero = quantization.zero[index % zeros];
+                        let integer = match rounded_to {
+                            None => entries[place],
+                            Some(_) => (entries[place] / scale).round_ties_even() + zero,
+                        };
+                        (integer - zero) * scale
+                    })
+                    .collect();
+                for step in [1, 7, 60] {
+                    let mut got = entries.clone();
+                    for (number, chunk) in got.chunks_mut(step).enumerate() {
+                        quantization.numbers(&dims, number * step, chunk);
+                    }
+                    assert_eq!(got, expected, "{axis} {scales} {zeros} {step}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_rounded_to_the_nearest_integer_of_the_type() {
+        let byte = range(2).unwrap();
+        for (x, integer) in [
+            (0.0, 10.0),
+            (0.49, 10.0),
+            (0.51, 11.0),
+            // Halves become even, also where a sum in another order is just beside the middle.
+            (0.5, 10.0),
+            (0.5 + 1e-12, 10.0),
+            (0.5 - 1e-12, 10.0),
+            (1.5 - 1e-12, 12.0),
+            (-2.5, 8.0),
+            (1e30, 255.0),
+            (f64::NEG_INFINITY, 0.0),
+        ] {
+            assert_eq!(quantize(x, 1.0, 10.0, byte), integer, "{x}");
+        }
+        assert!(quantize(f64::NAN, 1.0, 10.0, byte).is_nan());
+    }
 }
