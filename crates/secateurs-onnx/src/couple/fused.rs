@@ -35,7 +35,9 @@ impl<'a> Walk<'a, '_> {
         let more = node.op != "SkipSimplifiedLayerNormalization" && node.outputs.len() > 1;
         let vector = self.value(scale).labels.len() == 1;
         let alone = node.inputs.iter().filter(|name| **name == scale).count() == 1;
-        if more || !vector || !alone || at + 1 != first.labels.len() {
+        // Integers cannot take up a factor.
+        let of_integers = self.graph.quantized.contains_key(scale);
+        if more || !vector || !alone || of_integers || at + 1 != first.labels.len() {
             self.hold_from(&first, at, node.op);
             self.fix_from(scale, 0);
             let mut output = first;

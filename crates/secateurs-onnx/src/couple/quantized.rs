@@ -10,13 +10,12 @@ const UINT8: i64 = 2;
 impl<'a> Walk<'a, '_> {
     /// With one scale and one zero point, each entry by itself.
     pub(super) fn quantize(&mut self, node: &Node<'a>, first: Tracked) -> Option<Tracked> {
-        for place in [1, 2] {
-            let shape = node.input(place).map(|name| self.value(name).shape);
-            let of_all = |shape: Option<Vec<Option<usize>>>| {
-                shape?.iter().all(|length| *length == Some(1)).then_some(())
-            };
-            shape.is_none_or(|shape| of_all(shape).is_some()).then_some(())?;
-        }
+        let is_single = |name: &str| {
+            let shape = self.value(name).shape;
+            shape.is_some_and(|shape| shape.iter().all(|length| *length == Some(1)))
+        };
+        let mut parameters = [1, 2].into_iter().filter_map(|place| node.input(place));
+        parameters.all(is_single).then_some(())?;
         let of_input = |place: usize| node.input(place).map(|name| self.value(name).dtype);
         let dtype = match node.op {
             "QuantizeLinear" => of_input(2).or(node.int("output_dtype")).unwrap_or(UINT8),

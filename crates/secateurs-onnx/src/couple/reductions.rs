@@ -2,6 +2,7 @@
 
 use super::{Change, FIXED, Tracked, Walk};
 use crate::graph::Node;
+use crate::quantized::range;
 use crate::shapes::{Shape, axis, reduced};
 
 impl<'a> Walk<'a, '_> {
@@ -94,7 +95,10 @@ impl<'a> Walk<'a, '_> {
                 self.range_over_kept(number, kind, *dim, first.units(*dim));
                 continue;
             }
-            if ranked || with.len() > 1 || (node.op == "ReduceMean" && first.dtype == 0) {
+            // Of integers, zero is another number.
+            let of_integers = range(first.dtype).is_some();
+            let unknown = node.op == "ReduceMean" && first.dtype == 0;
+            if ranked || with.len() > 1 || of_integers || unknown {
                 self.hold_dim(&first, *dim, node.op);
                 continue;
             }

@@ -299,6 +299,32 @@ fn weights_that_are_quantized_in_other_ways_are_held() {
 }
 
 #[test]
+fn what_has_to_take_up_a_factor_is_not_of_integers() {
+    // The scale of a norm, and a mean of integers.
+    let mut norm = Builder::new();
+    norm.input("x", &[2, 4]).weight("w", &[4, 8]).weight("v", &[8, 2]);
+    norm.dequantized("scale", &[8])
+        .node("MatMul", &["x", "w"], "a", &[])
+        .node("RMSNormalization", &["a", "scale"], "n", &[])
+        .node("MatMul", &["n", "v"], "y", &[])
+        .output("y");
+    let mut mean = Builder::new();
+    mean.input("x", &[2, 4]).weight("w", &[4, 8]).linear("q");
+    mean.node("MatMul", &["x", "w"], "a", &[])
+        .node("QuantizeLinear", &["a", "q.s", "q.z"], "q", &[])
+        .node("ReduceMean", &["q"], "m", &[("axes", &[1])])
+        .node("DequantizeLinear", &["m", "q.s", "q.z"], "y", &[])
+        .output("y");
+    for (b, reason) in [(norm, "RMSNormalization"), (mean, "ReduceMean")] {
+        let error = shrink(&b.model(), &half()).unwrap_err();
+        assert!(
+            matches!(&error, Error::NothingToRemove { reason: got } if got.contains(reason)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_masked_channel_goes_if_what_it_sends_is_rounded_to_zero() {
     // The first four of eight rows stand for zero; as integers, their biases are negative, positive, too small, and zero.
     let mut b = Builder::new();
