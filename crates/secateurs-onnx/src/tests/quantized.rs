@@ -4,7 +4,8 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::{Builder, half, random_network, shapes, shrink_random, steps};
+use super::builder::{Builder, half, shapes};
+use super::random::{random_network, shrink_random, steps};
 use crate::external::External;
 use crate::graph::Model;
 use crate::skeleton::Skeleton;

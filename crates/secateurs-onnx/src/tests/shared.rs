@@ -6,7 +6,7 @@ use std::fs;
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 
-use super::{Builder, half};
+use super::builder::{Builder, half};
 use crate::couple::couplings;
 use crate::external::External;
 use crate::graph::{Model, field};
