@@ -32,6 +32,8 @@ struct Reader<'a> {
     outputs: usize,
     /// Its bias, if it has one.
     bias: Option<&'a str>,
+    /// The number of groups, each of which reads channels of its own.
+    groups: usize,
 }
 
 /// How a node takes up what a dimension of one of its inputs sends; `None` if it cannot, because it looks at what is beyond
@@ -49,7 +51,7 @@ fn reader<'a>(graph: &Graph<'a>, node: &Node<'a>, name: &str, dim: usize) -> Opt
     let one = |attribute: &str| node.float(attribute).is_none_or(|factor| factor == 1.0);
     let outputs = match node.op {
         "Conv" => {
-            let fits = dim == 1 && node.int("group").unwrap_or(1) == 1 && !is_padded(node);
+            let fits = dim == 1 && !is_padded(node);
             fits.then_some(0)?
         }
         "Gemm" => {
@@ -64,6 +66,8 @@ fn reader<'a>(graph: &Graph<'a>, node: &Node<'a>, name: &str, dim: usize) -> Opt
     };
     let length = *dims.get(outputs)?;
     dims.get(1)?;
+    let groups = usize::try_from(node.int("group").unwrap_or(1)).ok()?;
+    (groups > 0 && length.is_multiple_of(groups)).then_some(())?;
     let bias = match (node.op, node.input(2)) {
         ("MatMul", _) | (_, None) => None,
         (_, Some(bias)) => {
@@ -77,6 +81,7 @@ fn reader<'a>(graph: &Graph<'a>, node: &Node<'a>, name: &str, dim: usize) -> Opt
         weight,
         outputs,
         bias,
+        groups,
     })
 }
 
@@ -92,17 +97,20 @@ pub fn shifts(graph: &Graph<'_>, constants: &[Constant], removed: &HashSet<u32>)
     // A node's constants follow each other, so that its weight is read once.
     for of_node in constants.chunk_by(|a, b| a.node == b.node) {
         let node = &graph.nodes[of_node[0].node];
-        let sums = node
-            .input(0)
-            .and_then(|read| kernel_sums(graph, &reader(graph, node, read, 1)?));
+        let reader = node.input(0).and_then(|read| reader(graph, node, read, 1));
+        let sums = reader.and_then(|reader| Some((kernel_sums(graph, &reader)?, reader.groups)));
         let removed = of_node.iter().filter(|constant| removed.contains(&constant.unit));
-        let (Some(sums), Some(_)) = (sums, removed.clone().next()) else {
+        let (Some((sums, groups)), Some(_)) = (sums, removed.clone().next()) else {
             continue;
         };
+        let (outputs, inputs) = (sums.nrows() / groups, sums.ncols());
         let mut shift = vec![0.0; sums.nrows()];
         for Constant { channel, value, .. } in removed {
-            let column = shift.iter_mut().zip(sums.column(*channel));
-            column.for_each(|(shift, sum)| *shift += value * sum);
+            // The outputs of the group that reads it.
+            let begin = channel / inputs * outputs;
+            let column = sums.column(channel % inputs);
+            let shifts = begin..begin + outputs;
+            shifts.for_each(|output| shift[output] += value * column[output]);
         }
         shifts.insert(of_node[0].node, shift);
     }

@@ -155,6 +155,41 @@ fn constants_of_masked_channels_become_bias() {
     );
 }
 
+#[test]
+fn constants_become_bias_of_the_group_that_reads_them() {
+    for (groups, padded) in [(1, false), (2, false), (4, false), (2, true)] {
+        let pads: &[i64] = if padded { &[1, 1, 1, 1] } else { &[0, 0, 0, 0] };
+        let mut b = Builder::new();
+        b.input("x", &[-1, 3, 9, 9])
+            .weight("a.weight", &[8, 3, 3, 3])
+            .weight("a.bias", &[8])
+            .weight("b.weight", &[12, 8 / groups, 3, 3])
+            .weight("b.bias", &[12])
+            .node("Conv", &["x", "a.weight", "a.bias"], "a", &[])
+            .node("Sigmoid", &["a"], "as", &[])
+            .node(
+                "Conv",
+                &["as", "b.weight", "b.bias"],
+                "b",
+                &[("pads", pads), ("group", &[groups as i64])],
+            )
+            .node("GlobalAveragePool", &["b"], "y", &[])
+            .output("y");
+        // The same place of each group, so that it can go.
+        let rows: Vec<usize> = (0..groups).map(|group| group * (8 / groups) + 1).collect();
+        let model = masked(&b.model(), &[("a.weight", &rows)]);
+        match shrink(&model, &Options::masked()) {
+            Ok(smaller) => {
+                assert!(!padded);
+                assert!(smaller.report.deviation.unwrap() <= 1e-12, "{}", smaller.report);
+                assert_eq!(shapes(&smaller.bytes)["b.weight"], [12, 8 / groups - 1, 3, 3]);
+                assert_eq!(smaller.report.folded, 1);
+            }
+            Err(error) => assert!(padded, "{error}"),
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
