@@ -107,10 +107,12 @@ pub fn shifts(graph: &Graph<'_>, constants: &[Constant], removed: &HashSet<u32>)
         let mut shift = vec![0.0; sums.nrows()];
         for Constant { channel, value, .. } in removed {
             // The outputs of the group that reads it.
-            let begin = channel / inputs * outputs;
+            let Some(group) = channel.checked_div(inputs).filter(|group| *group < groups) else {
+                continue;
+            };
             let column = sums.column(channel % inputs);
-            let shifts = begin..begin + outputs;
-            shifts.for_each(|output| shift[output] += value * column[output]);
+            let of_group = group * outputs..(group + 1) * outputs;
+            of_group.for_each(|output| shift[output] += value * column[output]);
         }
         shifts.insert(of_node[0].node, shift);
     }

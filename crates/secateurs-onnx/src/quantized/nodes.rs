@@ -151,11 +151,11 @@ fn integers<'a>(
     if let Some(name) = layout.bias.and_then(|place| node.input(place)) {
         let constant = own(graph, readers, name).filter(|constant| constant.dtype.number() == 6)?;
         let length = constant.dims.first().copied();
-        let scale = |linear: &Linear<'a>| parameters(graph, linear.scale?, length);
-        let (a, b) = (scale(&inputs[0])?, scale(&inputs[1])?);
-        let factor = a[0] * f64::from(node.float("alpha").unwrap_or(1.0));
+        let of_input = parameters(graph, inputs[0].scale?, None)?;
+        let of_weight = parameters(graph, inputs[1].scale?, length)?;
+        let factor = of_input[0] * f64::from(node.float("alpha").unwrap_or(1.0));
         let quantization = Quantization {
-            scale: b.into_iter().map(|scale| scale * factor).collect(),
+            scale: of_weight.into_iter().map(|scale| scale * factor).collect(),
             zero: vec![0.0],
             axis: 0,
             read_as: constant.dtype.number(),
