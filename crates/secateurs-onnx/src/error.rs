@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::options::ScoreError;
+
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -69,6 +71,15 @@ pub enum Error {
         what: String,
         /// Name of the node or tensor, if there is one.
         at: Option<String>,
+    },
+    /// Scores that a function cannot compute.
+    #[error("the scores of `{weight}` cannot be computed: {error}")]
+    Scores {
+        /// The name of the weight.
+        weight: String,
+        /// Why not.
+        #[source]
+        error: ScoreError,
     },
     /// Nothing that can be removed.
     #[error("nothing can be removed: {reason}")]

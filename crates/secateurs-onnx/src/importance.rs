@@ -57,12 +57,18 @@ pub fn importance(
             reduced(graph, couplings, options.reduction, Norm(1.0), values)
         }
         Importance::Function(function) => {
-            let failed = RefCell::new(None);
+            let failed: RefCell<Option<Error>> = RefCell::new(None);
             let values = |name: &str, take: &mut Take<'_>| {
-                let scores = of_function(graph, name, function);
-                match scores.unwrap_or_else(|error| failed.replace(Some(error)).and(None)) {
-                    Some(scores) => give(&scores, take),
-                    None => false,
+                if failed.borrow().is_some() {
+                    return false;
+                }
+                match of_function(graph, name, function) {
+                    Ok(Some(scores)) => give(&scores, take),
+                    Ok(None) => false,
+                    Err(error) => {
+                        failed.replace(Some(error));
+                        false
+                    }
                 }
             };
             let importance = reduced(graph, couplings, options.reduction, Norm(1.0), values);
@@ -81,7 +87,15 @@ fn of_function(graph: &Graph<'_>, name: &str, function: &ScoreFunction) -> Resul
         let values = values.into_iter().map(|x| x as f32).collect();
         ArrayD::from_shape_vec(constant.dims.as_slice(), values).ok()
     });
-    let Some(scores) = weight.and_then(|weight| (function.0)(graph.original(name), weight.view())) else {
+    let Some(weight) = weight else {
+        return Ok(None);
+    };
+    let name = graph.original(name);
+    let scores = (function.0)(name, weight.view()).map_err(|error| Error::Scores {
+        weight: name.to_owned(),
+        error,
+    })?;
+    let Some(scores) = scores else {
         return Ok(None);
     };
     check(graph, name, &scores)?;

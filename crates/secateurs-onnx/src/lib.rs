@@ -69,7 +69,7 @@ pub use cost::Cost;
 pub use error::{Error, Result};
 #[cfg(feature = "nn")]
 pub use modules::{SmallerModule, export, shrink_module};
-pub use options::{Importance, Inexact, Options, Reduction, Resource, Scope, ScoreFunction};
+pub use options::{Importance, Inexact, Options, Reduction, Resource, Scope, ScoreError, ScoreFunction};
 pub use report::{Latency, Report, Runtime};
 pub use select::GroupReport;
 pub use shrink::{Outputs, Smaller, plan, plan_file, shrink, shrink_file, weight_names};

@@ -93,15 +93,29 @@ impl Importance {
     pub fn function(
         scores: impl Fn(&str, ArrayViewD<'_, f32>) -> Option<ArrayD<f32>> + Send + Sync + 'static,
     ) -> Self {
+        Self::try_function(move |name, weight| Ok(scores(name, weight)))
+    }
+
+    /// Scores that a function computes which can fail. Its first error ends the call: nothing is written, and the error is
+    /// [`Error::Scores`](crate::Error::Scores).
+    pub fn try_function(
+        scores: impl Fn(&str, ArrayViewD<'_, f32>) -> Result<Option<ArrayD<f32>>, ScoreError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
         Importance::Function(ScoreFunction(Arc::new(scores)))
     }
 }
+
+/// Why scores cannot be computed.
+pub type ScoreError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A function that computes scores of a weight.
 #[derive(Clone)]
 pub struct ScoreFunction(pub(crate) Arc<Scoring>);
 
-type Scoring = dyn Fn(&str, ArrayViewD<'_, f32>) -> Option<ArrayD<f32>> + Send + Sync;
+type Scoring = dyn Fn(&str, ArrayViewD<'_, f32>) -> Result<Option<ArrayD<f32>>, ScoreError> + Send + Sync;
 
 impl fmt::Debug for ScoreFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -187,6 +187,19 @@ fn every_importance_scope_and_reduction_gives_an_exact_model() {
         with(Importance::function(|_, weight| Some(weight.to_owned()))),
         with(Importance::L1)
     );
+    let failing = Importance::try_function(|name, _| match name.contains("bias") {
+        true => Ok(None),
+        false => Err("out of scores".into()),
+    });
+    let error = shrink(&model, &unrounded(0.5).importance(failing)).unwrap_err();
+    assert!(
+        matches!(&error, Error::Scores { weight, .. } if !weight.contains("bias")),
+        "{error}"
+    );
+    assert!(
+        error.to_string().ends_with("cannot be computed: out of scores"),
+        "{error}"
+    );
     for order in [0.0, -1.0, f64::NAN] {
         let wrong = plan(&model, &unrounded(0.5).importance(Importance::Norm(order))).unwrap_err();
         assert!(wrong.to_string().contains("not a valid order"), "{wrong}");

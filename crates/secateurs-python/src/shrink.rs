@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use numpy::PyReadonlyArrayDyn;
+use numpy::{PyReadonlyArrayDyn, ToPyArray};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -23,6 +23,11 @@ fn failed(error: Error) -> PyErr {
         Error::Prune(error) => raise(error),
         Error::Io { error, .. } => of_io(error.kind(), message),
         Error::NotExact { .. } => PyRuntimeError::new_err(message),
+        // What a function raised is raised again.
+        Error::Scores { error, .. } => match error.downcast::<PyErr>() {
+            Ok(raised) => *raised,
+            Err(_) => PyValueError::new_err(message),
+        },
         _ => PyValueError::new_err(message),
     }
 }
@@ -43,7 +48,8 @@ where
 /// channels, or what is to be left: a resource and its share.
 #[pyfunction]
 #[pyo3(signature = (
-    path, output, *, amount=None, budget=None, importance="l2", norm=None, scores=None, reduction="sum", scope="group",
+    path, output, *, amount=None, budget=None, zeros=false, importance="l2", norm=None, scores=None, function=None,
+    reduction="sum", scope="group",
     normalize=true, seed=0, round_to=8, keep_at_least=1, include=None, exclude=Vec::new(), inexact=Vec::new(),
     whole_heads=false, masked=None, certificate=None, verify=true, overwrite=false
 ))]
@@ -54,9 +60,11 @@ pub(crate) fn shrink<'py>(
     output: Option<PathBuf>,
     amount: Option<AmountArg>,
     budget: Option<(String, f64)>,
+    zeros: bool,
     importance: &str,
     norm: Option<f64>,
     scores: Option<BTreeMap<String, PyReadonlyArrayDyn<'py, f32>>>,
+    function: Option<Py<PyAny>>,
     reduction: &str,
     scope: &str,
     normalize: bool,
@@ -81,6 +89,7 @@ pub(crate) fn shrink<'py>(
             ];
             Options::budget(choice("a resource", &resource, &resources)?, share)
         }
+        (None, _) if zeros => Ok(Options::masked()),
         (None, Some(amount)) => Options::new(amount.0),
         (None, None) => Options::new(0.5),
     };
@@ -98,13 +107,14 @@ pub(crate) fn shrink<'py>(
             ));
         }
     };
-    let importance = match scores {
-        Some(scores) => {
+    let importance = match (scores, function) {
+        (_, Some(function)) => scores_of(function),
+        (Some(scores), None) => {
             let scores = scores.into_iter();
             let scores = scores.map(|(name, scores)| (name, scores.as_array().to_owned()));
             Importance::Scores(Arc::new(scores.collect()))
         }
-        None => choice(
+        (None, None) => choice(
             "importance",
             importance,
             &[
@@ -128,7 +138,7 @@ pub(crate) fn shrink<'py>(
         .reduction(choice("reduction", reduction, &reductions)?)
         .scope(choice("scope", scope, &scopes)?)
         .normalize(normalize)
-        .round_to(round_to)
+        .round_to(if zeros { 1 } else { round_to })
         .keep_at_least(keep_at_least)
         .verify(verify);
     let kinds = [("layer_norm", Inexact::LayerNorm), ("maximum", Inexact::Maximum)];
@@ -153,6 +163,17 @@ pub(crate) fn shrink<'py>(
         None => plan_file(&path, &options),
     });
     report_dict(py, &report.map_err(failed)?)
+}
+
+/// Scores that a function in Python computes of a name and a weight.
+fn scores_of(function: Py<PyAny>) -> Importance {
+    Importance::try_function(move |name, weight| {
+        Python::attach(|py| {
+            let scores = function.call1(py, (name, weight.to_pyarray(py)))?;
+            let scores: Option<PyReadonlyArrayDyn<'_, f32>> = scores.extract(py)?;
+            Ok(scores.map(|scores| scores.as_array().to_owned()))
+        })
+    })
 }
 
 fn report_dict<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {

@@ -126,6 +126,49 @@ def test_scores_and_names(model, tmp_path):
     assert report["removed"] == 16 and report["held"]["the choice of groups"] == 24
 
 
+def test_a_function_of_scores(model, tmp_path):
+    output, names = tmp_path / "small.onnx", []
+
+    def scores(name, weight):
+        names.append((name, weight.shape))
+        return np.abs(weight) if weight.ndim > 1 else None
+
+    secateurs.shrink(model, output, 0.5, importance=scores)
+    assert ("first.weight", (32, 3, 3, 3)) in names and ("head.bias", (10,)) in names
+    biases = {name: np.zeros(n) for name, n in (("first.bias", 32), ("second.bias", 24), ("head.bias", 10))}
+    weights = {w.name: np.abs(numpy_helper.to_array(w)) for w in onnx.load(model).graph.initializer}
+    secateurs.shrink(model, tmp_path / "same.onnx", 0.5, importance={**weights, **biases})
+    assert output.read_bytes() == (tmp_path / "same.onnx").read_bytes()
+
+    def fails(name, weight):
+        raise KeyError(name)
+
+    with pytest.raises(KeyError):
+        secateurs.shrink(model, tmp_path / "none.onnx", 0.5, importance=fails)
+    with pytest.raises(ValueError, match="shape"):
+        secateurs.shrink(model, tmp_path / "none.onnx", 0.5, importance=lambda name, weight: weight[:1])
+    assert not (tmp_path / "none.onnx").exists()
+
+
+def test_zeros_are_removed(model, tmp_path):
+    with pytest.raises(ValueError, match="no channel is masked"):
+        secateurs.shrink(model, tmp_path / "small.onnx", zeros=True)
+    masked = onnx.load(model)
+    for w in masked.graph.initializer:
+        if w.name.startswith("first."):
+            array = numpy_helper.to_array(w).copy()
+            array[:5] = 0
+            w.CopyFrom(numpy_helper.from_array(array, w.name))
+    path = tmp_path / "masked.onnx"
+    onnx.save(masked, path)
+    report = secateurs.shrink(path, tmp_path / "small.onnx", zeros=True)
+    assert report["removed"] == 5 and report["folded"] == 0
+    assert shapes(tmp_path / "small.onnx")["first.weight"] == [27, 3, 3, 3]
+    np.testing.assert_allclose(run(tmp_path / "small.onnx"), run(path), rtol=1e-4, atol=1e-5)
+    with pytest.raises(TypeError, match="exclude each other"):
+        secateurs.shrink(path, None, 0.5, zeros=True)
+
+
 def test_bad_input(model, tmp_path):
     output = tmp_path / "small.onnx"
     for bad in (None, 3, [], open(model, "rb")):

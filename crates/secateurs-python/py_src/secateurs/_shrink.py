@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import Any
 
@@ -13,6 +13,7 @@ from ._amount import Until
 from ._checkpoint import _names
 
 _Path = str | PathLike[str]
+_Function = Callable[[str, np.ndarray], np.ndarray | None]
 
 
 def shrink(
@@ -23,7 +24,8 @@ def shrink(
     macs: float | None = None,
     parameters: float | None = None,
     bytes: float | None = None,
-    importance: str | Mapping[str, Any] = "l2",
+    zeros: bool = False,
+    importance: str | Mapping[str, Any] | _Function = "l2",
     norm: float | None = None,
     reduction: str = "sum",
     scope: str = "group",
@@ -52,8 +54,11 @@ def shrink(
         amount: how many channels of each group to remove: a fraction (float) or a count (int). 0.5 by default.
         macs, parameters, bytes: in place of an amount, the share of multiply-adds, of parameters, or of the
             file, that is to be left at most.
+        zeros: in place of an amount, remove the channels whose weights are all zero, as ``ln_structured`` leaves
+            them. The model then computes what it computes as it is.
         importance: ``"l1"``, ``"l2"``, ``"norm"``, ``"batch_norm"``, ``"random"``, or arrays of scores by the
-            names of weights. The least important channels are removed.
+            names of weights, or a function that is given the name of a weight and the weight, and returns its
+            scores, or None if it does not count. The least important channels are removed.
         norm: the order of ``"norm"``: a number above 0, or ``math.inf`` for the largest absolute value.
         reduction: how the norms of coupled weights are combined: ``"sum"``, ``"mean"`` or ``"max"``.
         scope: ``"group"`` ranks the channels of each group, ``"global"`` those of all groups of a kind.
@@ -73,7 +78,8 @@ def shrink(
 
     Returns:
         A dictionary with the keys ``before`` and ``after`` (each with ``parameters``, ``bytes``, ``macs`` and
-        ``activations``), ``channels``, ``removed``, ``held`` (by reason), ``deviation`` (the largest
+        ``activations``), ``channels``, ``removed``, ``held`` (by reason), ``folded`` (with ``zeros``, the
+        removed channels whose constants became bias of what reads them), ``deviation`` (the largest
         difference of outputs), ``inexact`` (the removed channels of such operators, by kind) and
         ``accepted_deviation`` (with ``inexact``, the largest difference from the plain masked model), and
         ``groups``, a list.
@@ -84,10 +90,17 @@ def shrink(
     """
     budgets = {"macs": macs, "parameters": parameters, "bytes": bytes}
     given = [(name, share) for name, share in budgets.items() if share is not None]
-    if len(given) + (amount is not None) > 1:
-        raise TypeError("`amount`, `macs`, `parameters` and `bytes` exclude each other; give one of them")
-    scores = None
-    if isinstance(importance, Mapping):
+    if len(given) + (amount is not None) + zeros > 1:
+        raise TypeError("`amount`, `macs`, `parameters`, `bytes` and `zeros` exclude each other; give one of them")
+    scores = function = None
+    if callable(importance):
+        given_function, importance = importance, "l2"
+
+        def function(name: str, weight: np.ndarray) -> np.ndarray | None:
+            scores = given_function(name, weight)
+            return None if scores is None else np.asarray(scores, np.float32)
+
+    elif isinstance(importance, Mapping):
         scores = {name: np.asarray(array, np.float32) for name, array in importance.items()}
         importance = "l2"
     return _rust.shrink(
@@ -95,9 +108,11 @@ def shrink(
         output,
         amount=amount,
         budget=given[0] if given else None,
+        zeros=zeros,
         importance=importance,
         norm=norm,
         scores=scores,
+        function=function,
         reduction=reduction,
         scope=scope,
         normalize=normalize,
