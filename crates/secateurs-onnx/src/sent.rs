@@ -40,10 +40,11 @@ const POOLS: [&str; 5] = [
 ];
 
 /// Operators that move channels.
-const MOVES: [&str; 8] = [
+const MOVES: [&str; 9] = [
     // Integers are followed as what they stand for.
     "DequantizeLinear",
     "Flatten",
+    "Gather",
     "Reshape",
     "Squeeze",
     "Unsqueeze",
@@ -356,6 +357,7 @@ fn follow<'a>(
                 .filter(|array| (inside || only_inside) && wide(array))
                 .cloned()
         }
+        "Gather" if graph.constants.contains_key(node.input(0)?) => None,
         op if MOVES.contains(&op) => moved(graph, couplings, node, numbers, masked),
         _ => None,
     }

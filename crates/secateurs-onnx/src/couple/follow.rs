@@ -33,6 +33,15 @@ pub enum Change {
         /// An attribute that says the same otherwise, and goes.
         drop: Option<&'static str>,
     },
+    /// An input of indices that are picked of an axis: those that are kept, by where they are then.
+    Table {
+        place: usize,
+        table: Vec<usize>,
+        /// The units of the axis.
+        source: Labels,
+        /// Of each dimension of the indices, its length and the units along it.
+        parts: Vec<(usize, Option<Labels>)>,
+    },
     /// An input of zeros is left out, because what is missing is zero.
     Missing { place: usize, labels: Labels },
     /// The output was a mean of all units, of which those that are removed were zero.
@@ -65,6 +74,10 @@ impl Change {
             Change::AttributeList { entries, .. } => Box::new(entries.iter().map(|(_, labels)| labels)),
             Change::Input { entries, from, .. } => {
                 Box::new(entries.iter().map(|(_, labels)| labels).chain(from))
+            }
+            Change::Table { source, parts, .. } => {
+                let parts = parts.iter().filter_map(|(_, labels)| labels.as_ref());
+                Box::new([source].into_iter().chain(parts))
             }
             Change::Frozen { value, .. } => Box::new(value.labels()),
         }

@@ -8,6 +8,7 @@ mod contractions;
 mod elementwise;
 mod follow;
 mod fused;
+mod gather;
 mod group_norm;
 mod heads;
 mod inexact;

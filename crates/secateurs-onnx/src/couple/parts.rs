@@ -178,23 +178,6 @@ impl<'a> Walk<'a, '_> {
         Some(Tracked::zero(shape, labels).zero_like(&first))
     }
 
-    /// Picks entries of an axis, such as the rows of an embedding.
-    pub(super) fn gather(&mut self, node: &Node<'a>, shape: Shape) -> Option<Tracked> {
-        let (data, indices) = (node.input(0)?, self.value(node.input(1)?));
-        let rank = self.value(data).labels.len();
-        let at = axis(node.int("axis").unwrap_or(0), rank)?;
-        if self.is_weight(data) {
-            self.fix(data, at, FIXED);
-        }
-        let first = self.read(data, node.op);
-        self.hold_dim(&first, at, node.op);
-        self.hold_from(&indices, 0, node.op);
-        let mut labels = first.labels[..at].to_vec();
-        labels.extend(indices.labels.iter().map(|_| None));
-        labels.extend_from_slice(&first.labels[at + 1..]);
-        (labels.len() == shape.len()).then(|| Tracked::zero(shape, labels).zero_like(&first))
-    }
-
     /// Repeats along dimensions of length 1.
     pub(super) fn expand(&mut self, number: usize, node: &Node<'a>, shape: Shape) -> Option<Tracked> {
         let name = node.input(0)?;

@@ -6,7 +6,7 @@ use crate::graph::Node;
 use crate::shapes::{Shape, axes, axis, permutation, product};
 
 /// Most entries of an axis that several are merged into.
-const MOST_MERGED: usize = 1 << 26;
+pub const MOST_MERGED: usize = 1 << 26;
 
 impl<'a> Walk<'a, '_> {
     /// The output of an operator that moves entries.

@@ -52,7 +52,7 @@ impl<'a> Walk<'a, '_> {
             "Einsum" => self.einsum(node, shape)?,
             "Concat" => self.concat(node, shape)?,
             "Slice" => self.slice(number, node, shape)?,
-            "Gather" => self.gather(node, shape)?,
+            "Gather" => self.gather(number, node, shape)?,
             "Expand" => self.expand(number, node, shape)?,
             "Pad" => self.pad(node, first, shape)?,
             "Resize" => self.resize(number, node, first, shape)?,

@@ -282,3 +282,49 @@ fn weights_that_are_computed_from_weights_are_cut() {
     // What was computed counts as it was written.
     assert_eq!(smaller.report.before.parameters, 4 * 8 + 8 * 2 + 8 + 8 + 2);
 }
+
+#[test]
+fn indices_that_are_picked_are_followed() {
+    // Channels in another order and some of them twice, one by itself, and all places of an image at once.
+    let with = |indices: &[i64], dims: &[usize], rest: &dyn Fn(&mut Builder)| {
+        let mut b = Builder::new();
+        let raw: Vec<u8> = indices.iter().flat_map(|x| x.to_le_bytes()).collect();
+        b.input("x", &[1, 3, 2, 2])
+            .tensor("i", dims, 7, &raw)
+            .conv("x", "a", (3, 4, 1));
+        rest(&mut b);
+        shrink(&b.output("y").model(), &half()).unwrap()
+    };
+    let axis: [(&str, &[i64]); 1] = [("axis", &[1])];
+    let twice = with(&[3, -4, 2, 1, 1, 0], &[6], &|b| {
+        b.node("Gather", &["a", "i"], "g", &axis)
+            .weight("w", &[5, 6, 1, 1])
+            .node("Conv", &["g", "w"], "y", &[]);
+    });
+    assert_eq!(twice.report.removed(), 2);
+    assert_eq!(twice.report.deviation, Some(0.0));
+    assert_eq!(shapes(&twice.bytes)["a.weight"][0], 2);
+    let one = with(&[2], &[], &|b| {
+        b.node("Gather", &["a", "i"], "g", &axis)
+            .node("Gather", &["a", "i"], "same", &axis)
+            .node("Add", &["g", "same"], "s", &[])
+            .weight("w", &[5, 4, 1, 1])
+            .node("Conv", &["a", "w"], "c", &[])
+            .node("Add", &["c", "s"], "y", &[]);
+    });
+    assert_eq!(one.report.removed(), 2);
+    assert_eq!(one.report.held()["Gather"], 1);
+    assert!(one.report.deviation.unwrap() <= 1e-12);
+    // Places first, channels last, as a transposition is written at times.
+    let table: Vec<i64> = (0..16).map(|place| place % 4 * 4 + place / 4).collect();
+    let flat = with(&table, &[4, 4], &|b| {
+        b.ints("all", &[16])
+            .node("Reshape", &["a", "all"], "f", &[])
+            .node("Gather", &["f", "i"], "g", &[])
+            .weight("w", &[4, 3])
+            .node("MatMul", &["g", "w"], "y", &[]);
+    });
+    assert_eq!(flat.report.removed(), 2);
+    assert!(flat.report.deviation.unwrap() <= 1e-12);
+    assert_eq!(shapes(&flat.bytes)["w"], [2, 3]);
+}

@@ -72,6 +72,17 @@ pub fn cut<'a>(
                 edit.inputs.insert(place, name);
                 edit.dropped.extend(drop);
             }
+            Change::Table {
+                place,
+                table,
+                source,
+                parts,
+            } => {
+                let (dims, list) = kept_table(table, &kept(source), parts, kept);
+                let name = names.fresh(node.name);
+                changes.added.push(new_tensor(&name, &dims, INT64, &list)?);
+                edit.inputs.insert(node.place_in_file(*place), name);
+            }
             Change::Missing { place, .. } => {
                 edit.inputs.insert(node.place_in_file(*place), String::new());
             }
@@ -186,6 +197,25 @@ impl<'g> Names<'g> {
             }
         }
     }
+}
+
+/// What is left of a table of indices of an axis, of which these are kept: its shape, and where its indices are then.
+fn kept_table(
+    table: &[usize],
+    source: &[usize],
+    parts: &[(usize, Option<Labels>)],
+    kept: impl Fn(&Labels) -> Vec<usize>,
+) -> (Vec<usize>, Vec<f64>) {
+    let mut places = vec![0];
+    let mut dims = Vec::new();
+    for (length, labels) in parts {
+        let own = labels.as_ref().map_or_else(|| (0..*length).collect(), &kept);
+        let inner = |place: usize| own.iter().map(move |index| place * length + index);
+        places = places.into_iter().flat_map(inner).collect();
+        dims.push(own.len());
+    }
+    let moved = |place: usize| source.partition_point(|index| *index < table[place]) as f64;
+    (dims, places.into_iter().map(moved).collect())
 }
 
 /// The tensor with only these indices of each dimension.
