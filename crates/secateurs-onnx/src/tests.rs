@@ -8,3 +8,4 @@ mod norms;
 mod quantized;
 mod random;
 mod shared;
+mod unused;

@@ -192,10 +192,9 @@ fn reshapes_with_written_lengths_follow() {
     );
     let skeleton = Skeleton::of_bytes(&smaller.bytes).unwrap();
     let read = Model::read(&skeleton, &External::default()).unwrap();
-    assert_eq!(
-        read.graph.constants["target"].ints().unwrap(),
-        [2, 8, 16],
-        "others may use it"
+    assert!(
+        !read.graph.constants.contains_key("target"),
+        "what nothing reads any more is left out"
     );
     assert_eq!(read.graph.constants["r_cut0"].ints().unwrap(), [2, 4, 16]);
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use super::edit::Edit;
 use super::quantized::{cut_parameters, place_entries};
 use super::shared::{Renamed, settle};
-use super::{Changes, NewTensor, Written, new_tensor, write};
+use super::unused::leave_out;
+use super::{Changes, NewTensor, Written, new_tensor, own_copies, write};
 use crate::bias::{NewBias, Shifts, dimension};
 use crate::couple::{Change, Couplings, Labels, epsilon_of_fewer, factor_of_fewer};
 use crate::entries::{Entries, Kept};
@@ -168,6 +169,8 @@ pub fn cut<'a>(
     for (number, edit) in edits {
         changes.nodes.insert(number, edit.messages(&graph.nodes[number])?);
     }
+    own_copies(graph, &mut changes)?;
+    leave_out(graph, &mut changes)?;
     write(model, changes, location)
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::edit::Edit;
 use super::quantized::place_entries;
 use super::shared::{Renamed, settle};
-use super::{Changes, NewTensor, Written, write};
+use super::{Changes, NewTensor, Written, own_copies, write};
 use crate::couple::Couplings;
 use crate::entries::{Entries, Masked};
 use crate::error::Result;
@@ -49,6 +49,7 @@ pub fn mask<'a>(
             .nodes
             .insert(number, edit.messages(&model.graph.nodes[number])?);
     }
+    own_copies(&model.graph, &mut changes)?;
     write(model, changes, location)
 }
 

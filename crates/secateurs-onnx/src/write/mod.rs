@@ -7,8 +7,9 @@ mod external;
 mod mask;
 mod quantized;
 mod shared;
+mod unused;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 pub use cut::cut;
 pub use external::NewData;
@@ -51,6 +52,8 @@ struct Changes<'a> {
     nodes: HashMap<usize, Vec<Vec<u8>>>,
     /// Nodes that are left out.
     dropped: HashSet<usize>,
+    /// Initializers that are left out.
+    unused: BTreeSet<String>,
     /// Initializers that are added: whole messages.
     added: Vec<Vec<u8>>,
 }
@@ -68,7 +71,6 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
         parts: model.parts.to_vec(),
         data: NewData::new(location),
     };
-    let dropped = own_copies(graph, &mut changes)?;
     let mut body = Vec::new();
     let mut number = 0;
     for each in &graph.fields {
@@ -76,7 +78,7 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
         match each.number {
             field::GRAPH_NODE if each.bytes().is_some() => {
                 match changes.nodes.get(&number) {
-                    _ if dropped.contains(&number) => {}
+                    _ if changes.dropped.contains(&number) => {}
                     Some(nodes) => nodes
                         .iter()
                         .for_each(|node| bytes_field(&mut body, field::GRAPH_NODE, node)),
@@ -84,6 +86,7 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
                 }
                 number += 1;
             }
+            field::GRAPH_INITIALIZER if changes.unused.contains(Constant::name(bytes)?) => {}
             field::GRAPH_INITIALIZER => {
                 let name = Constant::name(bytes)?;
                 let constant = &graph.constants[name];
@@ -141,31 +144,30 @@ fn write<'a>(model: &Model<'a>, mut changes: Changes<'a>, location: &str) -> Res
     beside::beside(written, beside::MOST)
 }
 
-/// A copy that is changed, or that is made of what is changed, becomes an initializer of its own; the nodes that made
-/// these copies are returned.
-fn own_copies<'a>(graph: &Graph<'a>, changes: &mut Changes<'a>) -> Result<HashSet<usize>> {
+/// A copy that is changed, or that is made of what is changed, becomes an initializer of its own, and the node that made it is
+/// left out.
+fn own_copies<'a>(graph: &Graph<'a>, changes: &mut Changes<'a>) -> Result<()> {
     let mut copies: Vec<(&str, usize)> = graph
         .copies
         .iter()
         .map(|(name, number)| (*name, *number))
         .collect();
     copies.sort_by_key(|(_, number)| *number);
-    let mut dropped = std::mem::take(&mut changes.dropped);
     for (name, number) in copies {
-        if dropped.contains(&number) {
+        if changes.dropped.contains(&number) {
             continue;
         }
         let mut sources = graph.nodes[number].inputs.iter();
         if changes.tensors.contains_key(name) {
-            dropped.insert(number);
+            changes.dropped.insert(number);
         } else if sources.any(|source| changes.tensors.contains_key(source)) {
             changes
                 .tensors
                 .insert(name, NewTensor::of(&graph.constants[name])?);
-            dropped.insert(number);
+            changes.dropped.insert(number);
         }
     }
-    Ok(dropped)
+    Ok(())
 }
 
 fn names_any(input: &[u8], tensors: &HashMap<&str, NewTensor<'_>>) -> Result<bool> {
