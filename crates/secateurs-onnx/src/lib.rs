@@ -21,7 +21,8 @@
 //!
 //! # Features
 //!
-//! `nn`: `export` writes a network of `secateurs::nn` as an ONNX model, and `shrink_module` makes it smaller.
+//! - `nn`: `export` writes a network of `secateurs::nn` as an ONNX model, and `shrink_module` makes it smaller.
+//! - `runtime` (Rust 1.89): both models are run in f32 as well, by a runtime that others keep, and latency is measured.
 //!
 //! # What is removed exactly
 //!
