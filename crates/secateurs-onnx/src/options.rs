@@ -276,6 +276,14 @@ impl Options {
         self
     }
 
+    /// Whether grouped queries lose as many whole heads of each group, while keys and values stay; other attention loses whole
+    /// heads. A removed query head counts as masked where it is read, too, as without its query it would send the mean of
+    /// all values: so not together with [`masked`](Self::masked).
+    pub fn query_heads(mut self, query_heads: bool) -> Self {
+        self.choice.query_heads = query_heads;
+        self
+    }
+
     /// Lets channels go over which operators of this kind range, though that changes what these compute: in the smaller
     /// model, they range over the channels that remain. By default such channels are held.
     ///
@@ -336,6 +344,7 @@ impl Options {
             ("inexact_layer_norm", self.choice.layer_norm.to_string()),
             ("inexact_maximum", self.choice.maximum.to_string()),
             ("whole_heads", self.choice.whole_heads.to_string()),
+            ("query_heads", self.choice.query_heads.to_string()),
         ];
         kept.into_iter().collect()
     }

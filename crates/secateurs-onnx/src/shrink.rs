@@ -397,6 +397,11 @@ fn selected<'a>(
     };
     match options.target {
         Target::Amount(amount) => with(amount),
+        Target::Masked if options.choice.query_heads => Err(Error::Options {
+            reason: "a masked query head still sends the mean of all values, so query heads alone cannot be removed as they \
+                     are masked; give an amount or a budget"
+                .into(),
+        }),
         Target::Masked => {
             let selection = candidates.masked(&read.graph, couplings);
             let smaller = cut(read, couplings, &selection.removed, &selection.shifts, location)?;

@@ -4,8 +4,12 @@ use std::fs;
 
 use secateurs_onnx::{Options, Report, shrink};
 
+fn path(name: &str) -> String {
+    format!("{}/tests/data/{name}.onnx", env!("CARGO_MANIFEST_DIR"))
+}
+
 fn shrunk(name: &str, options: &Options) -> Report {
-    let model = fs::read(format!("{}/tests/data/{name}.onnx", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let model = fs::read(path(name)).unwrap();
     let smaller = shrink(&model, options).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(smaller.report.deviation.unwrap() <= 1e-12, "{name}");
     smaller.report
@@ -83,4 +87,35 @@ fn models_without_attention_are_cut_as_before() {
         let with = shrunk(name, &half().whole_heads(true));
         assert_eq!(with, shrunk(name, &half()), "{name}");
     }
+}
+
+#[test]
+fn query_heads_go_alone_as_many_of_each_group() {
+    // Four query heads, two groups of keys and values: one of two queries of each group goes.
+    for name in ["llama", "llama_new", "fused_new"] {
+        let report = shrunk(name, &half().query_heads(true));
+        let held = report.held()["the choice to keep keys and values"];
+        assert!(held >= 2, "{name}: {held}");
+        let queries = heads(&report);
+        assert!(
+            !queries.is_empty() && queries.iter().all(|both| *both == (2, 1)),
+            "{name}: {queries:?}"
+        );
+        let whole = shrunk(name, &half().whole_heads(true));
+        assert!(report.after.parameters > whole.after.parameters, "{name}");
+        // All four heads are there in a model without the choice.
+        assert!(report.after.macs < report.before.macs, "{name}");
+    }
+    // Where each query has keys and values of its own, whole heads go.
+    for name in ["vit", "bert_new", "mixer"] {
+        let both = half().whole_heads(true);
+        assert_eq!(
+            shrunk(name, &half().query_heads(true)),
+            shrunk(name, &both),
+            "{name}"
+        );
+    }
+    let model = fs::read(path("llama")).unwrap();
+    let error = shrink(&model, &Options::masked().query_heads(true)).unwrap_err();
+    assert!(error.to_string().contains("mean of all values"), "{error}");
 }

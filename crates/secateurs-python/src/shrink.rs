@@ -51,7 +51,7 @@ where
     path, output, *, amount=None, budget=None, zeros=false, importance="l2", norm=None, scores=None, function=None,
     reduction="sum", scope="group",
     normalize=true, seed=0, round_to=8, keep_at_least=1, include=None, exclude=Vec::new(), inexact=Vec::new(),
-    whole_heads=false, masked=None, certificate=None, verify=true, overwrite=false
+    whole_heads=false, query_heads=false, masked=None, certificate=None, verify=true, overwrite=false
 ))]
 #[allow(clippy::too_many_arguments)] // named in Python
 pub(crate) fn shrink<'py>(
@@ -75,6 +75,7 @@ pub(crate) fn shrink<'py>(
     exclude: Vec<String>,
     inexact: Vec<String>,
     whole_heads: bool,
+    query_heads: bool,
     masked: Option<PathBuf>,
     certificate: Option<PathBuf>,
     verify: bool,
@@ -142,7 +143,7 @@ pub(crate) fn shrink<'py>(
         .keep_at_least(keep_at_least)
         .verify(verify);
     let kinds = [("layer_norm", Inexact::LayerNorm), ("maximum", Inexact::Maximum)];
-    options = options.whole_heads(whole_heads);
+    options = options.whole_heads(whole_heads).query_heads(query_heads);
     for kind in &inexact {
         options = options.inexact(choice("an inexact operator", kind, &kinds)?);
     }

@@ -95,6 +95,9 @@ pub struct ShrinkArgs {
     /// loses the same places.
     #[arg(long)]
     pub whole_heads: bool,
+    /// The same, but of grouped queries remove as many heads of each group, and no keys or values.
+    #[arg(long, conflicts_with_all = ["whole_heads", "zeros"])]
+    pub query_heads: bool,
     /// Cut channels that operators of this kind look along, too, although it changes what these compute: they then look at
     /// the channels that remain. All else is proven as ever, and the report says how far the result is from the masked
     /// model. By default, such channels stay.
@@ -295,7 +298,9 @@ fn options(args: &ShrinkArgs) -> Result<Options, Failure> {
         .round_to(if args.zeros { 1 } else { args.round_to })
         .keep_at_least(args.keep_at_least)
         .verify(!args.no_verify);
-    options = options.whole_heads(args.whole_heads);
+    options = options
+        .whole_heads(args.whole_heads)
+        .query_heads(args.query_heads);
     for kind in &args.inexact {
         options = options.inexact(match kind {
             InexactArg::LayerNorm => Inexact::LayerNorm,

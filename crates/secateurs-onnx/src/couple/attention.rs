@@ -6,6 +6,9 @@ use super::{Change, FIXED, Labels, Tracked, Walk, not_zero};
 use crate::graph::Node;
 use crate::shapes::Shape;
 
+/// Why keys and values stay where only queries are to go.
+pub const KEYS_AND_VALUES: &str = "the choice to keep keys and values";
+
 impl<'a> Walk<'a, '_> {
     /// Queries and keys lose the same places of each head, values their own; heads go together.
     pub(super) fn attention(&mut self, number: usize, node: &Node<'a>, shape: Shape) -> Option<Tracked> {
@@ -54,7 +57,21 @@ impl<'a> Walk<'a, '_> {
                 .for_each(|labels| self.units.hold(labels, node.op)),
         }
         let mut of_value = value.not_zero.clone();
+        let alone = self.choice.query_heads && heads > groups;
         let joined = match (query.units(1), key.units(1), value.units(1)) {
+            // As many queries of each group; what reads a removed one goes with it.
+            (Some(own), keys, values) if alone => {
+                for labels in [keys, values].into_iter().flatten() {
+                    self.units.hold(labels, KEYS_AND_VALUES);
+                }
+                self.tied_groups(own, groups);
+                if flat {
+                    let (name, labels) = ("q_num_heads", own.clone());
+                    self.follow(number, Change::Attribute { name, labels });
+                }
+                self.never_empty.push(own.clone());
+                Some(own.clone())
+            }
             (Some(own), Some(keys), Some(values)) => {
                 let repeated = keys
                     .iter()
@@ -193,7 +210,7 @@ impl<'a> Walk<'a, '_> {
         let parts = match value.units(2).cloned() {
             Some(labels) => {
                 let whole = Whole::Heads(Heads { of_three: false });
-                let whole = self.choice.whole_heads.then_some(whole);
+                let whole = self.choice.heads_are_whole().then_some(whole);
                 self.divided(&labels, &[heads, width / heads], whole)
             }
             None => vec![None, None],

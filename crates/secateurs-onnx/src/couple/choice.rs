@@ -11,4 +11,13 @@ pub struct Choice {
     pub as_they_are: bool,
     /// Attention loses whole heads.
     pub whole_heads: bool,
+    /// Grouped queries lose as many heads of each group, and keys and values none.
+    pub query_heads: bool,
+}
+
+impl Choice {
+    /// Whether heads go as a whole.
+    pub fn heads_are_whole(self) -> bool {
+        self.whole_heads || self.query_heads
+    }
 }

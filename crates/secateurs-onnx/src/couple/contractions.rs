@@ -1,5 +1,6 @@
 //! Products that sum over axes: matrix products of any shape, and what `Einsum` says.
 
+use super::elementwise::is_constant_at_zero;
 use super::{FIXED, Labels, Tracked, Walk, not_zero};
 use crate::graph::Node;
 use crate::shapes::Shape;
@@ -104,6 +105,19 @@ impl<'a> Walk<'a, '_> {
                     }
                 }
                 None if !zero => self.units.hold(&joined, &not_zero(&op())),
+                // The rows that read it are masked with it, but a constant would be lost.
+                None if !self.choice.as_they_are => {
+                    let with = (0..sides.len()).filter(|side| letters[*side].contains(&letter));
+                    let values = with.filter(|side| !self.is_weight(names[*side]));
+                    let constants = values.map(|side| {
+                        let op = sides[side].not_zero.as_deref();
+                        op.filter(|op| is_constant_at_zero(op))
+                    });
+                    let constants: Option<Vec<&str>> = constants.collect();
+                    if let Some(op) = constants.as_ref().and_then(|ops| ops.first()) {
+                        self.units.hold(&joined, &not_zero(op));
+                    }
+                }
                 None => {}
             }
         }

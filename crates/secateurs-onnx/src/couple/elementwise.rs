@@ -7,6 +7,11 @@ use crate::shapes::Shape;
 /// Functions that make something else than zero of zero.
 const NOT_ZERO_AT_ZERO: [&str; 5] = ["Sigmoid", "HardSigmoid", "Softplus", "Exp", "Cos"];
 
+/// Whether an operator by itself makes a constant of zero that is not zero.
+pub fn is_constant_at_zero(op: &str) -> bool {
+    op == "Clip" || NOT_ZERO_AT_ZERO.contains(&op)
+}
+
 impl<'a> Walk<'a, '_> {
     pub(super) fn activation(&mut self, node: &Node<'a>, first: Tracked) -> Tracked {
         let mut output = first;

@@ -52,9 +52,17 @@ pub struct Heads {
     pub of_three: bool,
 }
 
-/// The numbers of `Reshape` nodes from which a product of two values is reached, neither of them a weight, and no weight is
-/// multiplied before: what they divide is divided into heads, unlike what a channel shuffle divides.
-pub fn divide_into_heads(graph: &Graph<'_>) -> HashMap<usize, Heads> {
+/// Nodes from which a product of two values is reached, neither of them a weight, and no weight is multiplied before.
+#[derive(Default)]
+pub struct AttentionNodes {
+    /// The numbers of `Reshape` nodes: what they divide is divided into heads, unlike what a channel shuffle divides.
+    pub reshapes: HashMap<usize, Heads>,
+    /// Those of `Expand` nodes that repeat keys or values for each query of a group: a `Reshape` merges the two.
+    pub repeats: HashSet<usize>,
+}
+
+/// The nodes of all attention of a graph.
+pub fn attention_nodes(graph: &Graph<'_>) -> AttentionNodes {
     let mut constant: HashSet<&str> = graph.constants.keys().copied().collect();
     for node in &graph.nodes {
         if node
@@ -71,7 +79,7 @@ pub fn divide_into_heads(graph: &Graph<'_>) -> HashMap<usize, Heads> {
             && values.filter(|name| !constant.contains(*name)).count() == 2
     };
     let mut reach: HashSet<&str> = HashSet::new();
-    let mut reshapes = HashMap::new();
+    let mut found = AttentionNodes::default();
     let mut readers: HashMap<&str, Vec<&Node<'_>>> = HashMap::new();
     for node in &graph.nodes {
         for name in &node.inputs {
@@ -86,10 +94,17 @@ pub fn divide_into_heads(graph: &Graph<'_>) -> HashMap<usize, Heads> {
         reach.extend(node.inputs.iter().filter(|name| !constant.contains(*name)));
         if passes && node.op == "Reshape" {
             let of_three = node.output().is_some_and(|name| picks_three(name, &readers));
-            reshapes.insert(number, Heads { of_three });
+            found.reshapes.insert(number, Heads { of_three });
+        }
+        let merged = |name: &str| {
+            let readers = readers.get(name).map_or(&[][..], |list| list);
+            !readers.is_empty() && readers.iter().all(|node| node.op == "Reshape")
+        };
+        if passes && node.op == "Expand" && node.output().is_some_and(merged) {
+            found.repeats.insert(number);
         }
     }
-    reshapes
+    found
 }
 
 /// Whether three parts of a value are picked, by as many nodes or by a `Split`.

@@ -128,7 +128,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Ties the same places of all groups of an axis, and returns the units of one group.
-    fn tied_groups(&mut self, labels: &Labels, groups: usize) -> Labels {
+    pub(super) fn tied_groups(&mut self, labels: &Labels, groups: usize) -> Labels {
         let size = (labels.len() / groups).max(1);
         let first: Labels = labels[..size].into();
         labels

@@ -109,6 +109,8 @@ struct Walk<'a, 'g> {
     means: HashSet<usize>,
     /// The reshapes that divide channels into parts that go as a whole.
     into_whole: HashMap<usize, Whole>,
+    /// The nodes that repeat keys and values for several queries, where queries are to go alone.
+    repeats: HashSet<usize>,
     over_kept: HashMap<usize, OverKept>,
 }
 
@@ -119,6 +121,10 @@ pub fn couplings<'a>(graph: &Graph<'a>) -> Couplings<'a> {
 
 /// Finds the couplings of a graph by what the user chose.
 pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
+    let attention = match choice.heads_are_whole() {
+        true => heads::attention_nodes(graph),
+        false => heads::AttentionNodes::default(),
+    };
     let mut walk = Walk {
         graph,
         known: Known::of(graph),
@@ -136,7 +142,11 @@ pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
         } else {
             HashSet::new()
         },
-        into_whole: into_whole(graph, choice),
+        into_whole: into_whole(graph, attention.reshapes),
+        repeats: match choice.query_heads {
+            true => attention.repeats,
+            false => HashSet::new(),
+        },
         over_kept: HashMap::new(),
     };
     for input in &graph.inputs {
@@ -181,14 +191,11 @@ pub fn couplings_by<'a>(graph: &Graph<'a>, choice: Choice) -> Couplings<'a> {
     }
 }
 
-/// The reshapes that divide channels into parts that go as a whole: into groups of a norm, and into heads where the user
-/// chose that.
-fn into_whole(graph: &Graph<'_>, choice: Choice) -> HashMap<usize, Whole> {
+/// The reshapes that divide channels into parts that go as a whole: into these heads, and into groups of a norm.
+fn into_whole(graph: &Graph<'_>, heads: HashMap<usize, heads::Heads>) -> HashMap<usize, Whole> {
     let mut all = HashMap::new();
-    if choice.whole_heads {
-        let heads = heads::divide_into_heads(graph).into_iter();
-        all.extend(heads.map(|(number, heads)| (number, Whole::Heads(heads))));
-    }
+    let heads = heads.into_iter();
+    all.extend(heads.map(|(number, heads)| (number, Whole::Heads(heads))));
     let groups = group_norm::divide_into_groups(graph).into_iter();
     all.extend(groups.map(|number| (number, Whole::Groups)));
     all

@@ -1,5 +1,6 @@
 //! Operators that join, pick, repeat or pad entries.
 
+use super::attention::KEYS_AND_VALUES;
 use super::{Change, FIXED, Labels, Tracked, Walk};
 use crate::graph::Node;
 use crate::shapes::{Shape, axis, slices, split_sizes};
@@ -185,7 +186,11 @@ impl<'a> Walk<'a, '_> {
         let target = self.known.partial(node.input(1)?)?;
         let (rank, added) = (shape.len(), shape.len().checked_sub(first.labels.len())?);
         let mut labels = vec![None; rank];
-        let mut written = Vec::new();
+        let (mut written, mut entries) = (Vec::new(), Vec::new());
+        let repeated = match self.repeats.contains(&number) {
+            true => self.repeated_for_queries(node, &first, &shape, added),
+            false => None,
+        };
         for (dim, label) in labels.iter_mut().enumerate().skip(added) {
             let Some(own) = first.units(dim - added).cloned() else {
                 continue;
@@ -196,7 +201,12 @@ impl<'a> Walk<'a, '_> {
             }
             *label = Some(own);
         }
-        if !written.is_empty() {
+        if let Some((dim, queries)) = repeated {
+            labels[dim - 1] = None;
+            labels[dim] = Some(queries.clone());
+            entries.push((dim, queries));
+        }
+        if !written.is_empty() || !entries.is_empty() {
             // What is not repeated may have any length: 1 says so.
             let length = |dim: usize| match dim.checked_sub(added).map(|own| first.len(own)) {
                 Some(length) if length != Some(1) => Some(1),
@@ -205,7 +215,7 @@ impl<'a> Walk<'a, '_> {
             match (0..rank).map(length).collect::<Option<Vec<i64>>>() {
                 Some(base) => {
                     written.extend(self.from(node, 1));
-                    let (entries, from, drop) = (Vec::new(), written, None);
+                    let (from, drop) = (written, None);
                     self.follow(
                         number,
                         Change::Input {
@@ -217,10 +227,39 @@ impl<'a> Walk<'a, '_> {
                         },
                     );
                 }
-                None => written.iter().for_each(|labels| self.units.hold(labels, node.op)),
+                None => {
+                    let entries = entries.iter().map(|(_, labels)| labels);
+                    let all = written.iter().chain(entries);
+                    all.for_each(|labels| self.units.hold(labels, node.op));
+                }
             }
         }
         Some(Tracked::zero(shape, labels).zero_like(&first))
+    }
+
+    /// The dimension along which keys or values are repeated for each query of a group, with a unit for each repetition. The
+    /// groups, which are the dimension before it, stay.
+    fn repeated_for_queries(
+        &mut self,
+        node: &Node<'a>,
+        first: &Tracked,
+        shape: &Shape,
+        added: usize,
+    ) -> Option<(usize, Labels)> {
+        let is_repeated = |dim: &usize| {
+            let before = dim.checked_sub(added).map(|own| first.len(own));
+            shape[*dim].is_some_and(|length| length > 1) && matches!(before, None | Some(Some(1)))
+        };
+        let mut dims = (1..shape.len()).filter(is_repeated);
+        let (dim, None) = (dims.next()?, dims.next()) else {
+            return None;
+        };
+        if let Some(groups) = (dim - 1).checked_sub(added).and_then(|own| first.units(own)) {
+            self.units.hold(groups, KEYS_AND_VALUES);
+        }
+        let queries = self.units.fresh(shape[dim]?, node.op);
+        self.never_empty.push(queries.clone());
+        Some((dim, queries))
     }
 
     /// A list of lengths that has to follow. Lengths that are not known cannot be written.

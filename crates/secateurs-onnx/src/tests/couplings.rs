@@ -165,6 +165,19 @@ fn what_is_not_zero_at_zero_or_looks_at_all_channels_is_held() {
     held("Softplus", "Softplus");
     held("Softmax", "Softmax");
     held("SomethingNew", "SomethingNew");
+    // Of matrix products as well.
+    for gate in ["Sigmoid", "Relu"] {
+        let mut b = Builder::new();
+        b.input("x", &[2, 4])
+            .weight("a", &[4, 8])
+            .weight("b", &[8, 3])
+            .node("MatMul", &["x", "a"], "h", &[])
+            .node(gate, &["h"], "g", &[])
+            .node("MatMul", &["g", "b"], "y", &[])
+            .output("y");
+        let removed = shrink(&b.model(), &half()).map_or(0, |smaller| smaller.report.removed());
+        assert_eq!(removed, if gate == "Relu" { 4 } else { 0 });
+    }
 }
 
 #[test]

@@ -190,6 +190,22 @@ fn constants_become_bias_of_the_group_that_reads_them() {
     }
 }
 
+#[test]
+fn a_sigmoid_of_a_masked_channel_becomes_bias_of_a_product() {
+    let mut b = Builder::new();
+    b.input("x", &[2, 4])
+        .weight("g.weight", &[4, 8])
+        .weight("m.weight", &[8, 3])
+        .node("MatMul", &["x", "g.weight"], "h", &[])
+        .node("Sigmoid", &["h"], "s", &[])
+        .node("MatMul", &["s", "m.weight"], "y", &[])
+        .output("y");
+    let model = masked(&b.model(), &[("g.weight", &[2, 5])]);
+    let report = shrink(&model, &Options::masked()).unwrap().report;
+    assert_eq!((report.removed(), report.folded), (2, 2));
+    assert!(report.deviation.unwrap() <= 1e-12);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

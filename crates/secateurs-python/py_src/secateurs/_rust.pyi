@@ -171,6 +171,7 @@ def shrink(
     exclude: Sequence[str] = ...,
     inexact: Sequence[str] = ...,
     whole_heads: bool = False,
+    query_heads: bool = False,
     masked: _Path | None = None,
     certificate: _Path | None = None,
     verify: bool = True,

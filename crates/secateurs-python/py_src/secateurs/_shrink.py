@@ -37,6 +37,7 @@ def shrink(
     exclude: Iterable[str] = (),
     inexact: Iterable[str] = (),
     whole_heads: bool = False,
+    query_heads: bool = False,
     masked: _Path | None = None,
     certificate: _Path | None = None,
     verify: bool = True,
@@ -70,6 +71,7 @@ def shrink(
         inexact: kinds of operators whose channels are cut although it changes what they compute, as they then look
             at the channels that remain: any of ``"layer_norm"`` and ``"maximum"``.
         whole_heads: remove whole heads of attention; otherwise all stay, and each loses the same places.
+        query_heads: the same, but of grouped queries as many heads of each group, and no keys or values.
         masked: where to write the model with the same channels masked, too, if wanted.
         certificate: where to write a certificate in JSON, if wanted: what was cut from which weights, by the rules of
             which operators, and what was verified.
@@ -123,6 +125,7 @@ def shrink(
         exclude=_names(exclude) or [],
         inexact=_names(inexact) or [],
         whole_heads=whole_heads,
+        query_heads=query_heads,
         masked=masked,
         certificate=certificate,
         verify=verify,
