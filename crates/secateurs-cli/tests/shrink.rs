@@ -90,7 +90,7 @@ fn an_inexact_cut_is_a_choice_whose_deviation_is_reported() {
 fn whole_heads_are_removed_on_request() {
     let place = Place::new();
     fs::copy(MODEL.replace("resnet", "llama"), place.path("model.onnx")).unwrap();
-    let held = |args: &[&str]| {
+    let held = |args: &[&str]| -> Vec<String> {
         let json = place.done(
             &[
                 &["shrink", "model.onnx", "--plan", "--json", "--round-to", "1"],
@@ -99,10 +99,35 @@ fn whole_heads_are_removed_on_request() {
             .concat(),
         );
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-        json["held"].as_object().unwrap().len()
+        json["held"].as_object().unwrap().keys().cloned().collect()
     };
     // Places of heads are held by rotary positions that are computed; heads are not.
-    assert!(held(&[]) > held(&["--whole-heads"]));
+    assert!(held(&[]).len() > held(&["--whole-heads"]).len());
+    assert!(held(&["--query-heads"]).contains(&"the choice to keep keys and values".to_owned()));
+    let both = place.refused(&["shrink", "model.onnx", "--plan", "--query-heads", "--whole-heads"]);
+    assert!(both.contains("cannot be used with"), "{both}");
+}
+
+#[test]
+fn a_quantized_model_is_shrunk_by_the_same_command() {
+    let place = Place::new();
+    let model = MODEL.replace("resnet.onnx", "quantized/resnet_pairs.onnx");
+    fs::copy(model, place.path("model.onnx")).unwrap();
+    let command = [
+        "shrink",
+        "model.onnx",
+        "-o",
+        "small.onnx",
+        "--masked",
+        "masked.onnx",
+        "--round-to",
+        "1",
+    ];
+    place.done(&command);
+    // What is masked there is what is removed.
+    place.done(&["shrink", "masked.onnx", "-o", "again.onnx", "--zeros"]);
+    let read = |name: &str| fs::read(place.path(name)).unwrap();
+    assert_eq!(read("small.onnx"), read("again.onnx"));
 }
 
 #[test]
