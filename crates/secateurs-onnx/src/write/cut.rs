@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::edit::Edit;
+use super::names::Names;
 use super::quantized::{cut_parameters, place_entries};
 use super::shared::{Renamed, settle};
 use super::unused::leave_out;
@@ -172,34 +173,6 @@ pub fn cut<'a>(
     own_copies(graph, &mut changes)?;
     leave_out(graph, &mut changes)?;
     write(model, changes, location)
-}
-
-/// Names that the graph does not have yet.
-pub struct Names<'g> {
-    taken: HashSet<&'g str>,
-    next: usize,
-}
-
-impl<'g> Names<'g> {
-    fn of(graph: &'g crate::graph::Graph<'_>) -> Self {
-        let nodes = graph.nodes.iter().flat_map(|node| &node.outputs);
-        let inputs = graph.inputs.iter().map(|input| input.name);
-        let constants = graph.constants.keys().copied();
-        Names {
-            taken: nodes.copied().chain(inputs).chain(constants).collect(),
-            next: 0,
-        }
-    }
-
-    pub fn fresh(&mut self, after: &str) -> String {
-        loop {
-            let name = format!("{after}_cut{}", self.next);
-            self.next += 1;
-            if !self.taken.contains(&*name) {
-                return name;
-            }
-        }
-    }
 }
 
 /// What is left of a table of indices of an axis, of which these are kept: its shape, and where its indices are then.

@@ -5,6 +5,7 @@ mod cut;
 mod edit;
 mod external;
 mod mask;
+mod names;
 mod quantized;
 mod shared;
 mod unused;

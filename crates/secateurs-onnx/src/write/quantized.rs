@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::edit::Edit;
-use super::{Changes, NewTensor, cut::Names, cut::without};
+use super::names::Names;
+use super::{Changes, NewTensor, cut::without};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::tensor;
