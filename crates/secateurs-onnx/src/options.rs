@@ -97,7 +97,7 @@ impl Importance {
     }
 
     /// Scores that a function computes which can fail. Its first error ends the call: nothing is written, and the error is
-    /// [`Error::Scores`](crate::Error::Scores).
+    /// [`Error::Scores`].
     pub fn try_function(
         scores: impl Fn(&str, ArrayViewD<'_, f32>) -> Result<Option<ArrayD<f32>>, ScoreError>
         + Send
