@@ -59,17 +59,18 @@ impl<'a> Walk<'a, '_> {
         let mut of_value = value.not_zero.clone();
         let alone = self.choice.query_heads && heads > groups;
         let joined = match (query.units(1), key.units(1), value.units(1)) {
-            // As many queries of each group; what reads a removed one goes with it.
-            (Some(own), keys, values) if alone => {
+            // Queries alone, as many of each group: a removed head still sends the mean of all values.
+            (Some(own), keys, values) if alone || (groups == 1 && keys.or(values).is_none()) => {
                 for labels in [keys, values].into_iter().flatten() {
                     self.units.hold(labels, KEYS_AND_VALUES);
                 }
                 self.tied_groups(own, groups);
+                self.never_empty.push(own.clone());
                 if flat {
                     let (name, labels) = ("q_num_heads", own.clone());
                     self.follow(number, Change::Attribute { name, labels });
                 }
-                self.never_empty.push(own.clone());
+                of_value.get_or_insert_with(|| node.op.to_owned());
                 Some(own.clone())
             }
             (Some(own), Some(keys), Some(values)) => {
@@ -84,15 +85,6 @@ impl<'a> Walk<'a, '_> {
                         self.follow(number, Change::Attribute { name, labels });
                     }
                 }
-                Some(own.clone())
-            }
-            // One key and value for all heads: a removed head still sends the mean of all values.
-            (Some(own), None, None) if groups == 1 => {
-                if flat {
-                    let (name, labels) = ("q_num_heads", own.clone());
-                    self.follow(number, Change::Attribute { name, labels });
-                }
-                of_value.get_or_insert_with(|| node.op.to_owned());
                 Some(own.clone())
             }
             (own, keys, values) => {

@@ -57,7 +57,8 @@ impl<'a> Walk<'a, '_> {
             .map(|index| axis(index, source.len()))
             .collect::<Option<_>>()?;
         let dims = constant.dims.clone();
-        let units: Labels = list.iter().map(|index| source[*index]).collect();
+        let units = list.iter().map(|index| source.get(*index).copied());
+        let units: Labels = units.collect::<Option<_>>()?;
         let parts = match dims.len() {
             // One is picked, which nothing stands for afterwards.
             0 => {

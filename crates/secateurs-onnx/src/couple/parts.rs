@@ -201,10 +201,13 @@ impl<'a> Walk<'a, '_> {
             }
             *label = Some(own);
         }
+        // Keys and values are still there where a query is removed.
+        let mut not_zero = first.not_zero.clone();
         if let Some((dim, queries)) = repeated {
             labels[dim - 1] = None;
             labels[dim] = Some(queries.clone());
             entries.push((dim, queries));
+            not_zero.get_or_insert_with(|| node.op.to_owned());
         }
         if !written.is_empty() || !entries.is_empty() {
             // What is not repeated may have any length: 1 says so.
@@ -234,7 +237,10 @@ impl<'a> Walk<'a, '_> {
                 }
             }
         }
-        Some(Tracked::zero(shape, labels).zero_like(&first))
+        Some(Tracked {
+            not_zero,
+            ..Tracked::zero(shape, labels)
+        })
     }
 
     /// The dimension along which keys or values are repeated for each query of a group, with a unit for each repetition. The
