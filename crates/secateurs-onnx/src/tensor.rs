@@ -33,6 +33,9 @@ pub struct Constant<'a> {
 /// The number of the type of 32-bit floats.
 pub const FLOAT: i64 = 1;
 
+/// The number of the type of unsigned bytes.
+pub const UINT8: i64 = 2;
+
 /// The number of the type of 32-bit integers.
 pub const INT32: i64 = 6;
 

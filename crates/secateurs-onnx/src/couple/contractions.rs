@@ -105,20 +105,12 @@ impl<'a> Walk<'a, '_> {
                     }
                 }
                 None if !zero => self.units.hold(&joined, &not_zero(&op())),
-                // The rows that read it are masked with it, but a constant would be lost.
-                None if !self.choice.as_they_are => {
+                None => {
                     let with = (0..sides.len()).filter(|side| letters[*side].contains(&letter));
                     let values = with.filter(|side| !self.is_weight(names[*side]));
-                    let constants = values.map(|side| {
-                        let op = sides[side].not_zero.as_deref();
-                        op.filter(|op| is_constant_at_zero(op))
-                    });
-                    let constants: Option<Vec<&str>> = constants.collect();
-                    if let Some(op) = constants.as_ref().and_then(|ops| ops.first()) {
-                        self.units.hold(&joined, &not_zero(op));
-                    }
+                    let ops: Vec<Option<&str>> = values.map(|side| sides[side].not_zero.as_deref()).collect();
+                    self.hold_constants(&joined, &ops);
                 }
-                None => {}
             }
         }
         Some(Tracked {
@@ -127,6 +119,15 @@ impl<'a> Walk<'a, '_> {
             not_zero: not_zeros,
             dtype: 0,
         })
+    }
+
+    /// Holds units that are summed over if all values that have them are a constant there, by these operators: the weights that
+    /// read it are masked with it, but the constant would be lost.
+    fn hold_constants(&mut self, labels: &Labels, ops: &[Option<&str>]) {
+        let all = ops.iter().all(|op| op.is_some_and(is_constant_at_zero));
+        if let Some(Some(op)) = ops.first().filter(|_| all && !self.choice.as_they_are) {
+            self.units.hold(labels, &not_zero(op));
+        }
     }
 
     /// The units of all dimensions that have a letter. Dimensions of length 1 are repeated.

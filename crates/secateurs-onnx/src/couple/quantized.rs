@@ -2,10 +2,7 @@
 
 use super::{Tracked, Walk};
 use crate::graph::Node;
-use crate::tensor::FLOAT;
-
-/// The number of the type of unsigned bytes.
-const UINT8: i64 = 2;
+use crate::tensor::{FLOAT, UINT8};
 
 impl<'a> Walk<'a, '_> {
     /// With one scale and one zero point, each entry by itself.

@@ -33,8 +33,19 @@ impl<'a> Walk<'a, '_> {
         self.axes.entry(name).or_insert_with(|| vec![Axis::Open; rank])
     }
 
-    /// The units of an axis of a weight, new ones if it has none. `None` for an axis that cannot be cut.
+    /// The units of an axis of a weight, new ones if it has none, whose entries the weight makes. `None` for an axis that
+    /// cannot be cut.
     pub(super) fn own_units(&mut self, name: &'a str, dim: usize, kind: &str) -> Option<Labels> {
+        let made = self.units.len();
+        let labels = self.units_of_scales(name, dim, kind);
+        if self.units.len() > made {
+            self.makers.push((name, dim));
+        }
+        labels
+    }
+
+    /// The same of a weight that only scales what others make: that its entries are zero is not needed for units to be.
+    pub(super) fn units_of_scales(&mut self, name: &'a str, dim: usize, kind: &str) -> Option<Labels> {
         if !self.is_weight(name) {
             return None;
         }
@@ -46,18 +57,9 @@ impl<'a> Walk<'a, '_> {
             Axis::Open => {
                 let labels = self.units.fresh(length, kind);
                 self.axes(name)[dim] = Axis::Cut(labels.clone());
-                self.makers.push((name, dim));
                 Some(labels)
             }
         }
-    }
-
-    /// The same of a weight that only scales what others make: that its entries are zero is not needed for units to be.
-    pub(super) fn units_of_scales(&mut self, name: &'a str, dim: usize, kind: &str) -> Option<Labels> {
-        let makers = self.makers.len();
-        let labels = self.own_units(name, dim, kind);
-        self.makers.truncate(makers);
-        labels
     }
 
     /// A weight as a value, all of whose axes can be cut.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Quantization, Source, own, parameters, range};
+use super::{Quantization, Source, note, own, range};
 use crate::graph::Graph;
 
 /// Operators that only move what was picked.
@@ -26,15 +26,7 @@ pub fn read<'a>(graph: &mut Graph<'a>, readers: &HashMap<&str, usize>) {
         let Some((quantization, dequantize)) = table_of(graph, readers, table, number) else {
             continue;
         };
-        let constant = graph.constants[table].clone();
-        graph.constants.insert(table, constant.quantized(quantization));
-        let (axis, parameters) = (0, Vec::new());
-        let source = Source {
-            entries: table,
-            axis,
-            parameters,
-        };
-        graph.quantized.insert(table, source);
+        note(graph, table, quantization, Source::without_axis(table));
         for number in dequantize {
             let node = &mut graph.nodes[number];
             node.inputs.truncate(1);
@@ -69,13 +61,8 @@ fn table_of(
     let all = values.iter().all(|value| read.get(value) == readers.get(value));
     let node = &graph.nodes[*dequantize.first()?];
     let same = |number: &usize| graph.nodes[*number].inputs[1..] == node.inputs[1..];
-    let of_all = |name: &str| parameters(graph, name, None);
-    let quantization = Quantization {
-        scale: of_all(node.input(1)?)?,
-        zero: node.input(2).map_or(Some(vec![0.0]), of_all)?,
-        axis: 0,
-        read_as: graph.constants.get(node.input(1)?)?.dtype.number(),
-        rounded_to: None,
-    };
+    let (scale, zero) = (node.input(1)?, node.input(2));
+    let read_as = graph.constants.get(scale)?.dtype.number();
+    let quantization = Quantization::of(graph, (Some(scale), zero), (0, None), read_as)?;
     (all && dequantize.iter().all(same)).then_some((quantization, dequantize))
 }

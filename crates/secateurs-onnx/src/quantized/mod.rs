@@ -9,7 +9,8 @@ use std::collections::HashMap;
 pub use nodes::{Integers, Linear};
 pub use weights::Source;
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
+use crate::shapes::axis;
 use crate::tensor::Constant;
 
 /// How integers stand for numbers: a zero point is subtracted, and what is left is multiplied by a scale.
@@ -35,33 +36,34 @@ pub type Range = (f64, f64);
 const MIDDLE: f64 = 1e-9;
 
 impl Quantization {
+    /// That of a constant of this scale and zero point, whose axis of scales has this length.
+    fn of(
+        graph: &Graph<'_>,
+        (scale, zero): (Option<&str>, Option<&str>),
+        (axis, length): (usize, Option<usize>),
+        read_as: i64,
+    ) -> Option<Self> {
+        let list = |name: Option<&str>, none: f64| match name {
+            Some(name) => parameters(graph, name, length),
+            None => Some(vec![none]),
+        };
+        Some(Quantization {
+            scale: list(scale, 1.0)?,
+            zero: list(zero, 0.0)?,
+            axis,
+            read_as,
+            rounded_to: None,
+        })
+    }
+
     /// Makes numbers of entries that begin at this place of a tensor of this shape.
     pub fn numbers(&self, dims: &[usize], at: usize, entries: &mut [f64]) {
-        // Entries that follow each other and have the same index: all of them, where there is one scale for all.
-        let for_all = self.scale.len() == 1 && self.zero.len() == 1;
-        let inner: usize = dims.iter().skip(self.axis + 1).product();
-        let inner = if for_all { usize::MAX } else { inner.max(1) };
-        let length = dims.get(self.axis).copied().unwrap_or(1).max(1);
-        let (mut index, mut left) = (at / inner % length, inner - at % inner);
         let number = |entry: f64, scale: f64, zero: f64| match self.rounded_to {
             Some(range) => (quantize(entry, scale, zero, range) - zero) * scale,
             None => (entry - zero) * scale,
         };
-        if inner == 1 {
-            for entry in entries {
-                *entry = number(*entry, one_of(&self.scale, index), one_of(&self.zero, index));
-                index = if index + 1 == length { 0 } else { index + 1 };
-            }
-            return;
-        }
-        let mut rest = entries;
-        while !rest.is_empty() {
-            let (run, others) = rest.split_at_mut(left.min(rest.len()));
-            let (scale, zero) = (one_of(&self.scale, index), one_of(&self.zero, index));
-            run.iter_mut()
-                .for_each(|entry| *entry = number(*entry, scale, zero));
-            (index, left, rest) = ((index + 1) % length, inner, others);
-        }
+        let lists = (&self.scale[..], &self.zero[..]);
+        each(lists, (self.axis, dims), at, entries, number);
     }
 
     /// The entry that stands for zero, at an index of the axis.
@@ -76,6 +78,44 @@ impl Quantization {
     pub fn has_one_zero_entry(&self) -> bool {
         self.rounded_to.is_some() || self.zero.iter().all(|zero| *zero == self.zero[0])
     }
+}
+
+/// Makes something of entries that begin at this place of a tensor of this shape, each with its scale and zero point: one for
+/// all, or one for each index of an axis.
+pub fn each(
+    (scales, zeros): (&[f64], &[f64]),
+    (axis, dims): (usize, &[usize]),
+    at: usize,
+    entries: &mut [f64],
+    of: impl Fn(f64, f64, f64) -> f64,
+) {
+    // Entries that follow each other and have the same index: all of them, where there is one scale for all.
+    let for_all = scales.len() == 1 && zeros.len() == 1;
+    let inner: usize = dims.iter().skip(axis + 1).product();
+    let inner = if for_all { usize::MAX } else { inner.max(1) };
+    let length = dims.get(axis).copied().unwrap_or(1).max(1);
+    let (mut index, mut left) = (at / inner % length, inner - at % inner);
+    if inner == 1 {
+        for entry in entries {
+            *entry = of(*entry, one_of(scales, index), one_of(zeros, index));
+            index = if index + 1 == length { 0 } else { index + 1 };
+        }
+        return;
+    }
+    let mut rest = entries;
+    while !rest.is_empty() {
+        let (run, others) = rest.split_at_mut(left.min(rest.len()));
+        let (scale, zero) = (one_of(scales, index), one_of(zeros, index));
+        run.iter_mut().for_each(|entry| *entry = of(*entry, scale, zero));
+        (index, left, rest) = ((index + 1) % length, inner, others);
+    }
+}
+
+/// The axis that a node has scales along, of a tensor of this rank. `None` if they are those of blocks.
+pub fn axis_of_scales(node: &Node<'_>, rank: usize) -> Option<usize> {
+    let in_blocks = node.int("block_size").unwrap_or(0) != 0;
+    // One scale for all has no axis, and any will do.
+    (!in_blocks).then(|| axis(node.int("axis").unwrap_or(1), rank).unwrap_or(0))
 }
 
 /// The entry of an index, of a list that has one for each, or one for all.
@@ -135,6 +175,16 @@ pub fn read(graph: &mut Graph<'_>) {
     weights::read(graph, &readers);
     embeddings::read(graph, &readers);
     nodes::read(graph, &readers);
+}
+
+/// Notes that the constant in a weight's source is, by this name, what its entries stand for.
+fn note<'a>(graph: &mut Graph<'a>, name: &'a str, quantization: Quantization, source: Source<'a>) {
+    let constant = graph.constants[source.entries].clone().named(name);
+    if !constant.dims.is_empty() {
+        graph.initializers.insert(name);
+    }
+    graph.constants.insert(name, constant.quantized(quantization));
+    graph.quantized.insert(name, source);
 }
 
 /// Whether a graph quantizes values when it runs.

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::{Quantization, Source, own, parameters, range};
+use super::{Quantization, Source, note, own, parameters, range};
 use crate::graph::{Graph, Node};
-use crate::tensor::{FLOAT, INT32};
+use crate::tensor::{Constant, FLOAT, INT32};
 
 /// How a node computes whose inputs are integers that stand for numbers.
 #[derive(Clone, Debug)]
@@ -86,9 +86,7 @@ pub fn read<'a>(graph: &mut Graph<'a>, readers: &HashMap<&str, usize>) {
             continue;
         };
         for (name, quantization, source) in weights {
-            let constant = graph.constants[name].clone();
-            graph.constants.insert(name, constant.quantized(quantization));
-            graph.quantized.insert(name, source);
+            note(graph, name, quantization, source);
         }
         let node = &mut graph.nodes[number];
         node.op = layout.op;
@@ -108,93 +106,101 @@ fn integers<'a>(
     number: usize,
 ) -> Option<(Integers<'a>, Vec<Weight<'a>>)> {
     let node = &graph.nodes[number];
-    let named = |place: Option<usize>| place.and_then(|place| node.input(place));
-    let (mut inputs, mut weights): (Vec<Linear<'a>>, Vec<Weight<'a>>) = (Vec::new(), Vec::new());
-    for (which, [place, scale, zero]) in layout.inputs.iter().copied().enumerate() {
-        let linear = Linear {
-            place: place?,
-            scale: named(scale),
-            zero: named(zero),
-        };
-        let name = node.input(linear.place)?;
-        if let Some(constant) = own(graph, readers, name) {
-            range(constant.dtype.number())?;
-            let axis = axis_of_weight(layout.op, node, which, constant.dims.len());
-            let length = constant.dims.get(axis).copied();
-            let of_index = |name: &str| parameters(graph, name, length);
-            let quantization = Quantization {
-                scale: linear.scale.map_or(Some(vec![1.0]), of_index)?,
-                zero: linear.zero.map_or(Some(vec![0.0]), of_index)?,
-                axis,
-                read_as: constant.dtype.number(),
-                rounded_to: None,
-            };
-            let lists = [(&quantization.scale, scale), (&quantization.zero, zero)].into_iter();
-            let places = lists.filter(|(list, _)| list.len() > 1);
-            let source = Source {
-                entries: name,
-                axis,
-                parameters: places.filter_map(|(_, place)| Some((number, place?))).collect(),
-            };
-            weights.push((name, quantization, source));
-        } else {
-            // One for all, which may be computed when the model runs where the operator leaves scales to others.
-            let of_all = |name: &str| {
-                let constant = graph.constants.get(name);
-                constant.map_or(linear.scale.is_none(), |constant| constant.len() == 1)
-            };
-            let fits = linear.scale.is_none_or(of_all) && linear.zero.is_none_or(of_all);
-            (fits && !graph.constants.contains_key(name)).then_some(())?;
-        }
+    let (mut inputs, mut weights) = (Vec::new(), Vec::new());
+    for (which, places) in layout.inputs.iter().enumerate() {
+        let (linear, weight) = input(graph, readers, (layout.op, number), which, places)?;
         inputs.push(linear);
+        weights.extend(weight);
     }
-    if let Some(name) = layout.bias.and_then(|place| node.input(place)) {
-        let constant = own(graph, readers, name).filter(|constant| constant.dtype.number() == 6)?;
-        let length = constant.dims.first().copied();
-        let of_input = parameters(graph, inputs[0].scale?, None)?;
-        let of_weight = parameters(graph, inputs[1].scale?, length)?;
-        let factor = of_input[0] * f64::from(node.float("alpha").unwrap_or(1.0));
-        let quantization = Quantization {
-            scale: of_weight.into_iter().map(|scale| scale * factor).collect(),
-            zero: vec![0.0],
-            axis: 0,
-            read_as: constant.dtype.number(),
-            rounded_to: None,
-        };
-        let (entries, parameters) = (name, Vec::new());
-        let source = Source {
-            entries,
-            axis: 0,
-            parameters,
-        };
-        weights.push((name, quantization, source));
+    if let Some((place, name)) = layout.bias.and_then(|place| Some((place, node.input(place)?))) {
+        let constant = own(graph, readers, name).filter(|constant| constant.dtype.number() == INT32)?;
+        weights.push(bias(graph, node, constant, (name, &inputs))?);
         inputs.push(Linear {
-            place: layout.bias?,
+            place,
             ..Linear::default()
         });
     }
-    let output = match layout.output {
-        None => None,
-        Some([scale, zero]) => {
-            let linear = Linear {
-                place: 0,
-                scale: Some(node.input(scale)?),
-                zero: Some(node.input(zero)?),
-            };
-            parameters(graph, linear.scale?, None)?;
-            parameters(graph, linear.zero?, None)?;
-            range(graph.constants.get(linear.zero?)?.dtype.number())?;
-            Some(linear)
-        }
-    };
     // A weight that is there twice has one quantization.
     let once = (1..weights.len()).all(|later| weights[..later].iter().all(|one| one.0 != weights[later].0));
-    let integers = Integers {
-        file: node.inputs.clone(),
-        inputs,
-        output,
+    let output = match layout.output {
+        None => None,
+        Some(places) => Some(output(graph, node, places)?),
     };
+    let file = node.inputs.clone();
+    let integers = Integers { file, inputs, output };
     once.then_some((integers, weights))
+}
+
+/// How the input of these places is quantized, and the weight that it is, if it is one.
+fn input<'a>(
+    graph: &Graph<'a>,
+    readers: &HashMap<&str, usize>,
+    (op, number): (&str, usize),
+    which: usize,
+    [place, scale, zero]: &[Option<usize>; 3],
+) -> Option<(Linear<'a>, Option<Weight<'a>>)> {
+    let node = &graph.nodes[number];
+    let named = |place: &Option<usize>| place.and_then(|place| node.input(place));
+    let linear = Linear {
+        place: (*place)?,
+        scale: named(scale),
+        zero: named(zero),
+    };
+    let name = node.input(linear.place)?;
+    let Some(constant) = own(graph, readers, name) else {
+        // One for all, which may be computed when the model runs where the operator leaves scales to others.
+        let of_all = |name: &str| {
+            let constant = graph.constants.get(name);
+            constant.map_or(linear.scale.is_none(), |constant| constant.len() == 1)
+        };
+        let fits = linear.scale.is_none_or(of_all) && linear.zero.is_none_or(of_all);
+        return (fits && !graph.constants.contains_key(name)).then_some((linear, None));
+    };
+    range(constant.dtype.number())?;
+    let axis = axis_of_weight(op, node, which, constant.dims.len());
+    let along = (axis, constant.dims.get(axis).copied());
+    let quantization = Quantization::of(graph, (linear.scale, linear.zero), along, constant.dtype.number())?;
+    let lists = [(&quantization.scale, scale), (&quantization.zero, zero)].into_iter();
+    let places = lists.filter(|(list, _)| list.len() > 1);
+    let source = Source {
+        entries: name,
+        axis,
+        parameters: places
+            .filter_map(|(_, place)| Some((number, (*place)?)))
+            .collect(),
+    };
+    Some((linear, Some((name, quantization, source))))
+}
+
+/// A bias, whose scale is the product of those of the first two inputs.
+fn bias<'a>(
+    graph: &Graph<'_>,
+    node: &Node<'_>,
+    constant: &Constant<'_>,
+    (name, inputs): (&'a str, &[Linear<'_>]),
+) -> Option<Weight<'a>> {
+    let length = constant.dims.first().copied();
+    let of_input = parameters(graph, inputs.first()?.scale?, None)?;
+    let of_weight = parameters(graph, inputs.get(1)?.scale?, length)?;
+    let factor = of_input[0] * f64::from(node.float("alpha").unwrap_or(1.0));
+    let quantization = Quantization {
+        scale: of_weight.into_iter().map(|scale| scale * factor).collect(),
+        ..Quantization::of(graph, (None, None), (0, length), constant.dtype.number())?
+    };
+    Some((name, quantization, Source::without_axis(name)))
+}
+
+/// How the output is quantized by the scale and the zero point of these places, which have to be fixed.
+fn output<'a>(graph: &Graph<'a>, node: &Node<'a>, [scale, zero]: [usize; 2]) -> Option<Linear<'a>> {
+    let (scale, zero) = (node.input(scale)?, node.input(zero)?);
+    parameters(graph, scale, None)?;
+    parameters(graph, zero, None)?;
+    range(graph.constants.get(zero)?.dtype.number())?;
+    Some(Linear {
+        place: 0,
+        scale: Some(scale),
+        zero: Some(zero),
+    })
 }
 
 /// The axis of a weight whose indices may have scales of their own: its outputs.

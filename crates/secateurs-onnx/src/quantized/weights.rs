@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Quantization, own, parameters, range};
+use super::{Quantization, axis_of_scales, note, own, range};
 use crate::graph::Graph;
-use crate::shapes::axis;
+use crate::tensor::UINT8;
 
 /// Where the file has a quantized weight.
 #[derive(Clone, Debug)]
@@ -15,6 +15,18 @@ pub struct Source<'a> {
     pub axis: usize,
     /// Those scales and zero points: the numbers of nodes, and which of their inputs in the file.
     pub parameters: Vec<(usize, usize)>,
+}
+
+impl<'a> Source<'a> {
+    /// Where one scale and one zero point are for all entries of an initializer.
+    pub fn without_axis(entries: &'a str) -> Self {
+        let (axis, parameters) = (0, Vec::new());
+        Source {
+            entries,
+            axis,
+            parameters,
+        }
+    }
 }
 
 /// Reads the outputs of `DequantizeLinear` nodes that are weights.
@@ -33,17 +45,13 @@ pub fn read<'a>(graph: &mut Graph<'a>, readers: &HashMap<&str, usize>) {
         let Some((name, quantization, source)) = weight(graph, readers, &makers, number) else {
             continue;
         };
-        let constant = graph.constants[source.entries].clone().named(name);
-        if !constant.dims.is_empty() {
-            graph.initializers.insert(name);
-        }
         // What is between the two is not read by anything else.
         let node = &graph.nodes[number];
         if let Some(between) = node.input(0).filter(|between| *between != source.entries) {
-            graph.constants.insert(between, constant.clone().named(between));
+            let constant = graph.constants[source.entries].clone();
+            graph.constants.insert(between, constant.named(between));
         }
-        graph.constants.insert(name, constant.quantized(quantization));
-        graph.quantized.insert(name, source);
+        note(graph, name, quantization, source);
     }
 }
 
@@ -64,42 +72,40 @@ fn weight<'a>(
         None => integers,
         Some(number) => {
             let other = &graph.nodes[number];
+            let data = other.input(0)?;
+            let rank = graph.constants.get(data)?.dims.len();
             let same = other.input(1) == Some(scale)
                 && other.input(2) == zero
-                && other.int("axis").unwrap_or(1) == node.int("axis").unwrap_or(1)
-                && other.int("block_size").unwrap_or(0) == 0;
-            same.then_some(other.input(0)?)?
+                && axis_of_scales(other, rank) == axis_of_scales(node, rank);
+            same.then_some(data)?
         }
     };
     let constant = own(graph, readers, entries)?;
     let dtype = constant.dtype.number();
     let of_zero = match zero {
         Some(zero) => graph.constants.get(zero)?.dtype.number(),
-        None => 2,
+        None => UINT8,
     };
     let rounded_to = match before {
         None => range(dtype).map(|_| None)?,
         Some(_) => Some(range(of_zero).filter(|_| constant.dtype.is_float())?),
     };
-    let dims = &constant.dims;
-    let at = axis(node.int("axis").unwrap_or(1), dims.len()).unwrap_or(0);
-    let of_index = |name: &str| parameters(graph, name, dims.get(at).copied());
+    let axis = axis_of_scales(node, constant.dims.len())?;
+    let along = (axis, constant.dims.get(axis).copied());
+    let read_as = graph.constants.get(scale)?.dtype.number();
     let quantization = Quantization {
-        scale: of_index(scale)?,
-        zero: zero.map_or(Some(vec![0.0]), of_index)?,
-        axis: at,
-        read_as: graph.constants.get(scale)?.dtype.number(),
         rounded_to,
+        ..Quantization::of(graph, (Some(scale), zero), along, read_as)?
     };
-    let usual = node.int("block_size").unwrap_or(0) == 0 && !graph.constants.contains_key(node.output()?);
+    let is_new = !graph.constants.contains_key(node.output()?);
     let lists = [&quantization.scale, &quantization.zero].into_iter().zip([1, 2]);
     let places = lists.filter(|(list, _)| list.len() > 1).map(|(_, place)| place);
     let nodes = [Some(number), before];
     let of_nodes = places.flat_map(|place| nodes.into_iter().flatten().map(move |node| (node, place)));
     let source = Source {
         entries,
-        axis: at,
+        axis,
         parameters: of_nodes.collect(),
     };
-    usual.then_some((node.output()?, quantization, source))
+    is_new.then_some((node.output()?, quantization, source))
 }

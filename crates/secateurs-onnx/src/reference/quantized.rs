@@ -4,14 +4,12 @@ use std::collections::HashMap;
 
 use ndarray::{ArrayD, arr0};
 
+use super::convolution::standard;
 use super::{Inputs, from_constant, unsupported};
 use crate::error::Result;
 use crate::graph::{Graph, Node};
-use crate::quantized::{Linear, Range, quantize, range};
-use crate::shapes::axis;
-
-/// The number of the type of unsigned bytes.
-const UINT8: i64 = 2;
+use crate::quantized::{Linear, Range, axis_of_scales, each, quantize, range};
+use crate::tensor::UINT8;
 
 /// What the output of a node stands for, rounded to it, if it is quantized with a scale that is fixed.
 pub fn as_quantized<'a>(graph: &Graph<'a>, node: &Node<'a>, mut numbers: ArrayD<f64>) -> ArrayD<f64> {
@@ -112,29 +110,18 @@ impl Inputs<'_, '_> {
 
     /// Each entry, with its scale and its zero point.
     fn linear(&self, of: impl Fn(f64, f64, f64) -> f64) -> Result<ArrayD<f64>> {
-        let (array, scale) = (self.get(0)?, self.get(1)?);
-        let (zero, node) = (self.optional(2), self.node);
-        if node.int("block_size").unwrap_or(0) != 0 {
-            return Err(unsupported(node, "blocks"));
-        }
-        let at = axis(node.int("axis").unwrap_or(1), array.ndim()).unwrap_or(0);
-        let length = array.shape().get(at).copied().unwrap_or(1);
-        let fits = |list: &ArrayD<f64>| list.len() == 1 || (list.ndim() == 1 && list.len() == length);
-        if !fits(scale) || !zero.is_none_or(fits) {
-            return Err(self.misfit());
-        }
-        let one = |list: &ArrayD<f64>, index: usize| match list.len() {
-            1 => list.first().copied(),
-            _ => list.get([index]).copied(),
+        let array = self.get(0)?;
+        let axis = axis_of_scales(self.node, array.ndim()).ok_or_else(|| unsupported(self.node, "blocks"))?;
+        let length = array.shape().get(axis).copied();
+        let list = |list: &ArrayD<f64>| -> Result<Vec<f64>> {
+            let fits = list.len() == 1 || (list.ndim() == 1 && Some(list.len()) == length);
+            let list = list.iter().copied().collect();
+            fits.then_some(list).ok_or_else(|| self.misfit())
         };
-        let mut array = array.clone();
-        for (index, x) in array.indexed_iter_mut() {
-            let index = if length == 1 { 0 } else { index[at] };
-            let scale = one(scale, index).unwrap_or(f64::NAN);
-            let zero = zero.map_or(0.0, |zero| one(zero, index).unwrap_or(f64::NAN));
-            *x = of(*x, scale, zero);
-        }
-        Ok(array)
+        let (scales, zeros) = (list(self.get(1)?)?, self.optional(2).map_or(Ok(vec![0.0]), list)?);
+        let mut entries = standard(array);
+        each((&scales, &zeros), (axis, array.shape()), 0, &mut entries, of);
+        ArrayD::from_shape_vec(array.raw_dim(), entries).map_err(|_| self.misfit())
     }
 
     /// Integers, scale and zero point, by the range of the entries and of zero.

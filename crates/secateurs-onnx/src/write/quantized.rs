@@ -27,6 +27,9 @@ pub fn cut_parameters<'a>(
     (changes, edits): (&mut Changes<'a>, &mut BTreeMap<usize, Edit>),
     names: &mut Names<'_>,
 ) -> Result<()> {
+    if graph.quantized.is_empty() {
+        return Ok(());
+    }
     let mut weights: Vec<_> = graph.quantized.iter().collect();
     weights.sort_by_key(|(name, _)| **name);
     let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
