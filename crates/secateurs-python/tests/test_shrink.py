@@ -1,5 +1,7 @@
 """Smaller ONNX models. Models are made by `onnx.helper`, and run by ONNX's reference evaluator."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import secateurs
@@ -148,6 +150,13 @@ def test_a_function_of_scores(model, tmp_path):
     with pytest.raises(ValueError, match="shape"):
         secateurs.shrink(model, tmp_path / "none.onnx", 0.5, importance=lambda name, weight: weight[:1])
     assert not (tmp_path / "none.onnx").exists()
+
+
+def test_query_heads_go_by_choice():
+    path = pathlib.Path(__file__).parents[2] / "secateurs-onnx" / "tests" / "data" / "llama.onnx"
+    reason = "the choice to keep keys and values"
+    assert reason in secateurs.shrink(path, None, query_heads=True)["held"]
+    assert reason not in secateurs.shrink(path, None, whole_heads=True)["held"]
 
 
 def test_zeros_are_removed(model, tmp_path):

@@ -8,6 +8,7 @@ use super::builder::{Builder, half, shapes};
 use super::random::{random_network, shrink_random, steps};
 use crate::external::External;
 use crate::graph::Model;
+use crate::proto::{bytes_field, varint_field};
 use crate::skeleton::Skeleton;
 use crate::{Error, Options, Outputs, plan, shrink, shrink_file};
 
@@ -225,6 +226,112 @@ fn scales_and_zero_points_are_cut_and_a_masked_entry_is_its_zero_point() {
     }
     // Zero points are what they were.
     assert_eq!(integers(&masked, "b.z"), zero);
+}
+
+#[test]
+fn operators_on_integers_are_what_they_are_on_numbers() {
+    let mut b = Builder::new();
+    b.input("input", &[1, 3, 6, 6]);
+    for name in ["x", "a", "l", "p", "s", "m", "g", "y", "z"] {
+        b.linear(name);
+    }
+    let scaled = |name: &str| [name.to_owned(), format!("{name}.s"), format!("{name}.z")];
+    let with = |values: &[&str], output: &str| -> Vec<String> {
+        let inputs = values.iter().flat_map(|name| scaled(name));
+        inputs.chain(scaled(output).into_iter().skip(1)).collect()
+    };
+    b.node("QuantizeLinear", &["input", "x.s", "x.z"], "x", &[]);
+    b.integers("w", &[8, 3, 3, 3], INT8)
+        .scales("w.s", &[8])
+        .tensor("w.z", &[8], INT8, &[0; 8]);
+    b.integers("v", &[8, 5], UINT8)
+        .scales("v.s", &[5])
+        .integers("v.z", &[5], UINT8);
+    let pool: [(&str, &[i64]); 2] = [("kernel_shape", &[2, 2]), ("pads", &[1, 1, 0, 0])];
+    let softmax: [(&str, &[i64]); 2] = [("opset", &[13]), ("axis", &[-1])];
+    for (op, values, output, attributes) in [
+        ("QLinearConv", &["x", "w"][..], "a", &[][..]),
+        ("QLinearLeakyRelu", &["a"], "l", &[]),
+        ("QLinearAveragePool", &["l"], "p", &pool),
+        ("QLinearSigmoid", &["p"], "s", &[]),
+        ("QLinearMul", &["p", "s"], "m", &[]),
+        ("QLinearGlobalAveragePool", &["m"], "g", &[]),
+    ] {
+        let inputs = with(values, output);
+        b.node(
+            op,
+            &inputs.iter().map(String::as_str).collect::<Vec<_>>(),
+            output,
+            attributes,
+        );
+    }
+    b.node("Flatten", &["g"], "f", &[]).node(
+        "QLinearMatMul",
+        &["f", "g.s", "g.z", "v", "v.s", "v.z", "y.s", "y.z"],
+        "y",
+        &[],
+    );
+    b.node(
+        "QLinearSoftmax",
+        &["y", "y.s", "y.z", "z.s", "z.z"],
+        "z",
+        &softmax,
+    )
+    .node("DequantizeLinear", &["z", "z.s", "z.z"], "out", &[])
+    .output("out");
+    let smaller = shrink(&b.model(), &half()).unwrap();
+    assert_eq!(
+        (smaller.report.removed(), smaller.report.deviation),
+        (4, Some(0.0))
+    );
+    assert_eq!(smaller.report.held()["Softmax"], 5);
+    let shapes = shapes(&smaller.bytes);
+    assert_eq!((&shapes["w.s"][..], &shapes["v"][..]), (&[4][..], &[4, 5][..]));
+    // Three channels of images of 4×4, and a product of eight by five.
+    assert_eq!(smaller.report.before.macs, Some(8 * 16 * 27 + 8 * 5));
+}
+
+#[test]
+fn integers_of_other_types_and_in_nodes_are_weights() {
+    const INT16: u64 = 5;
+    let mut b = Builder::new();
+    let entries: Vec<u8> = (0..8 * 27_i32)
+        .flat_map(|at| ((at * 331 % 4_001 - 2_000) as i16).to_le_bytes())
+        .collect();
+    b.input("x", &[1, 3, 6, 6])
+        .tensor("w.q", &[8, 3, 3, 3], INT16, &entries)
+        .scales("s", &[8]);
+    b.node("DequantizeLinear", &["w.q", "s"], "w", &[("axis", &[0])])
+        .node("Conv", &["x", "w"], "a", &[]);
+    // Entries in a `Constant` node.
+    let (mut tensor, mut attribute, mut node) = (Vec::new(), Vec::new(), Vec::new());
+    [2, 8, 3, 3]
+        .into_iter()
+        .for_each(|dim| varint_field(&mut tensor, 1, dim));
+    varint_field(&mut tensor, 2, INT8);
+    bytes_field(
+        &mut tensor,
+        9,
+        &(0..144).map(|at| (at * 37 % 251) as u8).collect::<Vec<u8>>(),
+    );
+    bytes_field(&mut attribute, 1, b"value");
+    bytes_field(&mut attribute, 5, &tensor);
+    bytes_field(&mut node, 2, b"v.q");
+    bytes_field(&mut node, 4, b"Constant");
+    bytes_field(&mut node, 5, &attribute);
+    bytes_field(&mut b.graph, 1, &node);
+    b.scales("t", &[])
+        .node("DequantizeLinear", &["v.q", "t"], "v", &[])
+        .node("Conv", &["a", "v"], "y", &[])
+        .output("y");
+    let smaller = shrink(&b.model(), &half()).unwrap();
+    assert_eq!(smaller.report.removed(), 4);
+    assert!(smaller.report.deviation.unwrap() <= 1e-12);
+    let shapes = shapes(&smaller.bytes);
+    assert_eq!(
+        (&shapes["w.q"][..], &shapes["v.q"][..]),
+        (&[4, 3, 3, 3][..], &[2, 4, 3, 3][..])
+    );
 }
 
 #[test]
